@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: The Patchmark authors
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make         set-up and build/patchmark
+#   make bench   set-up, build, a clip, parity, timings, plots
+#   make test    set-up, build, all tests
+#   make deps    set-up alone          make WITHOUT="ffmpeg papi"   (or all) builds without them
+#   make asan | tsan   the tests under sanitizers     make clean
+#
+# Set-up may install libraries, and what is there decides what is built, so the public targets
+# install first and then start make again on the build proper.
+
+SHELL := /bin/bash
+B ?= build
+WITHOUT ?=
+CC ?= gcc
+CXX ?= g++
+NUMBERS := $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all bench test deps program tests check asan tsan clean format FORCE
+.DEFAULT_GOAL := all
+
+all: deps
+	@$(MAKE) --no-print-directory -j$(NUMBERS) program
+bench: deps
+	@$(MAKE) --no-print-directory -j$(NUMBERS) program
+	@harness/bench.sh $(B)
+test: deps
+	@$(MAKE) --no-print-directory -j$(NUMBERS) program tests
+	@$(MAKE) --no-print-directory check
+deps:
+	@WITHOUT="$(WITHOUT)" harness/deps.sh $(MAKECMDGOALS)
+clean:
+	rm -rf build
+
+# ---- what this machine has ---------------------------------------------------------------------
+
+OPTIONAL := openblas papi benchmark gnuplot ffmpeg jansson hwloc cuda
+ifeq ($(WITHOUT),all)
+  OFF := $(OPTIONAL)
+else
+  OFF := $(WITHOUT)
+endif
+on = $(if $(filter $(1),$(OFF)),,$(shell $(2) >/dev/null 2>&1 && echo yes))
+NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
+FFMPEG_PC := libavformat libavcodec libswscale libavutil
+
+HAVE_openblas  := $(call on,openblas,pkg-config --exists openblas)
+HAVE_papi      := $(call on,papi,pkg-config --exists papi)
+HAVE_benchmark := $(call on,benchmark,pkg-config --exists benchmark)
+HAVE_gnuplot   := $(call on,gnuplot,command -v gnuplot)
+HAVE_ffmpeg    := $(call on,ffmpeg,pkg-config --exists $(FFMPEG_PC))
+HAVE_jansson   := $(call on,jansson,pkg-config --exists jansson)
+HAVE_hwloc     := $(call on,hwloc,pkg-config --exists hwloc)
+HAVE_cuda      := $(call on,cuda,test -n "$(NVCC)")
+
+FEATURES := $(foreach f,$(OPTIONAL),$(if $(HAVE_$(f)),$(f)))
+MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
+PC := $(foreach f,openblas papi benchmark jansson hwloc,$(if $(HAVE_$(f)),$(f))) $(if $(HAVE_ffmpeg),$(FFMPEG_PC))
+PC_CFLAGS := $(if $(strip $(PC)),$(shell pkg-config --cflags $(PC)))
+PC_LIBS   := $(if $(strip $(PC)),$(shell pkg-config --libs $(PC)))
+
+# ---- flags -------------------------------------------------------------------------------------
+
+ARCH := $(shell uname -m)
+WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wno-unknown-pragmas
+CFLAGS ?= -O2 -g
+BASE := -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(SANITIZE) -fopenmp -fno-math-errno -MMD -MP
+HAVE_DEFS := $(foreach f,$(FEATURES),-DHAVE_$(shell echo $(f) | tr a-z A-Z))
+
+FLAGS_kernels   := -Ikernels
+FLAGS_reference := -Ikernels -Ireference -ffp-contract=off
+FLAGS_harness   := -Ikernels -Ireference -Iharness -I$(B) $(HAVE_DEFS) $(PC_CFLAGS)
+FLAGS_tests     := $(FLAGS_harness) -Itests
+
+# Kernel targets: the flags that a file's first word selects, and why it may not be built. An open
+# list: a new target is one line here.
+TARGET_FLAGS_c        := -ffp-contract=off
+TARGET_FLAGS_avx2     := -O3 -mavx2 -mfma -mf16c
+TARGET_FLAGS_avx512   := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+TARGET_FLAGS_neon     := -O3
+TARGET_FLAGS_openblas := $(if $(HAVE_openblas),$(shell pkg-config --cflags openblas))
+TARGET_WHY_avx2       := $(if $(filter x86_64,$(ARCH)),,compiled for x86-64 only)
+TARGET_WHY_avx512     := $(TARGET_WHY_avx2)
+TARGET_WHY_neon       := $(if $(filter aarch64,$(ARCH)),,compiled for aarch64 only)
+TARGET_WHY_openblas   := $(if $(HAVE_openblas),,OpenBLAS is not installed or switched off)
+TARGETS := c avx2 avx512 neon openblas
+
+variant_target = $(firstword $(subst _, ,$(notdir $(1))))
+VARIANT_SRC := $(sort $(wildcard kernels/*/*/*_[0-9][0-9]_*.c))
+why_not = $(if $(filter $(call variant_target,$(1)),$(TARGETS)),$(TARGET_WHY_$(call variant_target,$(1))),unknown target $(call variant_target,$(1)))
+VARIANT_BUILT := $(foreach s,$(VARIANT_SRC),$(if $(call why_not,$(s)),,$(s)))
+
+# ---- sources -----------------------------------------------------------------------------------
+
+REFERENCE_SRC := $(wildcard reference/*.c reference/*/*.c)
+HARNESS_SRC   := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.c))
+HARNESS_CC    := $(if $(HAVE_benchmark),$(wildcard harness/*.cc))
+obj = $(patsubst %,$(B)/obj/%.o,$(1))
+LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o
+LIBS := $(PC_LIBS) $(if $(HAVE_benchmark),-lstdc++) -lm -ldl -lpthread
+
+program: $(B)/patchmark
+$(B)/patchmark: $(B)/obj/harness/main.c.o $(B)/libpatchmark.a
+	@$(CC) $(CFLAGS) $(SANITIZE) -fopenmp -o $@ $< $(B)/libpatchmark.a $(LIBS)
+	@echo "  built  $@$(if $(MISSING), (without: $(MISSING)))"
+$(B)/libpatchmark.a: $(LIB_OBJ)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+# Everything depends on the choice of flags and features; a changed choice rebuilds.
+CHOICE := $(CC) $(BASE) $(FLAGS_harness) $(LIBS)
+$(B)/choice: FORCE
+	@mkdir -p $(B)
+	@echo '$(CHOICE)' | cmp -s - $@ || echo '$(CHOICE)' >$@
+$(B)/build_info.h: FORCE
+	@mkdir -p $(B)
+	@harness/build_info.sh '$(CC)' '$(CFLAGS) $(SANITIZE)' '$(MISSING)' >$@.new; \
+	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/registry.c: FORCE
+	@mkdir -p $(B)
+	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call why_not,$(s))';) } | harness/registry.sh >$@.new; \
+	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/obj/registry.c.o: $(B)/registry.c $(B)/choice
+	@mkdir -p $(@D)
+	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
+
+compile = mkdir -p $(@D) && echo "  $(if $(filter %.cc,$<),CXX,CC)   $<"
+$(B)/obj/kernels/%.c.o: kernels/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) $(TARGET_FLAGS_$(call variant_target,$<)) -c $< -o $@
+$(B)/obj/reference/%.c.o: reference/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_reference) -c $< -o $@
+$(B)/obj/harness/peak/%.c.o: harness/peak/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(TARGET_FLAGS_$(*F)) -c $< -o $@
+$(B)/obj/harness/host.c.o: $(B)/build_info.h
+$(B)/obj/harness/%.c.o: harness/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
+$(B)/obj/harness/%.cc.o: harness/%.cc $(B)/choice
+	@$(compile) && $(CXX) -std=c++11 $(WARN) $(CFLAGS) $(SANITIZE) -MMD -MP $(FLAGS_harness) -c $< -o $@
+
+# ---- tests -------------------------------------------------------------------------------------
+
+CHECKS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/check_*.c)))
+TEST_SUPPORT := $(wildcard tests/support/*.c)
+PLUGINS := $(patsubst tests/%.c,$(B)/tests/%.so,$(wildcard tests/plugin/*.c tests/broken/*.c))
+
+tests: program $(CHECKS:%=$(B)/tests/%) $(PLUGINS)
+$(B)/tests/check_%: $(B)/obj/tests/check_%.c.o $(call obj,$(TEST_SUPPORT)) $(B)/libpatchmark.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) $(SANITIZE) -fopenmp -o $@ $^ -lcmocka $(LIBS)
+$(B)/obj/tests/%.c.o: tests/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_tests) -DBUILD_DIR='"$(B)"' -c $< -o $@
+$(B)/tests/%.so: tests/%.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) -fPIC -shared -o $@ $<
+check:
+	@tests/run.sh $(B) $(CHECKS)
+
+asan:
+	@$(MAKE) --no-print-directory test B=build/asan SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+tsan:
+	@$(MAKE) --no-print-directory test B=build/tsan SANITIZE="-fsanitize=thread"
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+.SECONDARY:
+-include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)

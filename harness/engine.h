@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine.h   Runs model code: fills struct ops in its three modes.
+ *
+ * First the generator runs once in trace mode: the engine notes every op call with its problem, and
+ * lays out activations with the same allocator that execution will use. From the trace come the
+ * flops, the variant for each (op, problem, step range), and the memory plan. Then execution: one
+ * slab for activations, one for scratch, weights per stage drawn through a staging buffer and packed
+ * for the variants that the plan chose, freed with the stage. */
+#ifndef PATCHMARK_ENGINE_H
+#define PATCHMARK_ENGINE_H
+
+#include "model/generate.h"
+#include "model/weights.h"
+#include "ops/op_info.h"
+#include "registry.h"
+
+/* Which variant serves which op. `kernels` is a comma list of: auto (default), base, reference, a
+ * target ("c", "avx2"), OP=VARIANT, OP@FIRST-LAST=VARIANT (1-based steps). Later words win. */
+struct kernel_choice {
+    const char *kernels;            /* NULL: auto */
+    const char *plan_file;          /* replays a plan that plan_write made; overrides kernels */
+};
+
+struct engine_config {
+    struct kernel_choice choice;
+    enum elem type;                 /* f32, bf16, f16 */
+    int threads;
+    enum fill fill;
+    uint64_t weights_seed;
+    bool quiet;                     /* no progress bar whatever stderr is */
+};
+
+struct stage_figures {
+    int64_t calls;
+    double flops;
+    size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes, state_bytes;
+    size_t peak_bytes;              /* of the stage: weights + packed + activations + scratch + state */
+    int64_t load_ns, run_ns;        /* of the last execution; run excludes load */
+};
+
+struct engine;
+
+enum status engine_new(const struct engine_config *config, struct engine **out, struct fault *fault);
+void engine_free(struct engine *engine);
+
+/* Traces the request, resolves the plan, computes memory. Refuses with ST_NO_MEMORY, needed and
+ * available said, where the peak exceeds what the machine has free (unless check_memory is false). */
+enum status engine_plan(struct engine *engine, const struct generate_request *request,
+                        bool check_memory, struct fault *fault);
+const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage);
+size_t engine_peak_bytes(const struct engine *engine);      /* largest stage + what outlives stages */
+/* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. */
+enum status engine_execute(struct engine *engine, const struct generate_request *request,
+                           int64_t *step_ns, struct fault *fault);
+
+/* The resolved plan, one line per distinct (op shape, step range): "shape-line<TAB>first-last<TAB>
+ * variant<TAB>knob=value,..."; steps 0-0 mean all calls. */
+enum status engine_plan_write(const struct engine *engine, FILE *out);
+/* Short form for people and records: "attention=avx2_01_flash linear=avx2_01_panel ...". */
+void engine_plan_summary(const struct engine *engine, char *out, size_t bytes);
+uint64_t engine_plan_hash(const struct engine *engine);
+/* True where every chosen variant's class is exact (f32, bf16, f16, winograd). */
+bool engine_plan_exact(const struct engine *engine);
+/* The strictest gate class: NUM_F32 where all variants compute in f32 and type is f32, else of type. */
+
+/* Distinct problems of the trace with how often each is called; for block- and step-level checks. */
+struct traced_call {
+    struct problem problem;
+    enum stage stage;
+    int64_t calls;
+};
+const struct traced_call *engine_trace(const struct engine *engine, int64_t *count);
+
+/* Direct access for tests: ops in execute mode with an ordinary heap allocator and the given choice,
+ * for running parts of a model without a generate_request. */
+struct ops *engine_ops(struct engine *engine);
+
+#endif

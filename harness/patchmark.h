@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* patchmark.h   What the subcommands share: the table of them, their options, exit codes. */
+#ifndef PATCHMARK_PATCHMARK_H
+#define PATCHMARK_PATCHMARK_H
+
+#include "op.h"
+
+enum exit_code { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_INPUT = 2, EXIT_NOTHING = 3 };
+
+/* Options of a subcommand: a table; options_parse fills the fields it points at. */
+enum option_type { OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_SEED, OPTION_SIZE, OPTION_FLAG };
+
+struct size2 {
+    int64_t width, height;
+};
+
+struct option {
+    const char *name;               /* "--steps" */
+    const char *argument;           /* "N", NULL for a flag */
+    enum option_type type;
+    void *value;                    /* const char **, int64_t *, double *, uint64_t *, struct size2 *, bool * */
+    const char *help;
+};
+
+/* argv after the subcommand's name. Words that are no options go to positional (at most *count).
+ * Unknown options name the nearest one. */
+enum status options_parse(const struct option *options, int argc, char **argv,
+                          const char **positional, int *count, struct fault *fault);
+void options_help(const struct option *options, FILE *out);
+
+/* Up to three of `names` that look like `wrong`: "; did you mean a, b?" or "". */
+void nearest_names(const char *wrong, const char *const *names, int count, char *out, size_t bytes);
+
+struct subcommand {
+    const char *name, *arguments, *summary;
+    const char *examples;           /* one per line, without the leading command name */
+    int (*run)(int argc, char **argv, struct fault *fault); /* returns an exit code */
+    void (*help)(FILE *out);        /* prints the option table */
+    bool hidden;
+};
+extern const struct subcommand subcommands[];
+
+/* Prints "patchmark: <text>" on stderr and gives the exit code that belongs to the status. */
+int report_fault(enum status status, const struct fault *fault);
+int exit_code_of(enum status status);
+const char *status_name(enum status status); /* "passed", "refused", ...: the states of a record */
+
+/* Set by SIGINT and SIGTERM handlers; long loops look at it. */
+extern volatile int interrupted_by;
+
+/* This program's path, for workers and replay lines. */
+const char *self_path(void);
+
+#endif

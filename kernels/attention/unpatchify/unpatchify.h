@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* unpatchify.h   Put token rows back into a latent video.
+ *   y[b][f pt + i][y ph + j][x pw + k][c] = x[s][((i ph + j) pw + k) C + c]   (channel fastest)
+ *   with s = ((b T/pt + f) H/ph + y) W/pw + x. Not the inverse of patchify: the order inside a
+ *   patch differs, as in the published model.
+ * Shapes: x [S][pt ph pw C] f32, bf16 or f16; y [B][T][H][W][C] f32. pt, ph, pw divide T, H, W.
+ *   Strides: x free; y packed.
+ * Aliasing: none. Alignment: 64 bytes at each base.
+ * Numerics: moves data, exact. Memory: caller owns all.
+ * Threads: exec.threads. Errors: none after plan() said yes.
+ * Source: the head of the Wan 2.1 transformer. */
+#ifndef PATCHMARK_UNPATCHIFY_H
+#define PATCHMARK_UNPATCHIFY_H
+
+#include "op.h"
+
+struct unpatchify_problem {
+    int64_t B, T, H, W, C;
+    int64_t pt, ph, pw;
+    struct tensor x, y;
+};
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* generate.h   Text to video, written once against struct ops. */
+#ifndef PATCHMARK_GENERATE_H
+#define PATCHMARK_GENERATE_H
+
+#include "model/model.h"
+
+/* The clip asked for and the padded one that is generated: frames 4k+1, sides multiples of patch x
+ * VAE scale. The tail is dropped and right and bottom are cropped. */
+struct geometry {
+    int64_t width, height, frames;              /* asked for */
+    int64_t pad_width, pad_height, pad_frames;  /* generated */
+    int64_t T, H, W, C;                         /* latent grid */
+    int64_t S;                                  /* tokens */
+};
+
+/* Refuses sizes under 16 or over GEOMETRY_MAX_*, and frames under 1, with ST_BAD_INPUT. */
+#define GEOMETRY_MAX_SIDE 16384
+#define GEOMETRY_MAX_FRAMES 100000
+enum status geometry_of(const struct model_config *model, int64_t width, int64_t height,
+                        int64_t frames, struct geometry *out, struct fault *fault);
+
+/* What the caller may watch. Each may be NULL; data is valid during the call only. In trace and
+ * count mode none is called. */
+struct generate_sink {
+    void *user;
+    /* rgb: count frames of geometry.height x geometry.width x 3, in order */
+    enum status (*frames)(void *user, const uint8_t *rgb, int64_t first, int64_t count);
+    /* the same frames before rounding, f32 in 0..1; asked for only where given (costs a pass) */
+    enum status (*frames_f32)(void *user, const float *rgb, int64_t first, int64_t count);
+    /* the text encoder's output, [rows][text.C] f32, rows = model->text.rows */
+    enum status (*text)(void *user, const float *prompt, const float *negative);
+    /* latents [C][T][H][W] after step `index` (1-based, of count) */
+    enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
+};
+
+struct generate_request {
+    const struct model_config *model;
+    struct geometry geometry;
+    const char *prompt, *negative;    /* negative may be "" */
+    int64_t steps;
+    enum scheduler scheduler;
+    double guidance, shift;           /* guidance > 1 costs two forwards per step */
+    uint64_t seed;                    /* of the initial noise */
+    const float *noise;               /* [C][T][H][W], or NULL: drawn from seed */
+    const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
+    int64_t embed_rows;               /* <= text.rows; the rest are zero rows */
+    struct generate_sink sink;
+};
+
+/* Runs text, denoise and decode in turn through `ops`, in whatever mode ops is in. Errors: the
+ * status of the failing op or hook, text in ops->fault. Memory: only through ops, plus host buffers
+ * of one latent and one decoded chunk, freed on every path. */
+enum status generate(struct ops *ops, const struct generate_request *request);
+
+/* Prompt bytes -> token numbers (byte tokenizer: byte + 3, then end of sequence 1); returns the
+ * count, at most `rows`, the end of sequence kept on truncation. */
+int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids);
+
+/* One part alone, for tests and block-level checks: all tensors from ops, stage entered by caller. */
+struct transformer;                   /* weights of the transformer, see transformer.h */
+
+#endif
