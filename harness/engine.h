@@ -48,9 +48,13 @@ void engine_free(struct engine *engine);
  * available said, where the peak exceeds what the machine has free (unless check_memory is false). */
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
                         bool check_memory, struct fault *fault);
+/* Counts calls and flops alone: no plan, no memory, any size. */
+enum status engine_count(struct engine *engine, const struct generate_request *request,
+                         struct fault *fault);
 const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage);
 size_t engine_peak_bytes(const struct engine *engine);      /* largest stage + what outlives stages */
-/* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. */
+/* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. The hooks of
+ * request->sink are called, their time is in no figure. */
 enum status engine_execute(struct engine *engine, const struct generate_request *request,
                            int64_t *step_ns, struct fault *fault);
 
@@ -62,18 +66,18 @@ void engine_plan_summary(const struct engine *engine, char *out, size_t bytes);
 uint64_t engine_plan_hash(const struct engine *engine);
 /* True where every chosen variant's class is exact (f32, bf16, f16, winograd). */
 bool engine_plan_exact(const struct engine *engine);
-/* The strictest gate class: NUM_F32 where all variants compute in f32 and type is f32, else of type. */
 
-/* Distinct problems of the trace with how often each is called; for block- and step-level checks. */
+/* Distinct problems that ran or will run, in order of first call; valid until the next plan. */
 struct traced_call {
     struct problem problem;
     enum stage stage;
+    const char *served_by;
+    const struct registry_entry *entry; /* the variant, NULL for the reference */
+    const int64_t *knob;
     int64_t calls;
+    double flops;                   /* of one call */
+    int64_t run_ns;                 /* of all calls in the last execution */
 };
 const struct traced_call *engine_trace(const struct engine *engine, int64_t *count);
-
-/* Direct access for tests: ops in execute mode with an ordinary heap allocator and the given choice,
- * for running parts of a model without a generate_request. */
-struct ops *engine_ops(struct engine *engine);
 
 #endif

@@ -17,6 +17,7 @@ const char *host_machine_slug(void);        /* "intel-xeon-...-1a2b3c": model + 
 void host_describe(struct json *j);         /* members of host.json, missing ones null with reason */
 
 /* Build facts baked in by the Makefile: git commit (+ "-dirty"), compiler, flags, features off. */
+const char *build_version(void);            /* of the program, "0.1" */
 const char *build_commit(void);
 const char *build_compiler(void);
 const char *build_flags(void);

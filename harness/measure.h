@@ -33,6 +33,7 @@ double measure_copy_bandwidth(int threads);
 struct counter {
     const char *name;
     bool available;
+    bool threads;                   /* threads started after counters_open are counted as well */
     int64_t value;
     char why[160];
 };

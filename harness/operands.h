@@ -19,13 +19,23 @@ struct operands {
     struct problem problem;         /* tensors bound to memory */
     bool in_place, spread;          /* outputs on their aliases; free strides wider than needed */
     struct operand_block *block;    /* one per tensor */
+    uint64_t seed;                  /* of the last fill */
+    enum pattern pattern;
+    unsigned poisoned;              /* how often; integer outputs alternate between two poisons */
 };
+
+/* Whether the problem has an in-place form, and one with spread strides. */
+bool operands_may_alias(const struct problem *shape);
+bool operands_may_spread(const struct problem *shape);
 
 enum status operands_new(const struct problem *shape, bool in_place, bool spread,
                          struct operands *out, struct fault *fault);
 void operands_free(struct operands *o);
+/* Fills inputs and gaps. Odd seeds place blocks against the page behind them, even seeds against the
+ * page in front, so addresses are good until the next fill with a seed of the other kind. */
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern);
-void operands_poison(struct operands *o);   /* NaN (0xFF) into every output and every gap */
+/* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
+void operands_poison(struct operands *o);
 /* False where a guard band, a gap between rows or an input changed since fill; `where` names it. */
 bool operands_intact(const struct operands *o, char *where, size_t bytes);
 /* The problem with inputs as filled, for the reference: in-place inputs come from kept copies. */

@@ -41,13 +41,12 @@ struct subcommand {
 };
 extern const struct subcommand subcommands[];
 
-/* Prints "patchmark: <text>" on stderr and gives the exit code that belongs to the status. */
-int report_fault(enum status status, const struct fault *fault);
-int exit_code_of(enum status status);
+int exit_code_of(enum status status);        /* the sentence itself is printed by main */
 const char *status_name(enum status status); /* "passed", "refused", ...: the states of a record */
 
 /* Set by SIGINT and SIGTERM handlers; long loops look at it. */
 extern volatile int interrupted_by;
+void signals_install(void);
 
 /* This program's path, for workers and replay lines. */
 const char *self_path(void);

@@ -19,6 +19,8 @@ struct registry_entry {
 const struct registry_entry *registry(int *count); /* sorted by op order, then number, then name */
 const struct registry_entry *registry_find(enum op_id op, const char *name);
 enum status registry_load_plugin(const char *path, struct fault *fault);
+/* Loads every "--plugin FILE" of a command line, before anyone keeps a registry entry. */
+enum status registry_load_plugins(int argc, char **argv, struct fault *fault);
 
 /* ST_OK, or ST_NOT_BUILT / ST_UNAVAILABLE with the reason. Calls nothing of the variant. */
 enum status registry_usable(const struct registry_entry *entry, struct fault *why);

@@ -39,7 +39,8 @@ struct safetensor_out {
 enum status safetensors_write(const char *path, const struct safetensor_out *tensors, int count,
                               struct fault *fault);
 
-/* The same for one tensor that is produced piece by piece. */
+/* The same for one tensor that is produced piece by piece. close frees the stream on every path; where
+ * elements are missing, or something failed before, it leaves no file and fails. */
 struct safetensors_stream;
 enum status safetensors_stream_open(const char *path, const char *name, int rank, const int64_t *dim,
                                     struct safetensors_stream **out, struct fault *fault);

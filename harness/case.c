@@ -1,0 +1,258 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* case.c   From flags to a generate_request and an engine_config, every refusal in one sentence. */
+#include "case.h"
+#include "elem.h"
+#include "host.h"
+#include "record.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *const stage_names[STAGE_COUNT] = {"text", "denoise", "decode"};
+
+static const char *const scheduler_names[] = {"unipc", "euler"};
+static const char *const fill_names[] = {"normal", "outlier"};
+static const char *const dtype_names[] = {"f32", "bf16", "f16"};
+/* What decides parity of UniPC runs between releases of the models' own code. */
+static const char *const sigma_grids[] = {"unipc-linspace-from-1", "euler-shift-twice"};
+
+static enum status pick(const char *flag, const char *word, const char *const *names, int count,
+                        int *index, struct fault *fault)
+{
+    char known[160] = "", near[160];
+    size_t used = 0;
+    for (*index = 0; *index < count; (*index)++) {
+        if (!strcmp(word, names[*index]))
+            return ST_OK;
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", *index ? ", " : "",
+                                 names[*index]);
+    }
+    nearest_names(word, names, count, near, sizeof near);
+    return fault_set(fault, ST_BAD_INPUT, "%s does not know '%s'%s it takes %s", flag, word,
+                     near[0] ? near : ";", known);
+}
+
+const struct model_config *case_model(const char *name, struct fault *fault)
+{
+    const char *names[64];
+    int count = 0;
+    for (const struct model_config *const *m = model_presets; *m; m++) {
+        if (!strcmp((*m)->name, name))
+            return *m;
+        names[count++] = (*m)->name;
+    }
+    struct stat info;
+    if (!stat(name, &info)) {
+        fault_set(fault, ST_BAD_INPUT, "--model %s is a path, and checkpoints cannot be read yet; name a"
+                  " preset ('patchmark list models')", name);
+        return NULL;
+    }
+    char near[256];
+    nearest_names(name, names, count, near, sizeof near);
+    fault_set(fault, ST_BAD_INPUT, "there is no model '%s'%s 'patchmark list models' shows all", name,
+              near[0] ? near : ";");
+    return NULL;
+}
+
+static enum status check_device(const char *device, struct fault *fault)
+{
+    int used = 0, index;
+    if (!strcmp(device, "cpu"))
+        return ST_OK;
+    if (sscanf(device, "cuda:%d%n", &index, &used) == 1 && !device[used])
+        return fault_set(fault, ST_NOT_BUILT, "--device %s: no CUDA kernel is built into this program;"
+                         " use --device cpu", device);
+    return fault_set(fault, ST_BAD_INPUT, "--device '%s' should be cpu or cuda:N", device);
+}
+
+static enum status in_range(const char *flag, double value, double least, double most,
+                            struct fault *fault)
+{
+    if (value >= least && value <= most)
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "%s %g is outside of %g to %g", flag, value, least, most);
+}
+
+static enum status frames_of(const struct case_spec *s, const struct model_config *model, double fps,
+                             int64_t *frames, struct fault *fault)
+{
+    if (s->frames && !isnan(s->seconds))
+        return fault_set(fault, ST_BAD_INPUT, "--frames and --seconds say the same thing; give one");
+    if (!isnan(s->seconds)) {
+        TRY(in_range("--seconds", s->seconds, 0, GEOMETRY_MAX_FRAMES / fps, fault));
+        *frames = llround(s->seconds * fps);
+        if (*frames < 1)
+            return fault_set(fault, ST_BAD_INPUT, "--seconds %g at %g fps is less than one frame;"
+                             " a still is --frames 1", s->seconds, fps);
+        return ST_OK;
+    }
+    *frames = s->frames ? s->frames : model->frames;
+    return ST_OK;
+}
+
+static enum status resolve_config(const struct case_spec *s, struct engine_config *c,
+                                  struct fault *fault)
+{
+    int dtype, fill;
+    TRY(check_device(s->device, fault));
+    TRY(pick("--dtype", s->dtype, dtype_names, 3, &dtype, fault));
+    TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
+    int64_t threads = s->threads ? s->threads : host_cores();
+    TRY(in_range("--threads", (double)threads, 1, 4096, fault));
+    *c = (struct engine_config){.choice = {s->kernels, s->plan}, .type = elem_find(s->dtype),
+                                .threads = (int)threads, .fill = (enum fill)fill};
+    return ST_OK;
+}
+
+static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
+                                   struct fault *fault)
+{
+    struct generate_request *r = &c->request;
+    int scheduler;
+    int64_t frames = 0;
+    if (!(r->model = case_model(s->model, fault)))
+        return ST_BAD_INPUT;
+    c->fps = isnan(s->fps) ? r->model->fps : s->fps;
+    TRY(in_range("--fps", c->fps, 0.1, 1000, fault));
+    TRY(frames_of(s, r->model, c->fps, &frames, fault));
+    int64_t width = s->size.width ? s->size.width : r->model->width;
+    int64_t height = s->size.height ? s->size.height : r->model->height;
+    TRY(geometry_of(r->model, width, height, frames, &r->geometry, fault));
+    TRY(pick("--scheduler", s->scheduler, scheduler_names, 2, &scheduler, fault));
+    r->scheduler = (enum scheduler)scheduler;
+    r->steps = s->steps ? s->steps : r->model->steps;
+    TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));
+    r->guidance = isnan(s->guidance) ? r->model->guidance : s->guidance;
+    TRY(in_range("--guidance", r->guidance, 0, 100, fault));
+    r->shift = isnan(s->shift) ? r->model->shift : s->shift;
+    TRY(in_range("--shift", r->shift, 0.01, 100, fault));
+    r->prompt = s->prompt;
+    r->negative = s->negative;
+    r->seed = s->seed;
+    return ST_OK;
+}
+
+enum status case_load_plugins(const char *list, struct fault *fault)
+{
+    if (!list)
+        return ST_OK;
+    char *copy = strdup(list), *rest = copy;
+    if (!copy)
+        return ST_NO_MEMORY;
+    enum status s = ST_OK;
+    for (char *path; s == ST_OK && (path = strsep(&rest, ",")) != NULL;)
+        s = registry_load_plugin(path, fault);
+    free(copy);
+    return s;
+}
+
+enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault)
+{
+    memset(out, 0, sizeof *out);
+    out->spec = *spec;
+    TRY(resolve_request(spec, out, fault));
+    return resolve_config(spec, &out->config, fault);
+}
+
+int64_t case_passes(const struct pipeline_case *c) { return c->request.guidance > 1 ? 2 : 1; }
+
+void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
+{
+    const struct generate_request *r = &c->request;
+    char length[64] = "a still";
+    if (r->geometry.frames > 1)
+        snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)", (long long)r->geometry.frames,
+                 c->fps, (double)r->geometry.frames / c->fps);
+    snprintf(out, bytes, "%s  %lldx%lld, %s, %lld step%s of %s, guidance %g, %s, %d thread%s",
+             r->model->name, (long long)r->geometry.width, (long long)r->geometry.height, length,
+             (long long)r->steps, r->steps == 1 ? "" : "s", scheduler_names[r->scheduler], r->guidance,
+             elem_name(c->config.type), c->config.threads, c->config.threads == 1 ? "" : "s");
+}
+
+void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes)
+{
+    const struct geometry *g = &c->request.geometry;
+    out[0] = 0;
+    if (g->pad_width == g->width && g->pad_height == g->height && g->pad_frames == g->frames)
+        return;
+    snprintf(out, bytes, "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
+             (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
+             (long long)g->width, (long long)g->height, (long long)g->frames);
+}
+
+static void geometry_sha256(const struct model_config *m, char out[65])
+{
+    const struct text_config *x = &m->text;
+    const struct transformer_config *t = &m->transformer;
+    const struct vae_config *v = &m->vae;
+    char text[1024];
+    int n = snprintf(text, sizeof text,
+                     "text %lld %lld %lld %lld %lld %lld %lld %lld %lld; transformer %lld %lld %lld %lld"
+                     " %lld %lld %lld %lld %lld %lld %lld; vae %lld %lld %lld",
+                     (long long)x->vocab, (long long)x->C, (long long)x->N, (long long)x->D,
+                     (long long)x->F, (long long)x->layers, (long long)x->buckets,
+                     (long long)x->max_distance, (long long)x->rows, (long long)t->in_channels,
+                     (long long)t->out_channels, (long long)t->pt, (long long)t->ph, (long long)t->pw,
+                     (long long)t->layers, (long long)t->N, (long long)t->D, (long long)t->F,
+                     (long long)t->text_dim, (long long)t->freq_dim, (long long)v->base,
+                     (long long)v->z_dim, (long long)v->res_blocks);
+    for (int i = 0; i < VAE_LEVELS; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)v->mult[i]);
+    sha256_hex(text, (size_t)n, out);
+}
+
+static void recipe_members(const struct pipeline_case *c, const struct engine *engine, struct json *j)
+{
+    const struct generate_request *r = &c->request;
+    char hash[65], plan[2048];
+    json_text(j, "model", r->model->name);
+    geometry_sha256(r->model, hash);
+    json_text(j, "geometry_sha256", hash);
+    json_open_object(j, "weights");
+    json_text(j, "kind", "synthetic");
+    json_text(j, "fill", fill_names[c->config.fill]);
+    json_int(j, "seed", (int64_t)c->config.weights_seed);
+    json_end(j);
+    json_int(j, "width", r->geometry.width);
+    json_int(j, "height", r->geometry.height);
+    json_int(j, "frames", r->geometry.frames);
+    json_number(j, "fps", c->fps);
+    json_int(j, "steps", r->steps);
+    json_text(j, "scheduler", scheduler_names[r->scheduler]);
+    json_text(j, "sigma_grid", sigma_grids[r->scheduler]);
+    json_number(j, "shift", r->shift);
+    json_number(j, "guidance", r->guidance);
+    json_int(j, "forwards", r->steps * case_passes(c));
+    json_int(j, "text_rows", r->model->text.rows);
+    json_text(j, "type", elem_name(c->config.type));
+    engine_plan_summary(engine, plan, sizeof plan);
+    json_text(j, "plan", plan);
+    json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
+    json_text(j, "parallel", "single");
+    json_text(j, "residency", "stage");
+    json_text(j, "cache_state", "pipeline");
+    json_int(j, "threads", c->config.threads);
+    json_text(j, "device", c->spec.device);
+    sha256_hex(r->prompt, strlen(r->prompt), hash);
+    json_text(j, "prompt_sha256", hash);
+    json_int(j, "seed", (int64_t)r->seed);
+}
+
+void case_recipe(const struct pipeline_case *c, const struct engine *engine, struct json *j,
+                 const char *key)
+{
+    json_open_object(j, key);
+    recipe_members(c, engine, j);
+    json_end(j);
+}
+
+void case_recipe_sha256(const struct pipeline_case *c, const struct engine *engine, char out[65])
+{
+    struct json j;
+    json_init(&j, false);
+    case_recipe(c, engine, &j, NULL);
+    sha256_hex(j.text, j.used, out);
+    json_free(&j);
+}

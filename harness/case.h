@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* case.h   One pipeline case as people name it (flags, suite lines) and as the generator takes it. */
+#ifndef PATCHMARK_CASE_H
+#define PATCHMARK_CASE_H
+
+#include "engine.h"
+#include "json.h"
+#include "patchmark.h"
+
+#include <math.h>
+
+/* 0, NAN and NULL mean: the model's own default. */
+struct case_spec {
+    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *kernels, *plan, *fill, *plugin;
+    struct size2 size;
+    int64_t frames, steps, threads;
+    double seconds, fps, guidance, shift;
+    uint64_t seed;
+};
+
+#define CASE_DEFAULTS                                                                              \
+    {.model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",       \
+     .fill = "normal", .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42}
+
+/* Rows of an option table for what a case has in every command. */
+#define CASE_OPTIONS(spec)                                                                         \
+    {"--fps", "F", OPTION_REAL, &(spec).fps, "frames per second (the model's own)"},               \
+    {"--guidance", "G", OPTION_REAL, &(spec).guidance, "classifier-free guidance; 1 or less: off"},\
+    {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler, "unipc or euler (unipc)"},             \
+    {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},                \
+    {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                    \
+    {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},       \
+    {"--device", "D", OPTION_TEXT, &(spec).device, "cpu"},                                         \
+    {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},         \
+    {"--plugin", "FILE.so", OPTION_TEXT, &(spec).plugin, "add out-of-tree variants (a,b for more)"}
+
+struct pipeline_case {
+    struct case_spec spec;
+    struct generate_request request;    /* without noise, embeds and sink */
+    struct engine_config config;
+    double fps;
+};
+
+/* Checks and resolves everything that needs no memory; loads plugins. ST_BAD_INPUT, ST_NOT_BUILT. */
+enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault);
+enum status case_load_plugins(const char *list, struct fault *fault);
+const struct model_config *case_model(const char *name, struct fault *fault);
+
+/* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */
+void case_describe(const struct pipeline_case *c, char *out, size_t bytes);
+/* Said once where more is generated than was asked for; "" where not. */
+void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes);
+
+int64_t case_passes(const struct pipeline_case *c);     /* forwards per step: 2 with guidance */
+/* Members of the record's recipe, and its sha256 over the canonical text. */
+void case_recipe(const struct pipeline_case *c, const struct engine *engine, struct json *j,
+                 const char *key);
+void case_recipe_sha256(const struct pipeline_case *c, const struct engine *engine, char out[65]);
+
+extern const char *const stage_names[STAGE_COUNT];
+
+#endif

@@ -1,0 +1,401 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* choice.c   Parses --kernels and plan files and answers for each problem. */
+#include "choice.h"
+#include "patchmark.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum word { WORD_AUTO, WORD_BASE, WORD_REFERENCE, WORD_EXPANDED, WORD_TARGET, WORD_VARIANT };
+
+/* Ranked by what is faster where several run; the rest of a target's order is its numbers'. */
+static const char *const target_rank[] = {"c", "openblas", "neon", "avx2", "avx512"};
+
+struct rule {
+    int op;                         /* enum op_id, or -1: every op */
+    int first, last;                /* denoising steps; 0, 0: always */
+    enum word word;
+    char target[32];
+    const struct registry_entry *entry;
+    char *shape;                    /* plan files: the exact shape line, else NULL */
+    int64_t knob[KNOB_MAX];
+    bool knobs_given;
+};
+
+struct choice {
+    struct rule *rule;
+    int count, room;
+    bool from_file;
+};
+
+static int rank_of(const char *target)
+{
+    for (size_t i = 0; i < sizeof target_rank / sizeof target_rank[0]; i++)
+        if (!strcmp(target_rank[i], target))
+            return (int)i;
+    return (int)(sizeof target_rank / sizeof target_rank[0]);
+}
+
+static bool known_target(const char *word)
+{
+    int count;
+    const struct registry_entry *all = registry(&count);
+    for (int i = 0; i < count; i++)
+        if (!strcmp(all[i].target, word))
+            return true;
+    return false;
+}
+
+static enum status unknown_word(const char *word, enum op_id op, bool has_op, struct fault *fault)
+{
+    const char *names[128] = {"auto", "base", "reference"};
+    int used = 3, count;
+    const struct registry_entry *all = registry(&count);
+    for (int i = 0; i < count && used < 128; i++)
+        if (has_op && !strcmp(all[i].op, op_table[op]->name))
+            names[used++] = all[i].name;
+    if (!has_op)
+        for (size_t i = 0; i < sizeof target_rank / sizeof target_rank[0]; i++)
+            names[used++] = target_rank[i];
+    char near[256];
+    nearest_names(word, names, used, near, sizeof near);
+    if (has_op)
+        return fault_set(fault, ST_BAD_INPUT, "%s has no variant '%s'%s 'patchmark list variants'"
+                         " shows all", op_table[op]->name, word, near[0] ? near : ";");
+    return fault_set(fault, ST_BAD_INPUT, "--kernels does not know '%s'%s it takes auto, base,"
+                     " reference, a target, or OP=VARIANT", word, near[0] ? near : ";");
+}
+
+static enum status parse_word(const char *word, struct rule *rule, struct fault *fault)
+{
+    static const struct {
+        const char *name;
+        enum word word;
+    } fixed[] = {{"auto", WORD_AUTO}, {"base", WORD_BASE}, {"reference", WORD_REFERENCE},
+                 {"expanded", WORD_EXPANDED}};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        if (!strcmp(word, fixed[i].name)) {
+            rule->word = fixed[i].word;
+            return ST_OK;
+        }
+    if (rule->op >= 0 && (rule->entry = registry_find((enum op_id)rule->op, word))) {
+        rule->word = WORD_VARIANT;
+        return registry_usable(rule->entry, fault);
+    }
+    if (known_target(word)) {
+        rule->word = WORD_TARGET;
+        snprintf(rule->target, sizeof rule->target, "%s", word);
+        return ST_OK;
+    }
+    return unknown_word(word, rule->op >= 0 ? (enum op_id)rule->op : OP_COUNT, rule->op >= 0, fault);
+}
+
+static enum status parse_steps(const char *text, struct rule *rule, struct fault *fault)
+{
+    int used = 0;
+    if (sscanf(text, "%d-%d%n", &rule->first, &rule->last, &used) != 2 || text[used]) {
+        used = 0;
+        if (sscanf(text, "%d%n", &rule->first, &used) != 1 || text[used])
+            return fault_set(fault, ST_BAD_INPUT, "--kernels: '@%s' should be a step or a range of"
+                             " steps, as OP@1-10=VARIANT", text);
+        rule->last = rule->first;
+    }
+    if (rule->first < 1 || rule->last < rule->first)
+        return fault_set(fault, ST_BAD_INPUT, "--kernels: steps '@%s' should count from 1 upwards",
+                         text);
+    return ST_OK;
+}
+
+static enum status add_rule(struct choice *c, const struct rule *rule)
+{
+    if (c->count == c->room) {
+        int room = c->room ? 2 * c->room : 16;
+        struct rule *grown = realloc(c->rule, (size_t)room * sizeof *grown);
+        if (!grown)
+            return ST_NO_MEMORY;
+        c->rule = grown;
+        c->room = room;
+    }
+    c->rule[c->count++] = *rule;
+    return ST_OK;
+}
+
+/* One item of the comma list; text is the caller's to overwrite. */
+static enum status parse_item(struct choice *c, char *text, struct fault *fault)
+{
+    struct rule rule = {.op = -1};
+    char *equals = strchr(text, '=');
+    if (equals) {
+        *equals = 0;
+        char *at = strchr(text, '@');
+        if (at) {
+            *at = 0;
+            TRY(parse_steps(at + 1, &rule, fault));
+        }
+        enum op_id op;
+        TRY(op_find(text, &op, fault));
+        rule.op = (int)op;
+    }
+    TRY(parse_word(equals ? equals + 1 : text, &rule, fault));
+    return add_rule(c, &rule);
+}
+
+static enum status parse_list(struct choice *c, const char *words, struct fault *fault)
+{
+    char *copy = strdup(words), *rest = copy;
+    if (!copy)
+        return ST_NO_MEMORY;
+    enum status s = ST_OK;
+    for (char *item; s == ST_OK && (item = strsep(&rest, ",")) != NULL;)
+        s = *item ? parse_item(c, item, fault)
+                  : fault_set(fault, ST_BAD_INPUT, "--kernels '%s' has an empty word", words);
+    free(copy);
+    return s;
+}
+
+static enum status parse_knobs(char *text, struct rule *rule, struct fault *fault)
+{
+    const struct variant *v = rule->entry->variant;
+    variant_default_knobs(v, rule->knob);
+    rule->knobs_given = true;
+    if (!strcmp(text, "-"))
+        return ST_OK;
+    for (char *item; (item = strsep(&text, ",")) != NULL;) {
+        char *equals = strchr(item, '=');
+        int k = 0;
+        if (equals)
+            *equals = 0;
+        while (k < KNOB_MAX && v->knob[k].name && strcmp(v->knob[k].name, item))
+            k++;
+        if (!equals || k == KNOB_MAX || !v->knob[k].name)
+            return fault_set(fault, ST_BAD_INPUT, "variant %s has no knob '%s'", v->name, item);
+        rule->knob[k] = strtoll(equals + 1, NULL, 10);
+    }
+    return ST_OK;
+}
+
+/* shape-line TAB first-last TAB variant TAB knobs */
+static enum status parse_plan_line(struct choice *c, char *line, struct fault *fault)
+{
+    char *field[4];
+    for (int i = 0; i < 4; i++)
+        if (!(field[i] = strsep(&line, "\t")))
+            return fault_set(fault, ST_BAD_INPUT, "four tab-separated fields wanted, %d found", i);
+    struct problem problem;
+    struct rule rule = {.op = -1};
+    TRY(shape_parse(field[0], &problem, fault));
+    rule.op = (int)problem.op;
+    if (strcmp(field[1], "0-0"))
+        TRY(parse_steps(field[1], &rule, fault));
+    TRY(parse_word(field[2], &rule, fault));
+    if (rule.word == WORD_VARIANT)
+        TRY(parse_knobs(field[3], &rule, fault));
+    if (!(rule.shape = strdup(field[0])))
+        return ST_NO_MEMORY;
+    return add_rule(c, &rule);
+}
+
+static enum status read_plan(struct choice *c, const char *path, struct fault *fault)
+{
+    FILE *in = fopen(path, "r");
+    if (!in)
+        return fault_set(fault, ST_BAD_INPUT, "plan %s cannot be read: %s", path, strerror(errno));
+    char *line = NULL;
+    size_t room = 0;
+    int number = 0;
+    enum status s = ST_OK;
+    while (s == ST_OK && getline(&line, &room, in) > 0) {
+        number++;
+        line[strcspn(line, "\n")] = 0;
+        if (!line[0] || line[0] == '#')
+            continue;
+        struct fault inner = {{0}};
+        s = parse_plan_line(c, line, &inner);
+        if (s != ST_OK)
+            fault_set(fault, s, "plan %s, line %d: %.800s", path, number, inner.text);
+    }
+    free(line);
+    fclose(in);
+    if (s == ST_OK && !c->count)
+        s = fault_set(fault, ST_BAD_INPUT, "plan %s holds no line", path);
+    return s;
+}
+
+enum status choice_new(const struct kernel_choice *words, struct choice **out, struct fault *fault)
+{
+    struct choice *c = calloc(1, sizeof *c);
+    if (!c)
+        return ST_NO_MEMORY;
+    c->from_file = words->plan_file != NULL;
+    struct rule first = {.op = -1, .word = WORD_AUTO};
+    enum status s = c->from_file ? read_plan(c, words->plan_file, fault) : add_rule(c, &first);
+    if (s == ST_OK && !c->from_file && words->kernels)
+        s = parse_list(c, words->kernels, fault);
+    if (s != ST_OK) {
+        choice_free(c);
+        return s;
+    }
+    *out = c;
+    return ST_OK;
+}
+
+void choice_free(struct choice *choice)
+{
+    if (!choice)
+        return;
+    for (int i = 0; i < choice->count; i++)
+        free(choice->rule[i].shape);
+    free(choice->rule);
+    free(choice);
+}
+
+bool choice_by_step(const struct choice *choice, enum op_id op)
+{
+    for (int i = 0; i < choice->count; i++)
+        if (choice->rule[i].op == (int)op && choice->rule[i].first)
+            return true;
+    return false;
+}
+
+static bool accepts(const struct registry_entry *e, const struct problem *p, struct resolved *r)
+{
+    if (registry_usable(e, NULL) != ST_OK)
+        return false;
+    variant_default_knobs(e->variant, r->knob);
+    r->need = (struct need){0};
+    if (!e->variant->plan(&p->attention, r->knob, &r->need))
+        return false;
+    r->serve = SERVE_VARIANT;
+    r->entry = e;
+    return true;
+}
+
+static bool exact_class(enum numerics n)
+{
+    return n == NUM_F32 || n == NUM_BF16 || n == NUM_F16 || n == NUM_WINOGRAD;
+}
+
+typedef bool wanted_fn(const struct registry_entry *e, const char *target);
+
+static bool any_exact(const struct registry_entry *e, const char *target)
+{
+    (void)target;
+    return !e->variant || exact_class(e->variant->numerics);
+}
+static bool of_target(const struct registry_entry *e, const char *t) { return !strcmp(e->target, t); }
+static bool is_library(const struct registry_entry *e, const char *target)
+{
+    (void)target;
+    return variant_number(e->name) == 0;
+}
+
+/* The best accepting variant that `wanted` lets through: by target rank, then by number. */
+static bool best_variant(const struct problem *p, wanted_fn *wanted, const char *target,
+                         struct resolved *out)
+{
+    int count, best = -1;
+    const struct registry_entry *all = registry(&count);
+    for (int i = 0; i < count; i++) {
+        struct resolved r = {0};
+        int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
+        if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best || !wanted(&all[i], target) ||
+            !accepts(&all[i], p, &r))
+            continue;
+        best = rank;
+        *out = r;
+    }
+    return best >= 0;
+}
+
+/* A composite without a fused variant beyond plain C runs as its parts: there lie the fast ones. */
+static bool expands(const struct problem *p, bool found, const struct resolved *r)
+{
+    return op_table[p->op]->composite && (!found || !strcmp(r->entry->target, "c"));
+}
+
+static enum status by_word(const struct rule *rule, const struct problem *p, struct resolved *out,
+                           struct fault *fault)
+{
+    bool found = false;
+    switch (rule->word) {
+    case WORD_REFERENCE:
+    case WORD_EXPANDED:
+        out->serve = op_table[p->op]->composite ? SERVE_EXPAND : SERVE_REFERENCE;
+        return ST_OK;
+    case WORD_AUTO: found = best_variant(p, any_exact, NULL, out); break;
+    case WORD_BASE: found = best_variant(p, is_library, NULL, out); break;
+    case WORD_TARGET: found = best_variant(p, of_target, rule->target, out); break;
+    case WORD_VARIANT: break;
+    }
+    if (!found && rule->word != WORD_AUTO)
+        found = best_variant(p, of_target, "c", out);
+    if (expands(p, found, out)) {
+        out->serve = SERVE_EXPAND;
+        return ST_OK;
+    }
+    char line[256];
+    shape_print(p, line, sizeof line);
+    return found ? ST_OK : fault_set(fault, ST_UNAVAILABLE, "no variant built here serves %s", line);
+}
+
+static enum status by_name(const struct rule *rule, const struct problem *p, struct resolved *out,
+                           struct fault *fault)
+{
+    if (accepts(rule->entry, p, out)) {
+        if (!rule->knobs_given)
+            return ST_OK;
+        memcpy(out->knob, rule->knob, sizeof out->knob);
+        out->need = (struct need){0};
+        if (rule->entry->variant->plan(&p->attention, out->knob, &out->need))
+            return ST_OK;
+    }
+    char line[256];
+    shape_print(p, line, sizeof line);
+    return fault_set(fault, ST_REFUSED, "%s/%s refuses %s: %s; name another variant for it",
+                     rule->entry->op, rule->entry->name, line,
+                     out->need.reason ? out->need.reason : "no reason given");
+}
+
+static bool applies(const struct rule *rule, const struct problem *p, const char *line, int step)
+{
+    if (rule->op >= 0 && rule->op != (int)p->op)
+        return false;
+    if (rule->first && (step < rule->first || step > rule->last))
+        return false;
+    return !rule->shape || !strcmp(rule->shape, line);
+}
+
+enum status choice_resolve(const struct choice *choice, const struct problem *problem, int step,
+                           struct resolved *out, struct fault *fault)
+{
+    char line[256];
+    shape_print(problem, line, sizeof line);
+    memset(out, 0, sizeof *out);
+    for (int i = choice->count; i-- > 0;) {
+        const struct rule *rule = &choice->rule[i];
+        if (applies(rule, problem, line, step))
+            return rule->word == WORD_VARIANT ? by_name(rule, problem, out, fault)
+                                              : by_word(rule, problem, out, fault);
+    }
+    return fault_set(fault, ST_BAD_INPUT, "the plan has no line for %s%s; make one for this shape with"
+                     " generate --dry-run --write-plan FILE", line, step ? " at this step" : "");
+}
+
+const char *resolved_name(const struct resolved *r)
+{
+    return r->serve == SERVE_VARIANT ? r->entry->name
+                                     : r->serve == SERVE_REFERENCE ? "reference" : "expanded";
+}
+
+void resolved_knobs(const struct resolved *r, char *out, size_t bytes)
+{
+    size_t used = 0;
+    snprintf(out, bytes, "-");
+    if (r->serve != SERVE_VARIANT)
+        return;
+    for (int k = 0; k < KNOB_MAX && r->entry->variant->knob[k].name && used < bytes; k++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s=%lld", k ? "," : "",
+                                 r->entry->variant->knob[k].name, (long long)r->knob[k]);
+}

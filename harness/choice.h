@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* choice.h   Which variant serves a problem: the words of --kernels, or the lines of a plan file.
+ *
+ * --kernels is a comma list, later words win over earlier ones:
+ *   auto                 the fastest target here by rank, highest number first (the default)
+ *   base                 library variants (_00_) where they exist and accept, plain C elsewhere
+ *   reference            the double reference
+ *   TARGET               the variants of that target, plain C for what it does not serve
+ *   OP=WORD              one op: a variant's name or any word above
+ *   OP@FIRST-LAST=WORD   one op in some denoising steps, counted from 1
+ * A named variant that refuses a problem is an error, never replaced in silence. */
+#ifndef PATCHMARK_CHOICE_H
+#define PATCHMARK_CHOICE_H
+
+#include "engine.h"
+
+enum serve { SERVE_VARIANT, SERVE_REFERENCE, SERVE_EXPAND };
+
+struct resolved {
+    enum serve serve;
+    const struct registry_entry *entry;  /* with SERVE_VARIANT */
+    int64_t knob[KNOB_MAX];
+    struct need need;
+};
+
+struct choice;
+
+enum status choice_new(const struct kernel_choice *words, struct choice **out, struct fault *fault);
+void choice_free(struct choice *choice);
+/* True where the answer for this op depends on the denoising step. */
+bool choice_by_step(const struct choice *choice, enum op_id op);
+/* step: 1-based denoising step, 0 outside of denoising. */
+enum status choice_resolve(const struct choice *choice, const struct problem *problem, int step,
+                           struct resolved *out, struct fault *fault);
+
+/* "avx2_01_flash", "reference", "expanded" */
+const char *resolved_name(const struct resolved *r);
+/* "rows=96,keys=128" or "-" */
+void resolved_knobs(const struct resolved *r, char *out, size_t bytes);
+
+#endif

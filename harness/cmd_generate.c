@@ -1,0 +1,321 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_generate.c   One clip from a prompt: plan, memory, stages, file, and what it took. */
+#include "commands.h"
+#include "dump.h"
+#include "elem.h"
+#include "host.h"
+#include "measure.h"
+#include "media.h"
+#include "stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct case_spec spec = CASE_DEFAULTS;
+static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path, *format = "text";
+static bool dry_run;
+
+static const struct option options[] = {
+    {"--model", "NAME", OPTION_TEXT, &spec.model, "a preset of 'list models' (tiny)"},
+    {"--prompt", "TEXT", OPTION_TEXT, &spec.prompt, "what the clip should show"},
+    {"--size", "WxH", OPTION_SIZE, &spec.size, "width and height in pixels, from 16 up"},
+    {"--frames", "N", OPTION_COUNT, &spec.frames, "how many frames; 1 is a still"},
+    {"--seconds", "S", OPTION_REAL, &spec.seconds, "how long, instead of --frames"},
+    {"--steps", "N", OPTION_COUNT, &spec.steps, "denoising steps (the model's own)"},
+    {"--threads", "N", OPTION_COUNT, &spec.threads, "CPU threads (all cores this process may use)"},
+    {"--dtype", "T", OPTION_TEXT, &spec.dtype, "storage of activations and weights: f32, bf16, f16"},
+    {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels,
+     "auto, base, reference, a target, OP=VARIANT, OP@1-4=VARIANT; comma-separated"},
+    {"--plan", "FILE", OPTION_TEXT, &spec.plan, "replay a plan that --write-plan made"},
+    {"--write-plan", "FILE", OPTION_TEXT, &plan_path, "write the resolved plan"},
+    CASE_OPTIONS(spec),
+    {"--noise", "FILE", OPTION_TEXT, &noise_path, "safetensors with latents [1,C,T,H,W]"},
+    {"--prompt-embeds", "FILE", OPTION_TEXT, &embeds_path,
+     "safetensors with prompt_embeds, negative_prompt_embeds [1,M,C]"},
+    {"--dump", "DIR", OPTION_TEXT, &dump_folder, "write every stage's tensors there"},
+    {"--dry-run", NULL, OPTION_FLAG, &dry_run, "tokens, flops and memory, nothing is run"},
+    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    {"-o", "FILE", OPTION_TEXT, &output, ".mp4 .gif .png .y4m .ppm (%04d numbers stills)"},
+    {0},
+};
+
+void help_generate(FILE *out) { options_help(options, out); }
+
+/* A generation under way. */
+struct job {
+    struct pipeline_case c;
+    struct engine *engine;
+    struct media_writer *media;
+    struct dump *dump;
+    float *noise, *prompt, *negative;
+    int64_t *step_ns;
+    int64_t encode_ns;
+    bool json;
+    struct fault *fault;
+};
+
+static enum status on_frames(void *user, const uint8_t *rgb, int64_t first, int64_t count)
+{
+    struct job *job = user;
+    const struct geometry *g = &job->c.request.geometry;
+    double start = clock_seconds();
+    (void)first;
+    for (int64_t i = 0; i < count; i++)
+        TRY(media_frame(job->media, rgb + i * g->height * g->width * 3, job->fault));
+    job->encode_ns += (int64_t)((clock_seconds() - start) * 1e9);
+    return ST_OK;
+}
+
+static enum status on_frames_f32(void *user, const float *rgb, int64_t first, int64_t count)
+{
+    struct job *job = user;
+    (void)first;
+    return dump_frames(job->dump, rgb, count, job->fault);
+}
+
+static enum status on_text(void *user, const float *prompt, const float *negative)
+{
+    struct job *job = user;
+    return dump_text(job->dump, prompt, negative, job->fault);
+}
+
+static enum status on_latents(void *user, const float *latents, int64_t index, int64_t count)
+{
+    struct job *job = user;
+    return dump_latents(job->dump, latents, index, count, job->fault);
+}
+
+static enum status check_arguments(struct fault *fault)
+{
+    if (strcmp(format, "text") && strcmp(format, "json"))
+        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
+    if (!spec.prompt && !embeds_path && !dry_run)
+        return fault_set(fault, ST_BAD_INPUT, "what should the clip show? give --prompt TEXT");
+    if (!spec.prompt)
+        spec.prompt = "";
+    if (!output && !dry_run)
+        return fault_set(fault, ST_BAD_INPUT, "where should the clip go? give -o FILE");
+    return ST_OK;
+}
+
+static enum status load_inputs(struct job *job, struct fault *fault)
+{
+    struct generate_request *r = &job->c.request;
+    if (noise_path)
+        TRY(load_noise(noise_path, &r->geometry, &job->noise, fault));
+    if (embeds_path)
+        TRY(load_embeds(embeds_path, r->model, r->guidance > 1, &job->prompt, &job->negative,
+                        &r->embed_rows, fault));
+    r->noise = job->noise;
+    r->prompt_embeds = job->prompt;
+    r->negative_embeds = job->negative;
+    return ST_OK;
+}
+
+static enum status write_plan(const struct engine *engine, struct fault *fault)
+{
+    FILE *out = fopen(plan_path, "w");
+    if (!out || engine_plan_write(engine, out) != ST_OK || fclose(out))
+        return fault_set(fault, ST_BAD_INPUT, "--write-plan %s cannot be written", plan_path);
+    return ST_OK;
+}
+
+/* ---- what is printed ---- */
+
+static double gib(size_t bytes) { return (double)bytes / (double)(1 << 30); }
+
+static void print_plan(const struct job *job)
+{
+    const struct geometry *g = &job->c.request.geometry;
+    char text[2048];
+    case_describe(&job->c, text, sizeof text);
+    printf("%s, seed %llu, synthetic weights\n", text, (unsigned long long)job->c.request.seed);
+    case_describe_padding(&job->c, text, sizeof text);
+    if (text[0])
+        printf("%s\n", text);
+    printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H, (long long)g->W,
+           (long long)g->S);
+    engine_plan_summary(job->engine, text, sizeof text);
+    printf("plan    %s\n", text);
+    printf("memory  %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
+           gib(host_memory_available()));
+}
+
+static void print_dry_run(const struct job *job)
+{
+    printf("%-8s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB",
+           "activ. MiB", "scratch MiB");
+    double flops = 0;
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
+        flops += f->flops;
+        printf("%-8s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
+               f->flops * 1e-12, (double)f->weight_bytes / (1 << 20),
+               (double)f->activation_bytes / (1 << 20), (double)f->scratch_bytes / (1 << 20));
+    }
+    printf("%-8s %8s %12.4f   of it one forward %.4f\n", "all", "", flops * 1e-12,
+           engine_stage(job->engine, STAGE_DENOISE)->flops * 1e-12 /
+               (double)(job->c.request.steps * case_passes(&job->c)));
+}
+
+static int64_t total_ns(const struct job *job)
+{
+    int64_t total = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        total += engine_stage(job->engine, (enum stage)i)->run_ns;
+    return total;
+}
+
+static double median_step_s(const struct job *job)
+{
+    int64_t n = job->c.request.steps;
+    double *s = malloc((size_t)n * sizeof *s), median = 0;
+    for (int64_t i = 0; s && i < n; i++)
+        s[i] = (double)job->step_ns[i] * 1e-9;
+    if (s)
+        median = stats_median(s, n);
+    free(s);
+    return median;
+}
+
+static void print_result(const struct job *job)
+{
+    double all_s = (double)total_ns(job) * 1e-9, load_s = 0;
+    printf("%-8s %10s %7s %12s\n", "stage", "time", "share", "GFLOP/s");
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
+        double s = (double)f->run_ns * 1e-9;
+        load_s += (double)f->load_ns * 1e-9;
+        printf("%-8s %8.3f s %6.1f%% %12.1f", stage_names[i], s, 100 * s / all_s, f->flops * 1e-9 / s);
+        if (i == STAGE_DENOISE)
+            printf("   %lld steps, median %.3f s", (long long)job->c.request.steps, median_step_s(job));
+        putchar('\n');
+    }
+    printf("%-8s %8.3f s\n\n", "total", all_s);
+    printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
+           (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
+    printf("wrote %s\n", output);
+}
+
+static void json_stages(const struct job *job, struct json *j)
+{
+    json_open_object(j, "stages");
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
+        json_open_object(j, stage_names[i]);
+        json_int(j, "calls", f->calls);
+        json_number(j, "flops", f->flops);
+        json_int(j, "weight_bytes", (int64_t)f->weight_bytes);
+        json_int(j, "packed_bytes", (int64_t)f->packed_bytes);
+        json_int(j, "activation_bytes", (int64_t)f->activation_bytes);
+        json_int(j, "scratch_bytes", (int64_t)f->scratch_bytes);
+        if (!dry_run) {
+            json_int(j, "run_ns", f->run_ns);
+            json_int(j, "load_ns", f->load_ns);
+        }
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void print_json(const struct job *job)
+{
+    const struct geometry *g = &job->c.request.geometry;
+    struct json j;
+    json_init(&j, true);
+    json_open_object(&j, NULL);
+    case_recipe(&job->c, job->engine, &j, "recipe");
+    json_int(&j, "tokens", g->S);
+    json_int(&j, "padded_width", g->pad_width);
+    json_int(&j, "padded_height", g->pad_height);
+    json_int(&j, "padded_frames", g->pad_frames);
+    json_stages(job, &j);
+    json_int(&j, "planned_bytes", (int64_t)engine_peak_bytes(job->engine));
+    if (!dry_run) {
+        json_open_array(&j, "step_ns");
+        for (int64_t i = 0; i < job->c.request.steps; i++)
+            json_int(&j, NULL, job->step_ns[i]);
+        json_end(&j);
+        json_int(&j, "total_ns", total_ns(job));
+        json_int(&j, "encode_ns", job->encode_ns);
+        json_int(&j, "peak_resident_bytes", (int64_t)host_peak_resident());
+        json_text(&j, "output", output);
+    }
+    json_end(&j);
+    printf("%s\n", j.text);
+    json_free(&j);
+}
+
+/* ---- the run ---- */
+
+static enum status execute(struct job *job, struct fault *fault)
+{
+    struct generate_request *r = &job->c.request;
+    const struct geometry *g = &r->geometry;
+    if (!(job->step_ns = calloc((size_t)r->steps, sizeof *job->step_ns)))
+        return ST_NO_MEMORY;
+    if (dump_folder)
+        TRY(dump_open(dump_folder, &job->c, &job->dump, fault));
+    TRY(media_open(output, g->width, g->height, g->frames, job->c.fps, &job->media, fault));
+    r->sink = (struct generate_sink){.user = job, .frames = on_frames};
+    if (job->dump) {
+        r->sink.frames_f32 = on_frames_f32;
+        r->sink.text = on_text;
+        r->sink.latents = on_latents;
+    }
+    TRY(engine_execute(job->engine, r, job->step_ns, fault));
+    struct media_writer *media = job->media;
+    double start = clock_seconds();
+    job->media = NULL;
+    TRY(media_close(media, fault));
+    job->encode_ns += (int64_t)((clock_seconds() - start) * 1e9);
+    struct dump *dump = job->dump;
+    job->dump = NULL;
+    return dump_close(dump, true, fault);
+}
+
+static enum status generate_clip(struct job *job, struct fault *fault)
+{
+    TRY(check_arguments(fault));
+    TRY(case_load_plugins(spec.plugin, fault));
+    TRY(case_resolve(&spec, &job->c, fault));
+    const struct geometry *g = &job->c.request.geometry;
+    if (output)
+        TRY(media_check(output, g->width, g->height, g->frames, fault));
+    TRY(load_inputs(job, fault));
+    TRY(engine_new(&job->c.config, &job->engine, fault));
+    TRY(engine_plan(job->engine, &job->c.request, !dry_run, fault));
+    if (plan_path)
+        TRY(write_plan(job->engine, fault));
+    if (!job->json)
+        print_plan(job);
+    fflush(stdout);
+    if (!dry_run)
+        TRY(execute(job, fault));
+    if (job->json)
+        print_json(job);
+    else if (dry_run)
+        print_dry_run(job);
+    else
+        print_result(job);
+    return ST_OK;
+}
+
+int cmd_generate(int argc, char **argv, struct fault *fault)
+{
+    struct job job = {.fault = fault};
+    enum status s = options_parse(options, argc, argv, NULL, NULL, fault);
+    job.json = !strcmp(format, "json");
+    if (s == ST_OK)
+        s = generate_clip(&job, fault);
+    if (job.media)
+        media_abort(job.media);
+    dump_close(job.dump, false, fault);
+    engine_free(job.engine);
+    free(job.noise);
+    free(job.prompt);
+    free(job.negative);
+    free(job.step_ns);
+    return exit_code_of(s);
+}

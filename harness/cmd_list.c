@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_list.c   What there is: ops, variants, models; and what of it can run here. */
+#include "case.h"
+#include "commands.h"
+#include "host.h"
+
+#include <string.h>
+
+static const char *format = "text";
+static const char *plugin;
+
+static const struct option options[] = {
+    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    {"--plugin", "FILE.so", OPTION_TEXT, &plugin, "add out-of-tree variants (a,b for more)"},
+    {0},
+};
+
+void help_list(FILE *out) { options_help(options, out); }
+
+static const char *const numerics_names[NUM_COUNT] = {
+    "f32", "tf32", "bf16", "f16", "fp8", "int8", "fp4", "winograd", "sparse",
+};
+
+/* ---- ops ---- */
+
+static void text_ops(void)
+{
+    for (int i = 0; i < OP_COUNT; i++)
+        printf("%-14s %-10s %s%s\n", op_table[i]->name, op_table[i]->folder, op_table[i]->summary,
+               op_table[i]->composite ? " (composite)" : "");
+}
+
+static void json_ops(struct json *j)
+{
+    json_open_array(j, "ops");
+    for (int i = 0; i < OP_COUNT; i++) {
+        json_open_object(j, NULL);
+        json_text(j, "name", op_table[i]->name);
+        json_text(j, "folder", op_table[i]->folder);
+        json_text(j, "summary", op_table[i]->summary);
+        json_bool(j, "composite", op_table[i]->composite);
+        json_text(j, "timing_shape", op_table[i]->timing_shape);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+/* ---- variants ---- */
+
+static void needs_text(uint64_t needs, char *out, size_t bytes)
+{
+    size_t used = (size_t)snprintf(out, bytes, "%s", needs ? "" : "-");
+    for (int bit = 0; bit < 64 && used < bytes; bit++)
+        if (needs >> bit & 1)
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? "+" : "",
+                                     host_feature_name(UINT64_C(1) << bit));
+}
+
+/* Whether it can run here, and whether it ever ran on the hardware it is for. A CPU variant that can
+ * run here runs on its hardware here and now. */
+static void standing(const struct registry_entry *e, const char **runs, const char **ran,
+                     struct fault *why)
+{
+    enum status s = registry_usable(e, why);
+    *runs = s == ST_OK ? "runs here" : s == ST_NOT_BUILT ? "not built" : "cannot run here";
+    *ran = s == ST_OK ? "real hardware" : "not on this machine";
+}
+
+static void text_variants(void)
+{
+    int count;
+    const struct registry_entry *all = registry(&count);
+    for (int i = 0; i < count; i++) {
+        char name[128], needs[128] = "?";
+        const char *runs, *ran;
+        struct fault why = {{0}};
+        snprintf(name, sizeof name, "%s/%s", all[i].op, all[i].name);
+        if (all[i].variant)
+            needs_text(all[i].variant->needs, needs, sizeof needs);
+        standing(&all[i], &runs, &ran, &why);
+        printf("%-38s %-9s needs %-10s %-9s %s, %s%s%s\n", name, all[i].target, needs,
+               all[i].variant ? numerics_names[all[i].variant->numerics] : "?", runs, ran,
+               why.text[0] ? ": " : "", why.text);
+    }
+}
+
+static void json_variants(struct json *j)
+{
+    int count;
+    const struct registry_entry *all = registry(&count);
+    json_open_array(j, "variants");
+    for (int i = 0; i < count; i++) {
+        char needs[128];
+        const char *runs, *ran;
+        struct fault why = {{0}};
+        standing(&all[i], &runs, &ran, &why);
+        json_open_object(j, NULL);
+        json_text(j, "op", all[i].op);
+        json_text(j, "name", all[i].name);
+        json_text(j, "target", all[i].target);
+        json_text(j, "origin", all[i].origin);
+        if (all[i].variant) {
+            needs_text(all[i].variant->needs, needs, sizeof needs);
+            json_text(j, "needs", needs);
+            json_text(j, "numerics", numerics_names[all[i].variant->numerics]);
+        }
+        json_text(j, "runs", runs);
+        json_text(j, "ran_on", ran);
+        json_text(j, "why", why.text[0] ? why.text : NULL);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+/* ---- models ---- */
+
+struct model_figures {
+    int64_t text, transformer, decoder;
+    double forward_flops, decode_flops;
+    int64_t tokens;
+};
+
+/* Counted by running the generator in count mode at the model's own size. */
+static enum status count_model(const struct model_config *m, struct model_figures *out,
+                               struct fault *fault)
+{
+    struct case_spec s = CASE_DEFAULTS;
+    struct pipeline_case c;
+    struct engine *engine;
+    s.model = m->name;
+    s.prompt = "";
+    s.steps = 1;
+    TRY(case_resolve(&s, &c, fault));
+    TRY(engine_new(&c.config, &engine, fault));
+    enum status status = engine_count(engine, &c.request, fault);
+    *out = (struct model_figures){
+        .text = text_parameters(&m->text), .transformer = transformer_parameters(&m->transformer),
+        .decoder = vae_decoder_parameters(&m->vae), .tokens = c.request.geometry.S,
+        .forward_flops = engine_stage(engine, STAGE_DENOISE)->flops / (double)case_passes(&c),
+        .decode_flops = engine_stage(engine, STAGE_DECODE)->flops,
+    };
+    engine_free(engine);
+    return status;
+}
+
+static enum status list_models(struct json *j, struct fault *fault)
+{
+    if (j)
+        json_open_array(j, "models");
+    for (const struct model_config *const *p = model_presets; *p; p++) {
+        const struct model_config *m = *p;
+        struct model_figures f;
+        TRY(count_model(m, &f, fault));
+        if (!j) {
+            printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward,"
+                   " %.4g to decode; %s\n", m->name, (double)f.transformer * 1e-6, (long long)m->width,
+                   (long long)m->height, (long long)m->frames, (long long)f.tokens,
+                   f.forward_flops * 1e-12, f.decode_flops * 1e-12, m->summary);
+            continue;
+        }
+        json_open_object(j, NULL);
+        json_text(j, "name", m->name);
+        json_text(j, "summary", m->summary);
+        json_int(j, "parameters", f.transformer);
+        json_int(j, "text_parameters", f.text);
+        json_int(j, "decoder_parameters", f.decoder);
+        json_int(j, "width", m->width);
+        json_int(j, "height", m->height);
+        json_int(j, "frames", m->frames);
+        json_int(j, "tokens", f.tokens);
+        json_number(j, "forward_flops", f.forward_flops);
+        json_number(j, "decode_flops", f.decode_flops);
+        json_end(j);
+    }
+    if (j)
+        json_end(j);
+    return ST_OK;
+}
+
+static enum status list_all(const char *what, struct fault *fault)
+{
+    bool json = !strcmp(format, "json"), all = !what;
+    struct json j;
+    if (!json && strcmp(format, "text"))
+        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
+    static const char *const kinds[] = {"ops", "variants", "models"};
+    char near[64];
+    if (what && strcmp(what, kinds[0]) && strcmp(what, kinds[1]) && strcmp(what, kinds[2])) {
+        nearest_names(what, kinds, 3, near, sizeof near);
+        return fault_set(fault, ST_BAD_INPUT, "list knows ops, variants and models, not '%s'%s", what,
+                         near);
+    }
+    TRY(case_load_plugins(plugin, fault));
+    json_init(&j, true);
+    json_open_object(&j, NULL);
+    enum status s = ST_OK;
+    if (all || !strcmp(what, "ops"))
+        json ? json_ops(&j) : text_ops();
+    if (all && !json)
+        putchar('\n');
+    if (all || !strcmp(what, "variants"))
+        json ? json_variants(&j) : text_variants();
+    if (all && !json)
+        putchar('\n');
+    if (all || !strcmp(what, "models"))
+        s = list_models(json ? &j : NULL, fault);
+    json_end(&j);
+    if (json && s == ST_OK)
+        printf("%s\n", j.text);
+    json_free(&j);
+    return s;
+}
+
+int cmd_list(int argc, char **argv, struct fault *fault)
+{
+    const char *what = NULL;
+    int count = 1;
+    enum status s = options_parse(options, argc, argv, &what, &count, fault);
+    if (s == ST_OK)
+        s = list_all(count ? what : NULL, fault);
+    return exit_code_of(s);
+}

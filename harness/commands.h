@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* commands.h   The subcommands: each returns an exit code and prints its own option table as help. */
+#ifndef PATCHMARK_COMMANDS_H
+#define PATCHMARK_COMMANDS_H
+
+#include "patchmark.h"
+
+int cmd_list(int argc, char **argv, struct fault *fault);
+int cmd_generate(int argc, char **argv, struct fault *fault);
+int cmd_verify(int argc, char **argv, struct fault *fault);
+int cmd_run(int argc, char **argv, struct fault *fault);
+int cmd_kernels(int argc, char **argv, struct fault *fault);
+int cmd_plot(int argc, char **argv, struct fault *fault);
+
+void help_list(FILE *out);
+void help_generate(FILE *out);
+void help_verify(FILE *out);
+void help_run(FILE *out);
+void help_kernels(FILE *out);
+void help_plot(FILE *out);
+
+/* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */
+#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity)
+#define WORKER_DECLARE(kind) int worker_##kind(int argc, char **argv, struct fault *fault);
+WORKER_LIST(WORKER_DECLARE)
+#undef WORKER_DECLARE
+
+#endif

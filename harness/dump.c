@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* dump.c   Tensors out of and into a generation. */
+#include "dump.h"
+#include "safetensors.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct dump {
+    char folder[3072];
+    const struct pipeline_case *c;
+    struct safetensors_stream *frames;
+};
+
+static void path_of(const struct dump *d, const char *name, char out[4096])
+{
+    snprintf(out, 4096, "%s/%s", d->folder, name);
+}
+
+enum status dump_open(const char *folder, const struct pipeline_case *c, struct dump **out,
+                      struct fault *fault)
+{
+    struct stat info;
+    if (strlen(folder) >= sizeof (*out)->folder)
+        return fault_set(fault, ST_BAD_INPUT, "--dump: the folder's name is too long");
+    if (mkdir(folder, 0777) && errno != EEXIST)
+        return fault_set(fault, ST_BAD_INPUT, "--dump %s: the folder cannot be made: %s", folder,
+                         strerror(errno));
+    if (stat(folder, &info) || !S_ISDIR(info.st_mode))
+        return fault_set(fault, ST_BAD_INPUT, "--dump %s is a file; name a folder", folder);
+    struct dump *d = calloc(1, sizeof *d);
+    if (!d)
+        return ST_NO_MEMORY;
+    strcpy(d->folder, folder);
+    d->c = c;
+    *out = d;
+    return ST_OK;
+}
+
+enum status dump_text(struct dump *d, const float *prompt, const float *negative, struct fault *fault)
+{
+    const struct text_config *t = &d->c->request.model->text;
+    char path[4096];
+    path_of(d, "text_embeds.safetensors", path);
+    struct safetensor_out tensors[2] = {
+        {"prompt_embeds", 3, {1, t->rows, t->C}, prompt},
+        {"negative_prompt_embeds", 3, {1, t->rows, t->C}, negative},
+    };
+    return safetensors_write(path, tensors, negative ? 2 : 1, fault);
+}
+
+static enum status write_latents(struct dump *d, const char *name, const float *latents,
+                                 struct fault *fault)
+{
+    const struct geometry *g = &d->c->request.geometry;
+    char path[4096];
+    path_of(d, name, path);
+    struct safetensor_out tensor = {"latents", 5, {1, g->C, g->T, g->H, g->W}, latents};
+    return safetensors_write(path, &tensor, 1, fault);
+}
+
+enum status dump_latents(struct dump *d, const float *latents, int64_t index, int64_t count,
+                         struct fault *fault)
+{
+    char name[64];
+    snprintf(name, sizeof name, "latents_%04lld.safetensors", (long long)index);
+    TRY(write_latents(d, name, latents, fault));
+    return index == count ? write_latents(d, "latents_final.safetensors", latents, fault) : ST_OK;
+}
+
+enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault)
+{
+    const struct geometry *g = &d->c->request.geometry;
+    if (!d->frames) {
+        char path[4096];
+        int64_t dim[4] = {g->frames, g->height, g->width, 3};
+        path_of(d, "frames.safetensors", path);
+        TRY(safetensors_stream_open(path, "frames", 4, dim, &d->frames, fault));
+    }
+    return safetensors_stream_add(d->frames, rgb, count * g->height * g->width * 3, fault);
+}
+
+enum status dump_close(struct dump *d, bool complete, struct fault *fault)
+{
+    if (!d)
+        return ST_OK;
+    struct fault ignored = {{0}};
+    enum status s = ST_OK;
+    if (d->frames)
+        s = safetensors_stream_close(d->frames, complete ? fault : &ignored);
+    free(d);
+    return complete ? s : ST_OK;
+}
+
+static void shape_text(const struct safetensor *t, char *out, size_t bytes)
+{
+    size_t used = (size_t)snprintf(out, bytes, "[");
+    for (int i = 0; i < t->rank && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%lld", i ? "," : "", (long long)t->dim[i]);
+    if (used < bytes)
+        snprintf(out + used, bytes - used, "]");
+}
+
+/* Reads a tensor of exactly the wanted shape; a 0 in `want` takes any size up to `most` there. */
+static enum status load_exact(struct safetensors *file, const char *path, const char *name, int rank,
+                              const int64_t *want, int64_t most, float **out, int64_t *found_rows,
+                              struct fault *fault)
+{
+    const struct safetensor *t = safetensors_find(file, name);
+    if (!t)
+        return fault_set(fault, ST_BAD_INPUT, "%s holds no tensor '%s'", path, name);
+    struct safetensor wanted = {.rank = rank};
+    int64_t elems = 1;
+    bool fits = t->rank == rank;
+    for (int i = 0; i < rank; i++) {
+        int64_t have = fits ? t->dim[i] : 0;
+        wanted.dim[i] = want[i] ? want[i] : most;
+        fits = fits && (want[i] ? have == want[i] : have >= 1 && have <= most);
+        if (!want[i])
+            *found_rows = have;
+        elems *= have;
+    }
+    if (!fits) {
+        char is[160], should[160];
+        shape_text(t, is, sizeof is);
+        shape_text(&wanted, should, sizeof should);
+        return fault_set(fault, ST_BAD_INPUT, "%s: '%s' has shape %s, this clip wants %s", path, name,
+                         is, should);
+    }
+    if (!(*out = malloc((size_t)elems * sizeof **out)))
+        return fault_set(fault, ST_NO_MEMORY, "no memory for '%s' of %s", name, path);
+    enum status s = safetensors_read(file, t, 0, elems, *out, fault);
+    if (s != ST_OK) {
+        free(*out);
+        *out = NULL;
+    }
+    return s;
+}
+
+enum status load_noise(const char *path, const struct geometry *g, float **out, struct fault *fault)
+{
+    struct safetensors *file;
+    int64_t shape[5] = {1, g->C, g->T, g->H, g->W}, unused;
+    TRY(safetensors_open(path, &file, fault));
+    enum status s = load_exact(file, path, "latents", 5, shape, 0, out, &unused, fault);
+    safetensors_free(file);
+    return s;
+}
+
+enum status load_embeds(const char *path, const struct model_config *model, bool want_negative,
+                        float **prompt, float **negative, int64_t *rows, struct fault *fault)
+{
+    struct safetensors *file;
+    int64_t shape[3] = {1, 0, model->text.C};
+    TRY(safetensors_open(path, &file, fault));
+    enum status s = load_exact(file, path, "prompt_embeds", 3, shape, model->text.rows, prompt, rows,
+                               fault);
+    if (s == ST_OK && want_negative) {
+        shape[1] = *rows;
+        s = load_exact(file, path, "negative_prompt_embeds", 3, shape, model->text.rows, negative, rows,
+                       fault);
+    }
+    safetensors_free(file);
+    return s;
+}

@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* dump.h   Every stage of a clip as safetensors, so that anyone can compare any stage with another
+ * implementation, and the tensors that can be put in from outside. */
+#ifndef PATCHMARK_DUMP_H
+#define PATCHMARK_DUMP_H
+
+#include "case.h"
+
+struct dump;
+
+/* Creates the folder where it is not there; a path that is a file is refused. */
+enum status dump_open(const char *folder, const struct pipeline_case *c, struct dump **out,
+                      struct fault *fault);
+enum status dump_text(struct dump *d, const float *prompt, const float *negative, struct fault *fault);
+enum status dump_latents(struct dump *d, const float *latents, int64_t index, int64_t count,
+                         struct fault *fault);
+enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault);
+enum status dump_close(struct dump *d, bool complete, struct fault *fault); /* frees d */
+
+/* `latents` [1,C,T,H,W] of the padded shape; owned by the caller. */
+enum status load_noise(const char *path, const struct geometry *g, float **out, struct fault *fault);
+/* `prompt_embeds` and `negative_prompt_embeds` [1,M,C]; the second may be absent unless wanted. */
+enum status load_embeds(const char *path, const struct model_config *model, bool want_negative,
+                        float **prompt, float **negative, int64_t *rows, struct fault *fault);
+
+#endif

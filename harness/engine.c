@@ -1,0 +1,245 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine.c   Life of an engine: trace, memory plan, execution, figures. */
+#include "engine_state.h"
+#include "host.h"
+#include "patchmark.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *copy_text(const char *text) { return text ? strdup(text) : NULL; }
+
+enum status engine_new(const struct engine_config *config, struct engine **out, struct fault *fault)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the engine");
+    e->config = *config;
+    e->config.quiet = config->quiet || !isatty(STDERR_FILENO);
+    e->kernels = copy_text(config->choice.kernels);
+    e->plan_file = copy_text(config->choice.plan_file);
+    e->config.choice = (struct kernel_choice){e->kernels, e->plan_file};
+    engine_ops_fill(e);
+    enum status s = choice_new(&e->config.choice, &e->choice, fault);
+    if (s != ST_OK) {
+        engine_free(e);
+        return s;
+    }
+    *out = e;
+    return ST_OK;
+}
+
+/* Everything that belongs to one traced request. */
+static void forget_trace(struct engine *e)
+{
+    for (int32_t i = 0; i < e->sites; i++)
+        free(e->site[i].state);
+    for (int i = 0; i < STAGE_COUNT; i++)
+        weights_forget(&e->stage[i]);
+    for (int i = 0; i <= STAGE_COUNT; i++) {
+        arena_free(&e->arena[i]);
+        free(e->slab[i]);
+        e->slab[i] = NULL;
+    }
+    free(e->site);
+    free(e->bucket);
+    free(e->trace);
+    free(e->weights_slab);
+    free(e->scratch);
+    e->site = NULL;
+    e->bucket = NULL;
+    e->trace = NULL;
+    e->weights_slab = e->scratch = NULL;
+    e->sites = e->site_room = 0;
+    e->buckets = 0;
+    e->flops_total = 0;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    forget_trace(engine);
+    for (int i = 0; i < engine->handles; i++)
+        if (engine->handle[i].variant->close)
+            engine->handle[i].variant->close(engine->handle[i].handle);
+    choice_free(engine->choice);
+    free(engine->kernels);
+    free(engine->plan_file);
+    free(engine);
+}
+
+static void reset(struct engine *e, enum mode mode)
+{
+    e->ops.mode = mode;
+    e->fault.text[0] = 0;
+    e->current = OUTSIDE;
+    e->step = 0;
+    for (int i = 0; i <= STAGE_COUNT; i++)
+        arena_clear(&e->arena[i]);
+}
+
+static enum status pass_on(const struct engine *e, enum status s, struct fault *fault)
+{
+    if (s == ST_OK)
+        return s;
+    if (e->fault.text[0])
+        return fault_set(fault, s, "%s", e->fault.text);
+    return fault_set(fault, s, "%s", s == ST_NO_MEMORY ? "no memory for the host's own buffers"
+                                                       : "the generator stopped without a reason");
+}
+
+static void sum_up(struct engine *e)
+{
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        struct stage_plan *plan = &e->stage[i];
+        struct stage_figures *f = &plan->figures;
+        weights_layout(plan);
+        f->activation_bytes = e->arena[i].peak_bytes;
+        size_t elem_size = e->ops.type == ELEM_F32 ? 4 : 2;
+        f->peak_bytes = plan->slab_bytes + plan->staging_elems * elem_size + f->activation_bytes +
+                        f->scratch_bytes + f->state_bytes;
+        e->flops_total += f->flops;
+    }
+}
+
+size_t engine_peak_bytes(const struct engine *engine)
+{
+    size_t peak = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        if (engine->stage[i].figures.peak_bytes > peak)
+            peak = engine->stage[i].figures.peak_bytes;
+    return peak + engine->arena[OUTSIDE].peak_bytes;
+}
+
+static enum status check_fits(const struct engine *e, struct fault *fault)
+{
+    size_t needed = engine_peak_bytes(e), available = host_memory_available();
+    if (needed <= available)
+        return ST_OK;
+    return fault_set(fault, ST_NO_MEMORY, "this needs %.2f GiB of memory and %.2f GiB are available;"
+                     " make the size, the frames or the model smaller, or try --dtype bf16",
+                     (double)needed / (1 << 30), (double)available / (1 << 30));
+}
+
+enum status engine_plan(struct engine *engine, const struct generate_request *request,
+                        bool check_memory, struct fault *fault)
+{
+    forget_trace(engine);
+    reset(engine, MODE_TRACE);
+    TRY(pass_on(engine, generate(&engine->ops, request), fault));
+    sum_up(engine);
+    return check_memory ? check_fits(engine, fault) : ST_OK;
+}
+
+enum status engine_count(struct engine *engine, const struct generate_request *request,
+                         struct fault *fault)
+{
+    forget_trace(engine);
+    reset(engine, MODE_COUNT);
+    return pass_on(engine, generate(&engine->ops, request), fault);
+}
+
+const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage)
+{
+    return &engine->stage[stage].figures;
+}
+
+/* ---- hooks: the caller's, timed, so that watching costs the clip no time ---- */
+
+struct timed_sink {
+    struct engine *engine;
+    const struct generate_sink *sink;
+};
+
+static enum status timed(struct timed_sink *t, int64_t start, enum status s)
+{
+    t->engine->hooks_ns += clock_ns() - start;
+    return s;
+}
+
+static enum status timed_frames(void *user, const uint8_t *rgb, int64_t first, int64_t count)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(), t->sink->frames(t->sink->user, rgb, first, count));
+}
+
+static enum status timed_frames_f32(void *user, const float *rgb, int64_t first, int64_t count)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(), t->sink->frames_f32(t->sink->user, rgb, first, count));
+}
+
+static enum status timed_text(void *user, const float *prompt, const float *negative)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(), t->sink->text(t->sink->user, prompt, negative));
+}
+
+static enum status timed_latents(void *user, const float *latents, int64_t index, int64_t count)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(), t->sink->latents(t->sink->user, latents, index, count));
+}
+
+static struct generate_sink timed_sink_of(struct timed_sink *t)
+{
+    return (struct generate_sink){
+        .user = t,
+        .frames = t->sink->frames ? timed_frames : NULL,
+        .frames_f32 = t->sink->frames_f32 ? timed_frames_f32 : NULL,
+        .text = t->sink->text ? timed_text : NULL,
+        .latents = t->sink->latents ? timed_latents : NULL,
+    };
+}
+
+static enum status take_outside(struct engine *e)
+{
+    size_t bytes = e->arena[OUTSIDE].peak_bytes;
+    if (e->slab[OUTSIDE] || !bytes)
+        return ST_OK;
+    e->slab[OUTSIDE] = aligned_alloc(TENSOR_ALIGN, bytes);
+    return e->slab[OUTSIDE] ? ST_OK : ST_NO_MEMORY;
+}
+
+enum status engine_execute(struct engine *engine, const struct generate_request *request,
+                           int64_t *step_ns, struct fault *fault)
+{
+    reset(engine, MODE_EXECUTE);
+    struct timed_sink t = {engine, &request->sink};
+    struct generate_request watched = *request;
+    watched.sink = timed_sink_of(&t);
+    engine->step_ns = step_ns;
+    engine->hooks_ns = 0;
+    engine->flops_done = 0;
+    engine->started_ns = clock_ns();
+    for (int32_t i = 0; i < engine->sites; i++)
+        engine->site[i].run_ns = 0;
+    if (take_outside(engine) != ST_OK)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for what outlives the stages");
+    enum status s = generate(&engine->ops, &watched);
+    progress_show(engine, true);
+    engine->step_ns = NULL;
+    return pass_on(engine, s, fault);
+}
+
+const struct traced_call *engine_trace(const struct engine *engine, int64_t *count)
+{
+    struct engine *e = (struct engine *)engine;
+    struct traced_call *trace = realloc(e->trace, ((size_t)e->sites + 1) * sizeof *trace);
+    *count = 0;
+    if (!trace)
+        return NULL;
+    e->trace = trace;
+    for (int32_t i = 0; i < e->sites; i++) {
+        const struct site *s = &e->site[i];
+        if (s->resolved.serve != SERVE_EXPAND)
+            trace[(*count)++] = (struct traced_call){
+                .problem = s->problem, .stage = s->stage, .served_by = resolved_name(&s->resolved),
+                .entry = s->resolved.entry, .knob = s->resolved.knob, .calls = s->calls,
+                .flops = s->flops, .run_ns = s->run_ns};
+    }
+    return trace;
+}

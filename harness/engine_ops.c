@@ -1,0 +1,270 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine_ops.c   struct ops as the engine fills it: every call is looked up, then counted, noted or
+ * executed; memory comes from the stage's arena; stages load and free their weights. */
+#include "elem.h"
+#include "engine_state.h"
+#include "patchmark.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static struct engine *engine_of(struct ops *ops) { return (struct engine *)ops; }
+
+/* ---- calls ---- */
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static enum status note(struct engine *e, struct site *site, const struct problem *p)
+{
+    struct stage_figures *f = &e->stage[site->stage].figures;
+    f->scratch_bytes = larger(f->scratch_bytes, site->resolved.need.scratch_bytes);
+    if (site->calls == 1)
+        f->state_bytes += site->resolved.need.state_bytes;
+    return weight_uses(e, p, &site->resolved);
+}
+
+static enum status open_handle(struct engine *e, const struct variant *v, struct exec *exec)
+{
+    if (!v->open)
+        return ST_OK;
+    for (int i = 0; i < e->handles; i++)
+        if (e->handle[i].variant == v) {
+            exec->handle = e->handle[i].handle;
+            return ST_OK;
+        }
+    if (e->handles == (int)(sizeof e->handle / sizeof e->handle[0]))
+        return fault_set(&e->fault, ST_NO_MEMORY, "too many library variants in one plan");
+    TRY(v->open(exec, &exec->handle));
+    e->handle[e->handles++] = (struct handle){v, exec->handle};
+    return ST_OK;
+}
+
+static enum status run_variant(struct engine *e, struct site *site, const struct problem *p)
+{
+    const struct resolved *r = &site->resolved;
+    struct exec exec = {.threads = e->config.threads, .scratch = e->scratch, .knob = r->knob};
+    if (r->need.packed_bytes)
+        exec.packed = weights_packed(e, p, r);
+    if (r->need.state_bytes && !site->state && !(site->state = calloc(1, r->need.state_bytes)))
+        return ST_NO_MEMORY;
+    exec.state = site->state;
+    TRY(open_handle(e, r->entry->variant, &exec));
+    enum status s = r->entry->variant->run(&p->attention, &exec);
+    if (s == ST_OK)
+        return s;
+    char line[256];
+    shape_print(p, line, sizeof line);
+    return fault_set(&e->fault, s, "%s/%s failed on %s", r->entry->op, r->entry->name, line);
+}
+
+static enum status execute(struct engine *e, struct site *site, const void *problem)
+{
+    struct problem p = {.op = site->problem.op};
+    memcpy(&p.attention, problem, op_table[p.op]->problem_bytes);
+    int64_t start = clock_ns();
+    enum status s = site->resolved.serve == SERVE_REFERENCE
+                        ? reference_run(&p, e->config.threads, &e->fault)
+                        : run_variant(e, site, &p);
+    site->run_ns += clock_ns() - start;
+    e->flops_done += site->flops;
+    progress_show(e, false);
+    return interrupted_by ? fault_set(&e->fault, ST_INTERRUPTED, "interrupted") : s;
+}
+
+static enum status call(struct ops *ops, enum op_id op, const void *problem)
+{
+    struct engine *e = engine_of(ops);
+    struct site *site;
+    if (e->current == OUTSIDE)
+        return fault_set(&e->fault, ST_WRONG, "%s is called outside of a stage", op_table[op]->name);
+    TRY(site_of(e, op, problem, &site));
+    site->calls += ops->mode != MODE_EXECUTE;
+    if (site->resolved.serve == SERVE_EXPAND)
+        return op_table[op]->expand(ops, problem);
+    if (ops->mode == MODE_EXECUTE)
+        return execute(e, site, problem);
+    e->stage[site->stage].figures.calls++;
+    e->stage[site->stage].figures.flops += site->flops;
+    if (ops->mode == MODE_COUNT)
+        return ST_OK;
+    struct problem p = {.op = op};
+    memcpy(&p.attention, problem, op_table[op]->problem_bytes);
+    return note(e, site, &p);
+}
+
+#define CALL_DEFINE(folder, op)                                                                    \
+    static enum status call_##op(struct ops *ops, const struct op##_problem *problem)              \
+    {                                                                                              \
+        return call(ops, OP_##op, problem);                                                        \
+    }
+OP_LIST(CALL_DEFINE)
+#undef CALL_DEFINE
+
+/* ---- memory ---- */
+
+/* Addresses of a trace: never read, but apart from each other and from NULL. */
+#define TRACE_BASE ((uintptr_t)1 << 46)
+
+static char *slab_of(const struct engine *e)
+{
+    return e->ops.mode == MODE_EXECUTE ? e->slab[e->current] : (char *)TRACE_BASE;
+}
+
+static enum status engine_alloc(struct ops *ops, struct tensor *t, enum elem elem, int64_t rows,
+                                int64_t row_elems, const char *name)
+{
+    struct engine *e = engine_of(ops);
+    size_t bytes, offset;
+    if (__builtin_mul_overflow((size_t)rows, (size_t)row_elems, &bytes) ||
+        __builtin_mul_overflow(bytes, elem_bytes(elem), &bytes) ||
+        arena_take(&e->arena[e->current], bytes, &offset) != ST_OK)
+        return fault_set(&e->fault, ST_NO_MEMORY, "%s of %lld x %lld elements does not fit any memory",
+                         name, (long long)rows, (long long)row_elems);
+    *t = (struct tensor){.data = slab_of(e) + offset, .elem = elem, .stride = row_elems};
+    return ST_OK;
+}
+
+static void engine_release(struct ops *ops, struct tensor *t)
+{
+    struct engine *e = engine_of(ops);
+    if (t->data)
+        arena_give(&e->arena[e->current], (size_t)((char *)t->data - slab_of(e)));
+    memset(t, 0, sizeof *t);
+}
+
+static enum status engine_weight(struct ops *ops, struct tensor *t, const struct weight_spec *spec)
+{
+    struct engine *e = engine_of(ops);
+    return ops->mode == MODE_EXECUTE ? weight_bind(e, t, spec) : weight_note(e, t, spec);
+}
+
+static bool is_float(enum elem elem) { return elem == ELEM_F32 || elem == ELEM_BF16 || elem == ELEM_F16; }
+
+static enum status engine_put(struct ops *ops, const struct tensor *t, const void *host, int64_t rows,
+                              int64_t row_elems)
+{
+    enum elem from = is_float(t->elem) ? ELEM_F32 : t->elem;
+    size_t host_row = (size_t)row_elems * elem_bytes(from);
+    size_t row = (size_t)t->stride * elem_bytes(t->elem);
+    for (int64_t r = 0; ops->mode == MODE_EXECUTE && r < rows; r++)
+        elem_convert((char *)t->data + (size_t)r * row, t->elem,
+                     (const char *)host + (size_t)r * host_row, from, row_elems);
+    return ST_OK;
+}
+
+static enum status engine_get(struct ops *ops, const struct tensor *t, void *host, int64_t rows,
+                              int64_t row_elems)
+{
+    enum elem to = is_float(t->elem) ? ELEM_F32 : t->elem;
+    size_t host_row = (size_t)row_elems * elem_bytes(to);
+    size_t row = (size_t)t->stride * elem_bytes(t->elem);
+    if (ops->mode != MODE_EXECUTE && t->weight)
+        weight_keep(engine_of(ops), t);
+    for (int64_t r = 0; ops->mode == MODE_EXECUTE && r < rows; r++)
+        elem_convert((char *)host + (size_t)r * host_row, to,
+                     (const char *)t->data + (size_t)r * row, t->elem, row_elems);
+    return ST_OK;
+}
+
+/* ---- stages ---- */
+
+/* Allocated and touched by the threads that will use it, so that page faults fall into loading. */
+static enum status take_slab(struct engine *e, char **slab, size_t bytes)
+{
+    enum { PAGES = 1 << 21 };
+    size_t room = (bytes + PAGES) & ~(size_t)(PAGES - 1);
+    free(*slab);
+    if (!(*slab = aligned_alloc(4096, room)))
+        return fault_set(&e->fault, ST_NO_MEMORY, "the machine gave no %zu MiB though they were planned",
+                         room >> 20);
+#pragma omp parallel for schedule(static) num_threads(e->config.threads)
+    for (size_t at = 0; at < room; at += PAGES)
+        memset(*slab + at, 0, PAGES);
+    return ST_OK;
+}
+
+static void drop(char **slab)
+{
+    free(*slab);
+    *slab = NULL;
+}
+
+static enum status engine_enter(struct ops *ops, enum stage stage)
+{
+    struct engine *e = engine_of(ops);
+    if (e->current != OUTSIDE)
+        return fault_set(&e->fault, ST_WRONG, "a stage is entered within another");
+    e->current = (int)stage;
+    e->step = 0;
+    e->weights_seen = 0;
+    arena_clear(&e->arena[stage]);
+    if (ops->mode != MODE_EXECUTE)
+        return ST_OK;
+    int64_t start = clock_ns();
+    struct stage_plan *plan = &e->stage[stage];
+    TRY(take_slab(e, &e->slab[stage], e->arena[stage].peak_bytes));
+    TRY(take_slab(e, &e->scratch, plan->figures.scratch_bytes));
+    TRY(take_slab(e, &e->weights_slab, plan->slab_bytes));
+    TRY(weights_load(e, stage));
+    e->entered_ns = clock_ns();
+    e->stage_hooks_ns = e->hooks_ns;
+    plan->figures.load_ns = e->entered_ns - start;
+    return ST_OK;
+}
+
+/* Closes the running step's time, hooks taken out. */
+static void close_step(struct engine *e, int64_t now)
+{
+    if (e->step_ns && e->current == STAGE_DENOISE && e->step > 0)
+        e->step_ns[e->step - 1] = now - e->stepped_ns;
+    e->stepped_ns = now;
+}
+
+static enum status engine_leave(struct ops *ops, enum stage stage)
+{
+    struct engine *e = engine_of(ops);
+    if (ops->mode == MODE_EXECUTE) {
+        int64_t now = clock_ns();
+        close_step(e, now - e->hooks_ns);
+        e->stage[stage].figures.run_ns = now - e->entered_ns - (e->hooks_ns - e->stage_hooks_ns);
+        drop(&e->slab[stage]);
+        drop(&e->scratch);
+        drop(&e->weights_slab);
+    }
+    e->current = OUTSIDE;
+    e->step = 0;
+    return ST_OK;
+}
+
+/* Step times are kept on a clock from which hooks are already subtracted. */
+static enum status engine_step(struct ops *ops, int index, int count)
+{
+    struct engine *e = engine_of(ops);
+    if (ops->mode == MODE_EXECUTE)
+        close_step(e, clock_ns() - e->hooks_ns);
+    e->step = e->current == STAGE_DENOISE ? index + 1 : 0;
+    e->step_count = count;
+    return ST_OK;
+}
+
+void engine_ops_fill(struct engine *e)
+{
+    e->ops = (struct ops){
+#define CALL_MEMBER(folder, op) .op = call_##op,
+        OP_LIST(CALL_MEMBER)
+#undef CALL_MEMBER
+        .alloc = engine_alloc, .release = engine_release, .weight = engine_weight,
+        .put = engine_put, .get = engine_get, .enter = engine_enter, .leave = engine_leave,
+        .step = engine_step, .fault = &e->fault, .type = e->config.type,
+    };
+    e->current = OUTSIDE;
+}

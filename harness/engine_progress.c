@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine_progress.c   A bar on stderr, only where stderr is a terminal; work is counted in flops. */
+#include "engine_state.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char *const stage_name[] = {"text", "denoise", "decode", ""};
+
+void progress_show(struct engine *e, bool last)
+{
+    enum { WIDTH = 30 };
+    static const char bar[] = "##############################";
+    static const char dots[] = "..............................";
+    int64_t now = clock_ns();
+    if (e->config.quiet || e->flops_total <= 0 || (!last && now - e->shown_ns < 100000000))
+        return;
+    e->shown_ns = now;
+    if (last) {
+        fprintf(stderr, "\r%79s\r", "");
+        return;
+    }
+    double done = e->flops_done / e->flops_total;
+    double spent_s = (double)(now - e->started_ns) * 1e-9;
+    int filled = (int)(done * WIDTH);
+    char where[32] = "";
+    if (e->current == STAGE_DENOISE)
+        snprintf(where, sizeof where, "step %d/%d", e->step, e->step_count);
+    fprintf(stderr, "\r%-8s [%.*s%.*s] %3.0f%%  %-11s about %.0f s left   ", stage_name[e->current],
+            filled, bar, WIDTH - filled, dots, 100 * done, where,
+            done > 0 ? spent_s * (1 - done) / done : 0.0);
+    fflush(stderr);
+}

@@ -1,0 +1,111 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine_state.h   The engine's insides, shared by the engine_*.c files only. */
+#ifndef PATCHMARK_ENGINE_STATE_H
+#define PATCHMARK_ENGINE_STATE_H
+
+#include "arena.h"
+#include "choice.h"
+
+/* A distinct problem of a stage (and of a denoising step, where the plan asks for steps). */
+#define SITE_KEY_MAX (OP_DIMS_MAX + 3 * OP_TENSORS_MAX + 3)
+
+struct site {
+    int64_t key[SITE_KEY_MAX];
+    struct problem problem;         /* as first seen; addresses mean nothing */
+    enum stage stage;
+    int step;                       /* 0: all */
+    struct resolved resolved;
+    double flops;
+    int64_t calls, run_ns;
+    void *state;
+};
+
+/* One form of some weights that a variant packed; kept in a list at its first weight. */
+struct pack {
+    const struct registry_entry *entry;
+    int64_t knob[KNOB_MAX];
+    struct problem problem;         /* names its weights by number */
+    size_t bytes, offset;
+    int32_t next;                   /* 1-based number of the next pack of the same first weight */
+};
+
+struct weight {
+    struct weight_spec spec;        /* name owned */
+    enum elem elem;
+    int64_t elems;
+    bool raw;                       /* some call reads it unpacked */
+    size_t offset;                  /* in the stage's slab, where raw */
+    int32_t first_pack;             /* 1-based, 0: none */
+};
+
+struct stage_plan {
+    struct stage_figures figures;
+    struct weight *weight;
+    int32_t weights, weight_room;
+    struct pack *pack;
+    int32_t packs, pack_room;
+    size_t slab_bytes, staging_elems;
+};
+
+struct handle {
+    const struct variant *variant;
+    void *handle;
+};
+
+#define OUTSIDE STAGE_COUNT         /* memory that outlives stages */
+
+struct engine {
+    struct ops ops;                 /* first: struct ops * is struct engine * */
+    struct engine_config config;
+    char *kernels, *plan_file;      /* copies of what config points at */
+    struct choice *choice;
+
+    struct site *site;
+    int32_t sites, site_room;
+    int32_t *bucket;                /* open addressing: site number + 1, 0 empty */
+    uint32_t buckets;               /* a power of two */
+
+    struct stage_plan stage[STAGE_COUNT];
+    struct arena arena[STAGE_COUNT + 1];
+    char *slab[STAGE_COUNT + 1];    /* activations */
+    char *weights_slab, *scratch;   /* of the current stage */
+    struct handle handle[32];
+    int handles;
+
+    int current;                    /* enum stage, or OUTSIDE */
+    int step, step_count;
+    int32_t weights_seen;
+    int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns;
+    int64_t *step_ns;
+    double flops_done, flops_total;
+    int64_t started_ns, shown_ns;
+    struct fault fault;
+    struct traced_call *trace;      /* built on demand */
+};
+
+int64_t clock_ns(void);
+
+/* engine_ops.c */
+void engine_ops_fill(struct engine *e);
+
+/* engine_sites.c */
+enum status site_of(struct engine *e, enum op_id op, const void *problem, struct site **out);
+
+/* engine_weights.c */
+enum status weight_note(struct engine *e, struct tensor *t, const struct weight_spec *spec);
+enum status weight_bind(struct engine *e, struct tensor *t, const struct weight_spec *spec);
+void weight_keep(struct engine *e, const struct tensor *t); /* the host reads it: keep it unpacked */
+/* What a traced call means for its weights: packed forms, or raw ones. */
+enum status weight_uses(struct engine *e, const struct problem *problem,
+                        const struct resolved *resolved);
+void weights_layout(struct stage_plan *plan);
+enum status weights_load(struct engine *e, enum stage stage);
+const void *weights_packed(const struct engine *e, const struct problem *problem,
+                           const struct resolved *resolved);
+void weights_forget(struct stage_plan *plan);
+
+/* engine_progress.c */
+void progress_show(struct engine *e, bool last);
+
+#endif

@@ -1,0 +1,255 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* engine_weights.c   Weights of a stage: noted in the trace with the forms that the chosen variants
+ * want, later drawn through one staging buffer, packed, and kept until the stage is left. A matrix
+ * that every reader packs is never resident unpacked. */
+#include "engine_state.h"
+#include "elem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct stage_plan *plan_now(struct engine *e)
+{
+    return e->current == OUTSIDE ? NULL : &e->stage[e->current];
+}
+
+static enum status outside(struct engine *e, const char *name)
+{
+    return fault_set(&e->fault, ST_WRONG, "weight %s is asked for outside of a stage", name);
+}
+
+/* Large weights follow --dtype; vectors and tables of the modulation stay f32. */
+static enum elem stored_type(const struct engine *e, const struct weight_spec *spec)
+{
+    bool large = spec->kind == WEIGHT_MATRIX || spec->kind == WEIGHT_EMBEDDING;
+    return large ? e->ops.type : ELEM_F32;
+}
+
+static int64_t elems_of(const struct weight_spec *spec)
+{
+    int64_t n = 1;
+    for (int i = 0; i < spec->rank; i++)
+        n *= spec->dim[i];
+    return n;
+}
+
+static void fill_tensor(struct tensor *t, const struct weight *w, int32_t number, void *data)
+{
+    *t = (struct tensor){.data = data, .elem = w->elem, .weight = number,
+                         .stride = w->spec.rank > 1 ? w->elems / w->spec.dim[0] : w->elems};
+}
+
+enum status weight_note(struct engine *e, struct tensor *t, const struct weight_spec *spec)
+{
+    struct stage_plan *plan = plan_now(e);
+    if (!plan)
+        return outside(e, spec->name);
+    if (plan->weights == plan->weight_room) {
+        int32_t room = plan->weight_room ? 2 * plan->weight_room : 256;
+        struct weight *grown = realloc(plan->weight, (size_t)room * sizeof *grown);
+        if (!grown)
+            return ST_NO_MEMORY;
+        plan->weight = grown;
+        plan->weight_room = room;
+    }
+    struct weight w = {.spec = *spec, .elem = stored_type(e, spec), .elems = elems_of(spec)};
+    if (!(w.spec.name = strdup(spec->name)))
+        return ST_NO_MEMORY;
+    plan->weight[plan->weights++] = w;
+    plan->figures.weight_bytes += (size_t)w.elems * elem_bytes(w.elem);
+    fill_tensor(t, &w, plan->weights, (void *)(uintptr_t)TENSOR_ALIGN);
+    return ST_OK;
+}
+
+enum status weight_bind(struct engine *e, struct tensor *t, const struct weight_spec *spec)
+{
+    struct stage_plan *plan = plan_now(e);
+    if (!plan)
+        return outside(e, spec->name);
+    int32_t number = ++e->weights_seen;
+    if (number > plan->weights || strcmp(plan->weight[number - 1].spec.name, spec->name) != 0)
+        return fault_set(&e->fault, ST_WRONG, "weight %s is asked for in another order than in the"
+                         " trace", spec->name);
+    const struct weight *w = &plan->weight[number - 1];
+    fill_tensor(t, w, number, w->raw ? e->weights_slab + w->offset : NULL);
+    return ST_OK;
+}
+
+void weight_keep(struct engine *e, const struct tensor *t)
+{
+    plan_now(e)->weight[t->weight - 1].raw = true;
+}
+
+static bool same_pack(const struct pack *k, const struct resolved *r)
+{
+    return k->entry == r->entry && !memcmp(k->knob, r->knob, sizeof k->knob);
+}
+
+static bool is_packable(const struct stage_plan *plan, const struct tensor *t)
+{
+    return t->weight > 0 && plan->weight[t->weight - 1].spec.kind == WEIGHT_MATRIX;
+}
+
+/* The first matrix among a problem's weights, by which its packed form is found; 0: none. */
+static int32_t first_matrix(const struct stage_plan *plan, const struct problem *p)
+{
+    const struct op_info *info = op_table[p->op];
+    for (int i = 0; info->tensor[i].name; i++)
+        if (is_packable(plan, problem_tensor_const(p, i)))
+            return problem_tensor_const(p, i)->weight;
+    return 0;
+}
+
+static enum status add_pack(struct stage_plan *plan, const struct problem *p,
+                            const struct resolved *r, int32_t owner)
+{
+    struct weight *w = &plan->weight[owner - 1];
+    for (int32_t k = w->first_pack; k; k = plan->pack[k - 1].next)
+        if (same_pack(&plan->pack[k - 1], r))
+            return ST_OK;
+    if (plan->packs == plan->pack_room) {
+        int32_t room = plan->pack_room ? 2 * plan->pack_room : 256;
+        struct pack *grown = realloc(plan->pack, (size_t)room * sizeof *grown);
+        if (!grown)
+            return ST_NO_MEMORY;
+        plan->pack = grown;
+        plan->pack_room = room;
+    }
+    struct pack k = {.entry = r->entry, .problem = *p, .bytes = r->need.packed_bytes,
+                     .next = w->first_pack};
+    memcpy(k.knob, r->knob, sizeof k.knob);
+    plan->pack[plan->packs++] = k;
+    w->first_pack = plan->packs;
+    return ST_OK;
+}
+
+enum status weight_uses(struct engine *e, const struct problem *problem,
+                        const struct resolved *resolved)
+{
+    struct stage_plan *plan = plan_now(e);
+    const struct op_info *info = op_table[problem->op];
+    bool packs = resolved->serve == SERVE_VARIANT && resolved->need.packed_bytes > 0;
+    for (int i = 0; info->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(problem, i);
+        if (t->weight > 0 && !(packs && is_packable(plan, t)))
+            plan->weight[t->weight - 1].raw = true;
+    }
+    int32_t owner = packs ? first_matrix(plan, problem) : 0;
+    return owner ? add_pack(plan, problem, resolved, owner) : ST_OK;
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + TENSOR_ALIGN - 1) & ~((size_t)TENSOR_ALIGN - 1);
+}
+
+/* Elements of all matrices that one pack reads at once. */
+static size_t pack_elems(const struct stage_plan *plan, const struct pack *k)
+{
+    size_t elems = 0;
+    const struct op_info *info = op_table[k->problem.op];
+    for (int i = 0; info->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(&k->problem, i);
+        if (is_packable(plan, t))
+            elems += aligned((size_t)plan->weight[t->weight - 1].elems);
+    }
+    return elems;
+}
+
+void weights_layout(struct stage_plan *plan)
+{
+    size_t at = 0;
+    plan->figures.packed_bytes = 0;
+    plan->staging_elems = 0;
+    for (int32_t i = 0; i < plan->weights; i++) {
+        struct weight *w = &plan->weight[i];
+        w->offset = at;
+        if (w->raw)
+            at += aligned((size_t)w->elems * elem_bytes(w->elem));
+    }
+    for (int32_t i = 0; i < plan->packs; i++) {
+        struct pack *k = &plan->pack[i];
+        size_t elems = pack_elems(plan, k);
+        k->offset = at;
+        at += aligned(k->bytes);
+        plan->figures.packed_bytes += k->bytes;
+        plan->staging_elems = elems > plan->staging_elems ? elems : plan->staging_elems;
+    }
+    plan->slab_bytes = at;
+}
+
+/* The source of weights: drawn by name, in pieces that every thread makes for itself. */
+static void read_weight(const struct engine *e, const struct weight *w, char *to)
+{
+    enum { PIECE = 8192 };
+    int64_t pieces = (w->elems + PIECE - 1) / PIECE;
+#pragma omp parallel for schedule(static) num_threads(e->config.threads)
+    for (int64_t i = 0; i < pieces; i++) {
+        float value[PIECE];
+        int64_t first = i * PIECE, count = w->elems - first < PIECE ? w->elems - first : PIECE;
+        weights_synthetic(e->config.weights_seed, e->config.fill, &w->spec, first, count, value);
+        elem_convert(to + (size_t)first * elem_bytes(w->elem), w->elem, value, ELEM_F32, count);
+    }
+}
+
+static enum status load_pack(struct engine *e, struct stage_plan *plan, const struct pack *k,
+                             char *staging)
+{
+    struct problem p = k->problem;
+    const struct op_info *info = op_table[p.op];
+    for (int i = 0; info->tensor[i].name; i++) {
+        struct tensor *t = problem_tensor(&p, i);
+        if (!t->weight)
+            continue;
+        const struct weight *w = &plan->weight[t->weight - 1];
+        t->data = w->raw ? e->weights_slab + w->offset : NULL;
+        if (!is_packable(plan, t))
+            continue;
+        read_weight(e, w, staging);
+        t->data = staging;
+        staging += aligned((size_t)w->elems) * elem_bytes(w->elem);
+    }
+    struct exec exec = {.threads = e->config.threads, .knob = k->knob};
+    enum status s = k->entry->variant->prepare(&p.attention, &exec, e->weights_slab + k->offset);
+    return s == ST_OK ? s : fault_set(&e->fault, s, "%s/%s could not pack the weights of %s",
+                                      k->entry->op, k->entry->name, info->name);
+}
+
+enum status weights_load(struct engine *e, enum stage stage)
+{
+    struct stage_plan *plan = &e->stage[stage];
+    for (int32_t i = 0; i < plan->weights; i++)
+        if (plan->weight[i].raw)
+            read_weight(e, &plan->weight[i], e->weights_slab + plan->weight[i].offset);
+    if (!plan->packs)
+        return ST_OK;
+    char *staging = aligned_alloc(TENSOR_ALIGN, aligned(plan->staging_elems * elem_bytes(e->ops.type)));
+    if (!staging)
+        return fault_set(&e->fault, ST_NO_MEMORY, "no memory for the staging buffer of the weights");
+    enum status s = ST_OK;
+    for (int32_t i = 0; s == ST_OK && i < plan->packs; i++)
+        s = load_pack(e, plan, &plan->pack[i], staging);
+    free(staging);
+    return s;
+}
+
+const void *weights_packed(const struct engine *e, const struct problem *problem,
+                           const struct resolved *resolved)
+{
+    const struct stage_plan *plan = &e->stage[e->current];
+    int32_t owner = first_matrix(plan, problem);
+    for (int32_t k = owner ? plan->weight[owner - 1].first_pack : 0; k; k = plan->pack[k - 1].next)
+        if (same_pack(&plan->pack[k - 1], resolved))
+            return e->weights_slab + plan->pack[k - 1].offset;
+    return NULL;
+}
+
+void weights_forget(struct stage_plan *plan)
+{
+    for (int32_t i = 0; i < plan->weights; i++)
+        free((char *)plan->weight[i].spec.name);
+    free(plan->weight);
+    free(plan->pack);
+    memset(plan, 0, sizeof *plan);
+}

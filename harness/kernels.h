@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels.h   What the parts of `kernels` share: the supervisor (cmd_kernels.c), its worker
+ * (kernels_worker.c) and the writing of tables and records (kernels_print.c). */
+#ifndef PATCHMARK_KERNELS_H
+#define PATCHMARK_KERNELS_H
+
+#include "json.h"
+#include "measure.h"
+#include "ops/op_info.h"
+#include "registry.h"
+#include "stats.h"
+
+#define KERNELS_BLOCK_MAX 10            /* samples of one visit */
+#define KERNELS_BLOCK_SECONDS 0.04      /* what a visit's samples should take together */
+#define KERNELS_BLOCK_WARM_SECONDS 0.01
+#define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
+
+/* Runs timed together as one sample, where one run takes `seconds`. */
+static inline int64_t kernels_runs_per_sample(double seconds)
+{
+    double runs = seconds > 0 ? KERNELS_SAMPLE_SECONDS / seconds : 1e6;
+    return runs <= 1 ? 1 : runs >= 1e6 ? 1000000 : (int64_t)runs + 1;
+}
+
+enum status backend_find(const char *name, enum backend *out, struct fault *fault);
+
+struct kernels_options {
+    const char *glob, *shape, *backend_text, *counters, *plugin, *results, *format;
+    int64_t threads, repetitions;       /* repetitions 0: until the interval is narrow */
+    double budget;
+    uint64_t seed;
+    enum backend backend;
+    bool json;
+};
+
+struct kernels_counter {
+    char name[64], text[160];           /* text: why it is null, or its scope */
+    bool available;
+    double value;                       /* per run */
+};
+
+struct worker;
+
+/* One variant at one shape. */
+struct arm {
+    const struct registry_entry *entry;
+    struct worker *worker;              /* NULL once it has ended */
+    const char *state;                  /* of the record: "passed", "refused", ... */
+    char reason[1024];
+    bool checked;
+    double worst, l2, max_abs, checked_ratio;
+    int64_t nonfinite;
+    enum numerics numerics;
+    char knobs[256];                    /* "rows=96,keys=128" or "-" */
+    double flops, bytes;                /* really done */
+    size_t planned_bytes, peak_bytes;
+    double run_seconds;
+    int64_t runs, warm_samples;
+    double *samples;                    /* seconds per run */
+    int64_t n;
+    struct summary summary;
+    const char *stop_reason;
+    int *order;                         /* place among the arms in each round */
+    int rounds;
+    double ratio, ratio_lo, ratio_hi;   /* baseline median / own median; NaN where not compared */
+    struct kernels_counter counter[COUNTERS_MAX];
+    int counters;
+};
+
+struct contest {
+    const struct kernels_options *options;
+    struct problem problem;
+    char shape[512];                    /* canonical line */
+    struct arm *arms;
+    int count;
+    const struct arm *baseline, *best;  /* NULL where nothing was timed */
+    double ratio, ratio_lo, ratio_hi;   /* best against the baseline, or against the next best */
+    const struct arm *against;
+    double peak_flops;                  /* measured FMA peak at these threads */
+    const char *peak_isa;
+};
+
+static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summary.n > 0; }
+
+/* f32 and winograd, bf16, f16 are exact by their gates; the others are ranked apart. */
+bool numerics_exact(enum numerics numerics);
+const char *numerics_name(enum numerics numerics);
+
+void kernels_table(const struct contest *c, FILE *out);
+/* Members of one case, without the schema's head. */
+void kernels_case(const struct contest *c, const struct arm *a, struct json *j);
+void kernels_winner(const struct contest *c, char *out, size_t bytes);
+
+#endif

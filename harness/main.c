@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* main.c   A table of subcommands and the only exit. */
+#include "commands.h"
+#include "host.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int cmd_worker(int argc, char **argv, struct fault *fault)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int, char **, struct fault *);
+    } kinds[] = {
+#define WORKER_ROW(kind) {#kind, worker_##kind},
+        WORKER_LIST(WORKER_ROW)
+#undef WORKER_ROW
+    };
+    for (size_t i = 0; argc > 0 && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (!strcmp(argv[0], kinds[i].name))
+            return kinds[i].run(argc - 1, argv + 1, fault);
+    fault_set(fault, ST_BAD_INPUT, "'worker' is for this program's own use");
+    return EXIT_INPUT;
+}
+
+static void help_worker(FILE *out) { fputs("  for this program's own use\n", out); }
+
+const struct subcommand subcommands[] = {
+    {"generate", "--prompt TEXT [options] -o FILE", "make a clip or a still from a prompt",
+     "generate --model tiny --prompt \"a red ball rolls to the left\" --size 128x72 --frames 17"
+     " --steps 4 -o a.mp4\n"
+     "generate --prompt \"a lighthouse\" --size 96x96 --frames 1 -o still.png\n"
+     "generate --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --dry-run\n",
+     cmd_generate, help_generate, false},
+    {"verify", "[GLOB]", "hold every variant against the reference",
+     "verify\n"
+     "verify 'attention/*'\n"
+     "verify linear --shape linear:S=33,K=100,O=7,epilogue=gelu,type=f32\n",
+     cmd_verify, help_verify, false},
+    {"kernels", "[GLOB] [--shape LINE]", "verify and time the variants of an op",
+     "kernels linear\n"
+     "kernels 'attention/avx2_*' --shape attention:Sq=1560,Sk=1560,N=12,D=128,type=f32\n",
+     cmd_kernels, help_kernels, false},
+    {"run", "--model M --size LIST --seconds LIST", "time the whole pipeline over many shapes",
+     "run --model tiny --size 128x72,72x128 --frames 1,17 --steps 4\n"
+     "run --suite quick\n"
+     "run --model tiny --size 128x72 --frames 17 --kernels base/auto --threads 1,2\n",
+     cmd_run, help_run, false},
+    {"plot", "[RESULTS...]", "draw scaling plots from result files",
+     "plot\n"
+     "plot results/*/ --out plots/out\n",
+     cmd_plot, help_plot, false},
+    {"list", "[ops|variants|models]", "what there is, and what can run here",
+     "list\n"
+     "list models --format json\n",
+     cmd_list, help_list, false},
+    {"worker", "", "", "", cmd_worker, help_worker, true},
+    {0},
+};
+
+static void usage(FILE *out)
+{
+    fputs("patchmark: how fast and how correctly does this machine make video with a diffusion"
+          " transformer?\n\nusage: patchmark COMMAND [options]\n\n", out);
+    for (const struct subcommand *c = subcommands; c->name; c++)
+        if (!c->hidden)
+            fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    fputs("\n'patchmark COMMAND --help' shows the options and examples of one.\n"
+          "exit codes: 0 ok, 1 a check failed or a row went wrong, 2 bad input or too little memory,"
+          " 3 nothing asked for can run here\n", out);
+}
+
+static void help(const struct subcommand *c, FILE *out)
+{
+    fprintf(out, "usage: patchmark %s %s\n%s\n\noptions:\n", c->name, c->arguments, c->summary);
+    c->help(out);
+    fputs("\nexamples:\n", out);
+    for (const char *line = c->examples; *line;) {
+        size_t n = strcspn(line, "\n");
+        fprintf(out, "  patchmark %.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
+static bool asks_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+static int unknown_command(const char *word)
+{
+    const char *names[16];
+    int count = 0;
+    for (const struct subcommand *c = subcommands; c->name && count < 16; c++)
+        if (!c->hidden)
+            names[count++] = c->name;
+    char near[160];
+    nearest_names(word, names, count, near, sizeof near);
+    fprintf(stderr, "patchmark: unknown command '%s'%s 'patchmark --help' lists them\n", word,
+            near[0] ? near : ";");
+    return EXIT_INPUT;
+}
+
+static int run_command(const struct subcommand *c, int argc, char **argv)
+{
+    for (int i = 0; i < argc && !c->hidden; i++)
+        if (asks_help(argv[i]) && argv[i][0] == '-') {
+            help(c, stdout);
+            return EXIT_OK;
+        }
+    struct fault fault = {{0}};
+    int code = c->run(argc, argv, &fault);
+    if (fault.text[0])
+        fprintf(stderr, "patchmark: %s\n", fault.text);
+    if (code == EXIT_OK && (fflush(stdout) || ferror(stdout))) {
+        fputs("patchmark: standard output could not be written\n", stderr);
+        return EXIT_INPUT;
+    }
+    return interrupted_by ? 128 + interrupted_by : code;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "C");
+    signals_install();
+    if (argc < 2 || asks_help(argv[1])) {
+        usage(argc < 2 ? stderr : stdout);
+        exit(argc < 2 ? EXIT_INPUT : EXIT_OK);
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("patchmark %s\n", build_commit());
+        exit(EXIT_OK);
+    }
+    for (const struct subcommand *c = subcommands; c->name; c++)
+        if (!strcmp(argv[1], c->name))
+            exit(run_command(c, argc - 2, argv + 2));
+    exit(unknown_command(argv[1]));
+}

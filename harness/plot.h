@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* plot.h   Pipeline cases read back from result files, and the data files that plots/NAME.gp draws.
+ * Everything in a case is safe in a data file: letters, digits and " ._+-=:,@()" only. */
+#ifndef PATCHMARK_PLOT_H
+#define PATCHMARK_PLOT_H
+
+#include "op.h"
+
+/* What makes two cases the same measurement. Cases are sorted in this order, so the axes stand last. */
+#define PLOT_FIELDS(X)                                                                             \
+    X(CLAIM, "claim", "%s")                                                                        \
+    X(RAN_ON, "ran_on", "on %s")                                                                   \
+    X(MODEL, "recipe.model", "%s")                                                                 \
+    X(GEOMETRY, "recipe.geometry_sha256", "geometry %.8s")                                         \
+    X(WEIGHTS, "recipe.weights.kind", "%s weights")                                                \
+    X(FILL, "recipe.weights.fill", "%s fill")                                                      \
+    X(TYPE, "recipe.type", "%s")                                                                   \
+    X(STEPS, "recipe.steps", "%s steps")                                                           \
+    X(SCHEDULER, "recipe.scheduler", "%s")                                                         \
+    X(SIGMAS, "recipe.sigma_grid", "sigmas %s")                                                    \
+    X(SHIFT, "recipe.shift", "shift %s")                                                           \
+    X(GUIDANCE, "recipe.guidance", "guidance %s")                                                  \
+    X(FORWARDS, "recipe.forwards", "%s forwards")                                                  \
+    X(TEXT_ROWS, "recipe.text_rows", "%s text rows")                                               \
+    X(PARALLEL, "recipe.parallel", "%s")                                                           \
+    X(RESIDENCY, "recipe.residency", "residency %s")                                               \
+    X(CACHE, "recipe.cache_state", "cache %s")                                                     \
+    X(DEVICE, "recipe.device", "%s")                                                               \
+    X(MACHINE, "machine", "%s")                                                                    \
+    X(CLASS, "recipe.plan_class", "%s")                                                            \
+    X(PLAN, "recipe.plan", "%s")                                                                   \
+    X(FPS, "recipe.fps", "%s fps")                                                                 \
+    X(THREADS, "recipe.threads", "threads %s")                                                     \
+    X(SIZE, NULL, "%s")                                                                            \
+    X(FRAMES, "recipe.frames", "%s frames")
+
+#define PLOT_ENUM(name, path, label) PLOT_##name,
+enum plot_field { PLOT_FIELDS(PLOT_ENUM) PLOT_FIELD_COUNT };
+#undef PLOT_ENUM
+#define PLOT_BIT(name) (UINT32_C(1) << PLOT_##name)
+
+struct plot_case {
+    char *field[PLOT_FIELD_COUNT];  /* "" where the record does not say */
+    char status[24], created[32];
+    int64_t width, height, frames, threads;
+    double clip_s;                  /* frames / fps */
+    bool timed;                     /* the status allows a time and there is one */
+    double time_s, lo_s, hi_s;      /* median and its interval; NaN where not given */
+    double stage_s[STAGE_COUNT];
+    bool taken;                     /* the figure at hand uses it, ... */
+    int series;                     /* ... as a point of this series; -1: of none */
+};
+
+struct plot_set {
+    struct plot_case *cases;        /* sorted; of the same case measured twice the newer stays */
+    int64_t count, room;
+    int64_t files, older;           /* files read; cases left out for a newer one */
+};
+
+/* Reads .jsonl files and folders of them; a corrupt line is refused, named with file and line. */
+enum status plot_read(const char *const *paths, int count, struct plot_set *set,
+                      struct fault *fault);
+void plot_free(struct plot_set *set);
+
+struct plot_note {
+    int series;
+    char missing[240];              /* set: nothing is written, these records would be needed */
+    char left_out[240];             /* what the figure does not show, "" for nothing */
+};
+struct plot_figure {
+    const char *name;               /* plots/NAME.gp draws OUT/NAME.tsv */
+    const char *question;
+    void (*write)(struct plot_set *set, FILE *out, struct plot_note *note);
+};
+extern const struct plot_figure plot_figures[]; /* ends with a NULL name */
+
+#endif
