@@ -113,6 +113,18 @@ static enum status load_inputs(struct job *job, struct fault *fault)
     return ST_OK;
 }
 
+/* Hooks are set before the trace: what they ask for is work to be planned too. */
+static void watch(struct job *job)
+{
+    struct generate_sink *sink = &job->c.request.sink;
+    *sink = (struct generate_sink){.user = job, .frames = on_frames};
+    if (!dump_folder)
+        return;
+    sink->frames_f32 = on_frames_f32;
+    sink->text = on_text;
+    sink->latents = on_latents;
+}
+
 static enum status write_plan(const struct engine *engine, struct fault *fault)
 {
     FILE *out = fopen(plan_path, "w");
@@ -258,12 +270,6 @@ static enum status execute(struct job *job, struct fault *fault)
     if (dump_folder)
         TRY(dump_open(dump_folder, &job->c, &job->dump, fault));
     TRY(media_open(output, g->width, g->height, g->frames, job->c.fps, &job->media, fault));
-    r->sink = (struct generate_sink){.user = job, .frames = on_frames};
-    if (job->dump) {
-        r->sink.frames_f32 = on_frames_f32;
-        r->sink.text = on_text;
-        r->sink.latents = on_latents;
-    }
     TRY(engine_execute(job->engine, r, job->step_ns, fault));
     struct media_writer *media = job->media;
     double start = clock_seconds();
@@ -284,6 +290,7 @@ static enum status generate_clip(struct job *job, struct fault *fault)
     if (output)
         TRY(media_check(output, g->width, g->height, g->frames, fault));
     TRY(load_inputs(job, fault));
+    watch(job);
     TRY(engine_new(&job->c.config, &job->engine, fault));
     TRY(engine_plan(job->engine, &job->c.request, !dry_run, fault));
     if (plan_path)

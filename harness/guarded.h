@@ -20,6 +20,8 @@ enum status guarded_new(struct guarded *g, size_t bytes, const char *name, struc
 void guarded_free(struct guarded *g);
 /* Moves the block and renews the canaries; contents are lost. */
 void guarded_place(struct guarded *g, bool at_end);
+/* Fills the block itself with canaries: NaN that is told apart from an output's poison. */
+void guarded_poison(struct guarded *g);
 /* False where a canary changed: *offset is the byte seen from data, negative in front of it. */
 bool guarded_intact(const struct guarded *g, int64_t *offset);
 

@@ -14,6 +14,7 @@
 #define KERNELS_BLOCK_MAX 10            /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04      /* what a visit's samples should take together */
 #define KERNELS_BLOCK_WARM_SECONDS 0.01
+#define KERNELS_LEAST_SAMPLES 6         /* fewer carry no 95 % interval of the median */
 #define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
 
 /* Runs timed together as one sample, where one run takes `seconds`. */
@@ -63,7 +64,7 @@ struct arm {
     const char *stop_reason;
     int *order;                         /* place among the arms in each round */
     int rounds;
-    double ratio, ratio_lo, ratio_hi;   /* baseline median / own median; NaN where not compared */
+    double ratio[3];                    /* baseline / own median, and interval; NaN: not compared */
     struct kernels_counter counter[COUNTERS_MAX];
     int counters;
 };
@@ -75,7 +76,7 @@ struct contest {
     struct arm *arms;
     int count;
     const struct arm *baseline, *best;  /* NULL where nothing was timed */
-    double ratio, ratio_lo, ratio_hi;   /* best against the baseline, or against the next best */
+    double ratio[3];                    /* best against the baseline or the next best, likewise */
     const struct arm *against;
     double peak_flops;                  /* measured FMA peak at these threads */
     const char *peak_isa;

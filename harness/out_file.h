@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* out_file.h   A file that appears whole or not at all: written under a temporary name (ending .part)
- * beside its target, synced, renamed, and the folder synced. */
+/* out_file.h   A file that appears whole or not at all: written under a temporary name (ending
+ * .part) beside its target, synced, renamed, and the folder synced. */
 #ifndef PATCHMARK_OUT_FILE_H
 #define PATCHMARK_OUT_FILE_H
 
 #include "op.h"
 
 struct out_file {
-    char *path, *temporary;         /* owned; NULL while closed */
+    char *path, *temporary; /* owned; NULL while closed */
     int fd;
 };
 
@@ -16,7 +16,8 @@ struct out_file {
  * a regular file. Creates nothing. */
 enum status out_file_check(const char *path, struct fault *fault);
 
-/* Replaces an existing target when committed. A link is followed, so what it points at is replaced. */
+/* Replaces an existing target when committed. A link is followed, so what it points at is replaced.
+ */
 enum status out_file_open(struct out_file *f, const char *path, struct fault *fault);
 /* Never replaces: ST_REFUSED, without a sentence, where the target exists or another process is
  * writing it. */

@@ -55,3 +55,17 @@ const char *self_path(void)
     }
     return path;
 }
+
+const char *self_command_line(void)
+{
+    static char text[4096];
+    FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
+    if (!in)
+        return text;
+    size_t n = fread(text, 1, sizeof text - 1, in);
+    fclose(in);
+    for (size_t i = 0; i + 1 < n; i++)
+        if (!text[i])
+            text[i] = ' ';
+    return text;
+}

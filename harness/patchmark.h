@@ -48,7 +48,8 @@ const char *status_name(enum status status); /* "passed", "refused", ...: the st
 extern volatile int interrupted_by;
 void signals_install(void);
 
-/* This program's path, for workers and replay lines. */
+/* This program's path, for workers; its whole command line, for records. */
 const char *self_path(void);
+const char *self_command_line(void);
 
 #endif

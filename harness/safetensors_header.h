@@ -7,9 +7,9 @@
 
 #include "safetensors.h"
 
-/* text: the header, header_bytes long and one byte more that may be overwritten; strings are decoded
- * in place and the tensors' names point into it. The tensors come back sorted by name, in *out
- * (free()), their byte ranges counted from the start of the file. path is for sentences. */
+/* text: the header, header_bytes long and one byte more that may be overwritten; strings are
+ * decoded in place and the tensors' names point into it. The tensors come back sorted by name, in
+ * *out (free()), their byte ranges counted from the start of the file. path is for sentences. */
 enum status safetensors_parse(const char *path, char *text, uint64_t header_bytes,
                               uint64_t content_bytes, struct safetensor **out, int64_t *count,
                               struct fault *fault);

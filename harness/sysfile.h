@@ -7,7 +7,8 @@
 #include "op.h"
 
 /* First line without its newline; false where the file is absent, unreadable or empty. */
-__attribute__((format(printf, 3, 4))) bool sysfile_line(char *out, size_t bytes, const char *path, ...);
+__attribute__((format(printf, 3, 4))) bool sysfile_line(char *out, size_t bytes, const char *path,
+                                                        ...);
 /* First line as a whole number. */
 __attribute__((format(printf, 2, 3))) bool sysfile_int(int64_t *out, const char *path, ...);
 /* What follows `key` and blanks or a colon on the first line that begins with it: "MemTotal" of

@@ -24,7 +24,7 @@ struct verify_row {
     int shapes, checks, refused;
     double worst, l2, checked_ratio; /* ratio: the least of any check */
     double seconds;
-    int failures;                   /* all of them; the first few are kept */
+    int failures, kept;             /* kept: the first of each shape, of the first shapes */
     struct verify_failure failure[VERIFY_FAILURES_MAX];
 };
 

@@ -92,7 +92,7 @@ enum scale_layout {
 /* Extents live in the problem, so a tensor is an address and how to step through it. The memory
  * belongs to the caller. Bases are aligned to TENSOR_ALIGN bytes. */
 struct tensor {
-    void *data;                     /* NULL while tracing, and for an absent optional operand */
+    void *data;                     /* not to be read while tracing; NULL: absent, or packed away */
     int64_t stride;                 /* elements from one row (token, pixel) to the next */
     enum elem elem;
     enum scale_layout scale_layout;
@@ -164,7 +164,10 @@ enum numerics {
 
 /* A claimant for one op. Problems are the op's struct <op>_problem.
  *   plan     may say no (false, need->reason); must be cheap, pure, and accept tensors without data
- *   prepare  turns the weights of `problem` into `packed` (need.packed_bytes), once per weight
+ *   prepare  turns the weights of `problem` into `packed` (need.packed_bytes), once per weight. The
+ *            packed form depends on the weights' own shape and the knobs alone, so that one form
+ *            serves problems that differ in rows, frames or pixels. run() then finds the large
+ *            weights (matrices, convolution kernels) without data; vectors keep theirs
  *   run      computes the problem; never allocates, prints, locks, falls back or keeps statics
  *   work     flops and bytes really done, where they differ from the direct algorithm's
  *   open     library variants only: a handle, kept for the life of the worker */
@@ -248,18 +251,20 @@ OP_LIST(OP_STRUCT)
 enum mode { MODE_EXECUTE = 0, MODE_COUNT, MODE_TRACE };
 enum stage { STAGE_TEXT = 0, STAGE_DENOISE, STAGE_DECODE, STAGE_COUNT };
 
-/* How a synthetic weight is drawn; a checkpoint ignores it. u is uniform in [-1, 1). */
+/* How a synthetic weight is drawn; a checkpoint ignores it. u is uniform in [-1, 1). The kind also
+ * says how a weight is stored: MATRIX and EMBEDDING in ops->type, all others in f32. */
 enum weight_kind {
-    WEIGHT_MATRIX, /* u * 2^(round(log2(sqrt(3 / fan_in))) + gain): unit variance kept */
-    WEIGHT_GAIN,   /* 1 + u / 8, times 2^gain */
-    WEIGHT_BIAS,   /* u * 2^(gain - 3) */
-    WEIGHT_TABLE   /* u * 2^gain */
+    WEIGHT_MATRIX,   /* u * 2^(round(log2(sqrt(3 / fan_in))) + gain): unit variance kept */
+    WEIGHT_GAIN,     /* 1 + u / 8, times 2^gain */
+    WEIGHT_BIAS,     /* u * 2^(gain - 3) */
+    WEIGHT_TABLE,    /* u * 2^gain */
+    WEIGHT_EMBEDDING /* u * 2^gain; large, so stored like a matrix */
 };
 
 #define WEIGHT_RANK_MAX 5
 
 struct weight_spec {
-    const char *name;               /* the checkpoint's tensor name */
+    const char *name;               /* the checkpoint's tensor name; valid during the call */
     enum weight_kind kind;
     int gain;
     int rank;

@@ -1,0 +1,336 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_verify.c   patchmark verify: the options, the table, the document. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "host.h"
+#include "ops/op_info.h"
+#include "patchmark.h"
+#include "verify.h"
+#include "verify_pipeline.h"
+
+#define PLUGINS_MAX 16
+#define REPLAY_BYTES 6000
+
+struct request {
+    struct verify_request op;
+    const char *format, *level, *plugin;
+    const char *plugins[PLUGINS_MAX + 1];
+    int64_t threads;
+    const struct registry_entry **picked;
+    int count;
+    char shape[SHAPE_LINE_BYTES];   /* the canonical form of op.shape */
+};
+
+struct counts {
+    int passed, failed, refused, absent;
+};
+
+#define OPTIONS(r)                                                                                 \
+    {                                                                                              \
+        {"--shape", "LINE", OPTION_TEXT, &(r)->op.shape, "this shape alone, as linear:S=33,K=100,O=7"}, \
+        {"--seed", "N", OPTION_SEED, &(r)->op.seed, "seed of the data (default 1)"},               \
+        {"--threads", "N", OPTION_COUNT, &(r)->threads, "threads of a variant (default: all cores)"}, \
+        {"--level", "L", OPTION_TEXT, &(r)->level, "op, pipeline or all (default all; op with --shape)"}, \
+        {"--plugin", "FILE.so", OPTION_TEXT, &(r)->plugin, "adds variants from outside; may be repeated"}, \
+        {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s, "seconds one check may take (default 20)"}, \
+        {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},      \
+        {0},                                                                                       \
+    }
+
+void help_verify(FILE *out)
+{
+    struct request r = {.format = NULL};
+    const struct option options[] = OPTIONS(&r);
+    options_help(options, out);
+}
+
+/* ---- request ---------------------------------------------------------------------------------- */
+
+static enum status one_of(const char *option, const char *value, const char *const *allowed,
+                          struct fault *fault)
+{
+    char list[160] = "";
+    for (int i = 0; allowed[i]; i++) {
+        if (strcmp(value, allowed[i]) == 0)
+            return ST_OK;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", allowed[i]);
+    }
+    return fault_set(fault, ST_BAD_INPUT, "%s cannot be '%s'; it is one of: %s", option, value, list);
+}
+
+static enum status collect_plugins(int argc, char **argv, struct request *r, struct fault *fault)
+{
+    int n = 0;
+    for (int i = 0; i < argc; i++) {
+        const char *file = NULL;
+        if (strncmp(argv[i], "--plugin=", 9) == 0)
+            file = argv[i] + 9;
+        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
+            file = argv[++i];
+        if (file && n == PLUGINS_MAX)
+            return fault_set(fault, ST_BAD_INPUT, "more than %d plugins; load fewer", PLUGINS_MAX);
+        if (file)
+            r->plugins[n++] = file;
+    }
+    r->op.plugins = r->plugins;
+    return registry_load_plugins(argc, argv, fault);
+}
+
+/* A shape picks the variants of its own op. */
+static enum status apply_shape(struct request *r, struct fault *fault)
+{
+    struct problem shape;
+    if (!r->op.shape)
+        return ST_OK;
+    TRY(shape_parse(r->op.shape, &shape, fault));
+    shape_print(&shape, r->shape, sizeof r->shape);
+    r->op.shape = r->shape;
+    int kept = 0;
+    for (int i = 0; i < r->count; i++) {
+        if (strcmp(r->picked[i]->op, op_table[shape.op]->name) == 0)
+            r->picked[kept++] = r->picked[i];
+    }
+    r->count = kept;
+    if (kept == 0)
+        return fault_set(fault, ST_BAD_INPUT, "the shape is one of %s, but '%s' names no variant of it",
+                         op_table[shape.op]->name, r->op.glob ? r->op.glob : "*");
+    return ST_OK;
+}
+
+static enum status parse(int argc, char **argv, struct request *r, struct fault *fault)
+{
+    static const char *const formats[] = {"text", "json", NULL};
+    static const char *const levels[] = {"op", "pipeline", "all", NULL};
+    const struct option options[] = OPTIONS(r);
+    int words = 1;
+    *r = (struct request){.op = {.seed = 1, .timeout_s = 20}, .format = "text"};
+    r->threads = host_cores();
+    TRY(options_parse(options, argc, argv, &r->op.glob, &words, fault));
+    if (!r->level)
+        r->level = r->op.shape ? "op" : "all";
+    TRY(one_of("--format", r->format, formats, fault));
+    TRY(one_of("--level", r->level, levels, fault));
+    if (r->threads < 1 || r->threads > 4096)
+        return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %lld",
+                         (long long)r->threads);
+    if (r->op.timeout_s <= 0)
+        return fault_set(fault, ST_BAD_INPUT, "--timeout wants seconds above 0");
+    r->op.threads = (int)r->threads;
+    TRY(collect_plugins(argc, argv, r, fault));
+    TRY(verify_select(r->op.glob, &r->picked, &r->count, fault));
+    return apply_shape(r, fault);
+}
+
+/* ---- text ------------------------------------------------------------------------------------- */
+
+static void replay_line(const struct request *r, const struct verify_row *row,
+                        const struct verify_failure *f, char *out, size_t bytes)
+{
+    const char *shape = strrchr(f->where, ' ');
+    size_t used = (size_t)snprintf(out, bytes, "%s verify '%s/%s' --level op --seed %llu --threads %d",
+                                   self_path(), row->entry->op, row->entry->name,
+                                   (unsigned long long)r->op.seed, r->op.threads);
+    if (shape && used < bytes)
+        used += (size_t)snprintf(out + used, bytes - used, " --shape '%s'", shape + 1);
+    for (int i = 0; r->plugins[i] && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, " --plugin '%s'", r->plugins[i]);
+}
+
+static int name_width(const struct request *r)
+{
+    int width = 8;
+    for (int i = 0; i < r->count; i++) {
+        int length = (int)(strlen(r->picked[i]->op) + strlen(r->picked[i]->name) + 1);
+        width = length > width ? length : width;
+    }
+    return width;
+}
+
+static void print_row(const struct request *r, const struct verify_row *row, int width)
+{
+    char name[160];
+    snprintf(name, sizeof name, "%s/%s", row->entry->op, row->entry->name);
+    printf("%-*s", width, name);
+    if (row->checks > row->refused)
+        printf("  %6d  %6d  %9.3g  %9.2e  ", row->shapes, row->checks - row->refused, row->worst,
+               row->l2);
+    else
+        printf("  %6s  %6s  %9s  %9s  ", "-", "-", "-", "-");
+    printf("%s", status_name(row->status));
+    if (row->status == ST_OK && row->refused > 0)
+        printf(" (%d refused: %s)", row->refused, row->reason);
+    else if (row->reason[0] && row->failures == 0)
+        printf(" (%s)", row->reason);
+    printf("\n");
+    for (int i = 0; i < row->kept; i++) {
+        char replay[REPLAY_BYTES];
+        replay_line(r, row, &row->failure[i], replay, sizeof replay);
+        printf("    %s: %s\n      in %s\n      replay: %s\n", status_name(row->failure[i].status),
+               row->failure[i].text, row->failure[i].where, replay);
+    }
+    if (row->failures > row->kept)
+        printf("    %d checks failed in all\n", row->failures);
+    fflush(stdout);
+}
+
+/* ---- json ------------------------------------------------------------------------------------- */
+
+static void json_failure(struct json *j, const struct request *r, const struct verify_row *row,
+                         const struct verify_failure *f)
+{
+    char replay[REPLAY_BYTES];
+    replay_line(r, row, f, replay, sizeof replay);
+    json_open_object(j, NULL);
+    json_text(j, "status", status_name(f->status));
+    json_text(j, "where", f->where);
+    json_text(j, "reason", f->text);
+    json_text(j, "replay", replay);
+    json_end(j);
+}
+
+static void json_row(struct json *j, const struct request *r, const struct verify_row *row)
+{
+    bool ran = row->checks > row->refused;
+    json_open_object(j, NULL);
+    json_text(j, "op", row->entry->op);
+    json_text(j, "variant", row->entry->name);
+    json_text(j, "status", status_name(row->status));
+    json_text(j, "status_reason", row->failures ? row->failure[0].text
+                                  : row->reason[0] ? row->reason : NULL);
+    json_int(j, "shapes", row->shapes);
+    json_int(j, "checks", row->checks);
+    json_int(j, "refused", row->refused);
+    const struct {
+        const char *name;
+        double value;
+    } figures[] = {{"worst", row->worst}, {"l2_rel", row->l2},
+                   {"checked_ratio", row->checked_ratio}, {"seconds", row->seconds}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        if (ran)
+            json_number(j, figures[i].name, figures[i].value);
+        else
+            json_none(j, figures[i].name);
+    }
+    json_int(j, "failed_checks", row->failures);
+    json_open_array(j, "failures");
+    for (int i = 0; i < row->kept; i++)
+        json_failure(j, r, row, &row->failure[i]);
+    json_end(j);
+    json_end(j);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------- */
+
+static void count(struct counts *c, enum status status)
+{
+    if (status == ST_OK)
+        c->passed++;
+    else if (status == ST_REFUSED)
+        c->refused++;
+    else if (status == ST_UNAVAILABLE || status == ST_NOT_BUILT)
+        c->absent++;
+    else
+        c->failed++;
+}
+
+/* j: NULL prints text as it goes. */
+static enum status verify_ops(const struct request *r, struct json *j, struct counts *counts,
+                              struct fault *fault)
+{
+    int width = name_width(r);
+    if (!j)
+        printf("%-*s  %6s  %6s  %9s  %9s  %s\n", width, "variant", "shapes", "checks", "worst/tol",
+               "rel. L2", "status");
+    for (int i = 0; i < r->count; i++) {
+        struct verify_row row = {.entry = r->picked[i]};
+        TRY(verify_variant(&r->op, &row, fault));
+        count(counts, row.status);
+        if (j)
+            json_row(j, r, &row);
+        else
+            print_row(r, &row, width);
+    }
+    return ST_OK;
+}
+
+static int code_of(const struct counts *c)
+{
+    if (c->failed > 0)
+        return EXIT_CHECK;
+    return c->passed > 0 ? EXIT_OK : EXIT_NOTHING;
+}
+
+static int ops_text(const struct request *r, struct fault *fault)
+{
+    struct counts c = {0};
+    enum status status = verify_ops(r, NULL, &c, fault);
+    if (status != ST_OK)
+        return exit_code_of(status);
+    printf("%d variants: %d passed, %d failed, %d refused, %d cannot run here\n", r->count, c.passed,
+           c.failed, c.refused, c.absent);
+    return code_of(&c);
+}
+
+static int ops_json(const struct request *r, struct fault *fault)
+{
+    struct counts c = {0};
+    struct json j;
+    json_init(&j, true);
+    json_open_object(&j, NULL);
+    json_open_array(&j, "variants");
+    enum status status = verify_ops(r, &j, &c, fault);
+    json_end(&j);
+    json_int(&j, "passed", c.passed);
+    json_int(&j, "failed", c.failed);
+    json_int(&j, "refused", c.refused);
+    json_int(&j, "cannot_run_here", c.absent);
+    json_end(&j);
+    if (status == ST_OK && j.failed)
+        status = fault_set(fault, ST_NO_MEMORY, "out of memory while writing the document");
+    fputs(status == ST_OK ? j.text : "null", stdout);
+    json_free(&j);
+    return status == ST_OK ? code_of(&c) : exit_code_of(status);
+}
+
+/* A failure outranks bad news of lesser weight, and "nothing could run" counts only where it is all. */
+static int worse(int a, int b)
+{
+    if (a == EXIT_NOTHING || b == EXIT_NOTHING)
+        return a == EXIT_NOTHING ? b : a;
+    return a == EXIT_OK ? b : a;
+}
+
+static int run_levels(const struct request *r, struct fault *fault)
+{
+    bool text = strcmp(r->format, "text") == 0;
+    bool op = strcmp(r->level, "pipeline") != 0, pipeline = strcmp(r->level, "op") != 0;
+    int code = EXIT_NOTHING;
+    if (!text)
+        printf("{\"op\": ");
+    if (op)
+        code = text ? ops_text(r, fault) : ops_json(r, fault);
+    else if (!text)
+        printf("null");
+    if (!text)
+        printf(",\n\"pipeline\": ");
+    if (pipeline && code != EXIT_INPUT && !interrupted_by)
+        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, r->op.plugins, text, stdout,
+                                            fault));
+    else if (!text)
+        printf("null");
+    if (!text)
+        printf("}\n");
+    return code;
+}
+
+int cmd_verify(int argc, char **argv, struct fault *fault)
+{
+    struct request r;
+    enum status status = parse(argc, argv, &r, fault);
+    int code = status == ST_OK ? run_levels(&r, fault) : exit_code_of(status);
+    free(r.picked);
+    return code;
+}

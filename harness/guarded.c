@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "guarded.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define BAND_BYTES ((size_t)4096)
+#define LIVE_MAX 64
+
+/* NaN in f32 and, in either half, in bf16 and f16; far out of range as an index: a stray read that is
+ * used shows in the result. */
+static const unsigned char canary[4] = {0xe3, 0x7f, 0xc5, 0xff};
+
+/* Blocks by address, for the fault handler; a block beyond the table is guarded all the same. */
+static struct live {
+    const unsigned char *map;
+    size_t map_bytes;
+    const char *name;
+} live[LIVE_MAX];
+
+static size_t page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void live_set(const unsigned char *from, struct live to)
+{
+    for (int i = 0; i < LIVE_MAX; i++) {
+        if (live[i].map == from) {
+            live[i] = to;
+            return;
+        }
+    }
+}
+
+enum status guarded_new(struct guarded *g, size_t bytes, const char *name, struct fault *fault)
+{
+    size_t page = page_bytes(), used = 0, total = 0;
+    *g = (struct guarded){.bytes = bytes};
+    if (__builtin_add_overflow(bytes, BAND_BYTES + TENSOR_ALIGN + page - 1, &used) ||
+        __builtin_add_overflow(used / page * page, 2 * page, &total))
+        return fault_set(fault, ST_NO_MEMORY, "%s needs more bytes than can be counted", name);
+    unsigned char *map = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for %s (%zu bytes)", name, total);
+    if (mprotect(map + page, total - 2 * page, PROT_READ | PROT_WRITE) != 0) {
+        munmap(map, total);
+        return fault_set(fault, ST_NO_MEMORY, "no memory for %s (%zu bytes)", name, total);
+    }
+    g->map = map;
+    g->map_bytes = total;
+    live_set(NULL, (struct live){map, total, name});
+    guarded_place(g, true);
+    return ST_OK;
+}
+
+void guarded_free(struct guarded *g)
+{
+    if (g->map) {
+        live_set(g->map, (struct live){NULL, 0, NULL});
+        munmap(g->map, g->map_bytes);
+    }
+    *g = (struct guarded){0};
+}
+
+static void canaries_write(unsigned char *from, const unsigned char *end)
+{
+    for (; from < end; from++)
+        *from = canary[(uintptr_t)from % sizeof canary];
+}
+
+static const unsigned char *canaries_damage(const unsigned char *from, const unsigned char *end)
+{
+    for (; from < end; from++) {
+        if (*from != canary[(uintptr_t)from % sizeof canary])
+            return from;
+    }
+    return NULL;
+}
+
+void guarded_place(struct guarded *g, bool at_end)
+{
+    size_t page = page_bytes();
+    unsigned char *low = g->map + page, *high = g->map + g->map_bytes - page;
+    size_t room = (g->bytes + TENSOR_ALIGN - 1) / TENSOR_ALIGN * TENSOR_ALIGN;
+    g->data = at_end ? high - room : low;
+    canaries_write(low, g->data);
+    canaries_write(g->data + g->bytes, high);
+}
+
+void guarded_poison(struct guarded *g)
+{
+    canaries_write(g->data, g->data + g->bytes);
+}
+
+bool guarded_intact(const struct guarded *g, int64_t *offset)
+{
+    size_t page = page_bytes();
+    const unsigned char *at = canaries_damage(g->map + page, g->data);
+    if (!at)
+        at = canaries_damage(g->data + g->bytes, g->map + g->map_bytes - page);
+    if (at)
+        *offset = at - g->data;
+    return !at;
+}
+
+/* ---- faults on guard pages -------------------------------------------------------------------- */
+
+static int report_to = -1;
+
+static void say(const char *text)
+{
+    ssize_t ignored = write(report_to, text, strlen(text));
+    (void)ignored;
+}
+
+static void on_fault(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const unsigned char *at = info->si_addr;
+    for (int i = 0; i < LIVE_MAX; i++) {
+        const struct live *l = &live[i];
+        if (!l->map || at < l->map || at >= l->map + l->map_bytes)
+            continue;
+        say(at < l->map + l->map_bytes / 2 ? "touch in front of " : "touch past the end of ");
+        say(l->name);
+        say("\n");
+        break;
+    }
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+void guarded_report_faults(int descriptor)
+{
+    report_to = descriptor;
+    struct sigaction action = {.sa_flags = SA_SIGINFO};
+    action.sa_sigaction = on_fault;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+}

@@ -1,0 +1,379 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels_print.c   What `kernels` found: as a table for people, as a case record. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "elem.h"
+#include "kernels.h"
+#include "record.h"
+
+static const struct {
+    const char *name;
+    bool exact;
+} classes[NUM_COUNT] = {
+    [NUM_F32] = {"f32", true},
+    [NUM_TF32] = {"tf32", false},
+    [NUM_BF16] = {"bf16", true},
+    [NUM_F16] = {"f16", true},
+    [NUM_FP8] = {"fp8", false},
+    [NUM_INT8] = {"int8", false},
+    [NUM_FP4] = {"fp4", false},
+    [NUM_WINOGRAD] = {"winograd", true},
+    [NUM_SPARSE] = {"sparse", false},
+};
+
+bool numerics_exact(enum numerics numerics) { return classes[numerics].exact; }
+
+const char *numerics_name(enum numerics numerics) { return classes[numerics].name; }
+
+/* ---- table ------------------------------------------------------------------------------------ */
+
+/* Four significant digits in a unit that keeps them before or just after the point. */
+static void print_time(double seconds, double half, char *out, size_t bytes)
+{
+    static const struct {
+        const char *unit;
+        double scale;
+    } units[] = {{"s", 1}, {"ms", 1e3}, {"us", 1e6}, {"ns", 1e9}};
+    int u = 0;
+    while (u < 3 && seconds * units[u].scale < 1)
+        u++;
+    double value = seconds * units[u].scale;
+    int digits = value < 10 ? 3 : value < 100 ? 2 : 1;
+    snprintf(out, bytes, "%.*f %s +-%.*f", digits, value, units[u].unit, digits,
+             half * units[u].scale);
+}
+
+/* A rate in units of 1e9 with three digits, "-" where the op has none of it. */
+static const char *print_rate(double amount, double seconds, char *out, size_t bytes)
+{
+    double rate = amount / seconds / 1e9;
+    if (!(amount > 0))
+        snprintf(out, bytes, "-");
+    else
+        snprintf(out, bytes, "%.*f", rate < 10 ? 2 : rate < 100 ? 1 : 0, rate);
+    return out;
+}
+
+/* Three digits, the zeros too: 1.00 is not 1. */
+static const char *ratio_text(double ratio, char out[16])
+{
+    snprintf(out, 16, ratio < 99.95 ? "%#.3g" : "%.4g", ratio);
+    return out;
+}
+
+static void print_ratio(const struct contest *c, const struct arm *a, char *out, size_t bytes)
+{
+    char ratio[16], lo[16], hi[16];
+    if (a == c->baseline)
+        snprintf(out, bytes, "1 (baseline)");
+    else if (isnan(a->ratio[0]))
+        snprintf(out, bytes, "-");
+    else
+        snprintf(out, bytes, "%s (%s to %s)", ratio_text(a->ratio[0], ratio),
+                 ratio_text(a->ratio[1], lo), ratio_text(a->ratio[2], hi));
+}
+
+static double peak_fraction(const struct contest *c, const struct arm *a)
+{
+    return a->flops > 0 && c->peak_flops > 0 ? a->flops / a->summary.median / c->peak_flops : NAN;
+}
+
+static void print_row(const struct contest *c, const struct arm *a, int width, FILE *out)
+{
+    char time[48], effective[24], actual[24], moved[24], ratio[64], peak[16];
+    fprintf(out, "  %-*s  %-11s ", width, a->entry->name, a->state);
+    if (!arm_timed(a)) {
+        fprintf(out, "%s\n", a->reason);
+        return;
+    }
+    double seconds = a->summary.median, fraction = peak_fraction(c, a);
+    print_time(seconds, (a->summary.hi - a->summary.lo) / 2, time, sizeof time);
+    print_ratio(c, a, ratio, sizeof ratio);
+    snprintf(peak, sizeof peak, isnan(fraction) ? "-" : "%.1f %%", 100 * fraction);
+    fprintf(out, "%-20s %9s %9s %8s %8s  %-24s %s%s\n", time,
+            print_rate(problem_flops(&c->problem), seconds, effective, sizeof effective),
+            print_rate(a->flops, seconds, actual, sizeof actual),
+            print_rate(a->bytes, seconds, moved, sizeof moved), peak, ratio,
+            numerics_name(a->numerics), numerics_exact(a->numerics) ? "" : " (approximate)");
+}
+
+/* Names rows whose time stands but is not steady, and counters, below the table. */
+static void print_notes(const struct contest *c, FILE *out)
+{
+    for (int i = 0; i < c->count; i++) {
+        const struct arm *a = &c->arms[i];
+        if (arm_timed(a) && a->reason[0])
+            fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
+        for (int k = 0; k < a->counters; k++)
+            if (a->counter[k].available)
+                fprintf(out, "  %s: %s %.6g per run, counted for this %s\n", a->entry->name,
+                        a->counter[k].name, a->counter[k].value, a->counter[k].text);
+            else
+                fprintf(out, "  %s: %s unavailable: %s\n", a->entry->name, a->counter[k].name,
+                        a->counter[k].text);
+    }
+}
+
+static int name_width(const struct contest *c)
+{
+    size_t width = strlen("variant");
+    for (int i = 0; i < c->count; i++) {
+        size_t length = strlen(c->arms[i].entry->name);
+        width = length > width ? length : width;
+    }
+    return (int)width;
+}
+
+void kernels_table(const struct contest *c, FILE *out)
+{
+    char line[1024];
+    int width = name_width(c);
+    fprintf(out, "%s\n  %" PRId64 " thread%s, warm caches, back end %s, ", c->shape,
+            c->options->threads, c->options->threads == 1 ? "" : "s",
+            backend_name(c->options->backend));
+    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->peak_flops / 1e9, c->peak_isa);
+    fprintf(out, "  %-*s  %-11s %-20s %9s %9s %8s %8s  %-24s %s\n", width, "variant", "status",
+            "median", "GFLOP/s", "actual", "GB/s", "of peak", "times the baseline", "class");
+    for (int i = 0; i < c->count; i++)
+        print_row(c, &c->arms[i], width, out);
+    print_notes(c, out);
+    kernels_winner(c, line, sizeof line);
+    fprintf(out, "  %s\n\n", line);
+}
+
+void kernels_winner(const struct contest *c, char *out, size_t bytes)
+{
+    const struct arm *best = c->best, *other = c->against;
+    char figures[80], ratio[16], lo[16], hi[16];
+    if (!best) {
+        snprintf(out, bytes, "nothing was timed");
+        return;
+    }
+    if (!other) {
+        snprintf(out, bytes,
+                 "%s is the only one timed: %" PRId64 " sample%s, verified at worst %.2g of"
+                 " tolerance", best->entry->name, best->n, best->n == 1 ? "" : "s", best->worst);
+        return;
+    }
+    if (isnan(c->ratio[0])) {
+        snprintf(out, bytes,
+                 "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the least;"
+                 " raise --budget", best->entry->name, other->entry->name, best->n, other->n,
+                 KERNELS_LEAST_SAMPLES);
+        return;
+    }
+    ratio_text(c->ratio[0], ratio);
+    snprintf(figures, sizeof figures, "interval %s-%s, %" PRId64 " and %" PRId64 " samples",
+             ratio_text(c->ratio[1], lo), ratio_text(c->ratio[2], hi), best->n, other->n);
+    if (c->ratio[1] <= 1)
+        snprintf(out, bytes, "no winner: %s and %s cannot be told apart, ratio %s, %s",
+                 best->entry->name, other->entry->name, ratio, figures);
+    else
+        snprintf(out, bytes, "%s is %sx %s%s, %s, verified at worst %.2g of tolerance",
+                 best->entry->name, ratio, other->entry->name,
+                 other == c->baseline ? "" : ", the next best", figures, best->worst);
+}
+
+/* ---- record ----------------------------------------------------------------------------------- */
+
+static void recipe(const struct contest *c, struct json *j, const char *key)
+{
+    json_open_object(j, key);
+    json_text(j, "op", op_table[c->problem.op]->name);
+    json_text(j, "shape", c->shape);
+    json_text(j, "type", elem_name(problem_type(&c->problem)));
+    json_text(j, "pattern", "random");
+    json_int(j, "seed", (int64_t)c->options->seed);
+    json_int(j, "threads", c->options->threads);
+    json_text(j, "device", "cpu");
+    json_text(j, "cache_state", "hot");
+    json_end(j);
+}
+
+static void recipe_hash(const struct contest *c, char hash[65])
+{
+    struct json j;
+    json_init(&j, false);
+    recipe(c, &j, NULL);
+    sha256_hex(j.text, j.used, hash);
+    json_free(&j);
+}
+
+/* "rows=96,keys=128" as members */
+static void knobs(const struct arm *a, struct json *j)
+{
+    const char *at = a->knobs;
+    char name[64];
+    int64_t value;
+    int used;
+    json_open_object(j, "knobs");
+    while (sscanf(at, "%63[^=,]=%" SCNd64 "%n", name, &value, &used) == 2) {
+        json_int(j, name, value);
+        at += used + (at[used] == ',');
+    }
+    json_end(j);
+}
+
+static void impl(const struct arm *a, struct json *j)
+{
+    const struct registry_entry *e = a->entry;
+    char hash[20];
+    json_open_object(j, "impl");
+    json_text(j, "variant", e->name);
+    json_text(j, "target", e->target);
+    json_text(j, "numerics", e->variant ? numerics_name(e->variant->numerics) : NULL);
+    knobs(a, j);
+    json_text(j, "requested", e->name);
+    json_text(j, "resolved", e->name); /* run() never falls back to another kernel */
+    snprintf(hash, sizeof hash, "%016" PRIx64, e->plugin_hash);
+    json_text(j, "plugin_hash", e->plugin_hash ? hash : NULL);
+    json_end(j);
+}
+
+static void correctness(const struct arm *a, struct json *j)
+{
+    if (!a->checked) {
+        json_none(j, "correctness");
+        return;
+    }
+    json_open_object(j, "correctness");
+    json_number(j, "worst", a->worst);
+    json_number(j, "l2_rel", a->l2);
+    json_number(j, "max_abs", a->max_abs);
+    json_number(j, "checked_ratio", a->checked_ratio);
+    json_int(j, "nonfinite", a->nonfinite);
+    json_end(j);
+}
+
+static void timing(const struct contest *c, const struct arm *a, struct json *j)
+{
+    const struct summary *s = &a->summary;
+    if (!arm_timed(a)) {
+        json_none(j, "timing");
+        return;
+    }
+    const struct {
+        const char *name;
+        double value;
+    } figures[] = {{"median", s->median * 1e9}, {"lo", s->lo * 1e9},   {"hi", s->hi * 1e9},
+                   {"level", s->level},         {"min", s->min * 1e9}, {"max", s->max * 1e9},
+                   {"mean", s->mean * 1e9},     {"cv", s->cv}};
+    json_open_object(j, "timing");
+    json_int(j, "n", a->n);
+    json_text(j, "unit", "ns");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        json_number(j, figures[i].name, figures[i].value);
+    json_open_array(j, "samples");
+    for (int64_t i = 0; i < a->n; i++)
+        json_number(j, NULL, a->samples[i] * 1e9);
+    json_end(j);
+    json_text(j, "stop_reason", a->stop_reason);
+    json_text(j, "schedule", "interleaved");
+    json_int(j, "warmup_n", a->warm_samples);
+    json_text(j, "backend", backend_name(c->options->backend));
+    json_int(j, "runs_per_sample", a->runs);
+    json_open_array(j, "order"); /* place among the arms, round by round */
+    for (int i = 0; i < a->rounds; i++)
+        json_int(j, NULL, a->order[i]);
+    json_end(j);
+    json_end(j);
+}
+
+static void derived(const struct contest *c, const struct arm *a, struct json *j)
+{
+    double seconds = a->summary.median, flops = problem_flops(&c->problem);
+    if (!arm_timed(a)) {
+        json_none(j, "derived");
+        return;
+    }
+    json_open_object(j, "derived");
+    json_number(j, "flops_per_s_effective", flops > 0 ? flops / seconds : NAN);
+    json_number(j, "flops_per_s_actual", a->flops > 0 ? a->flops / seconds : NAN);
+    json_number(j, "bytes_per_s", a->bytes / seconds);
+    json_number(j, "peak_fraction", peak_fraction(c, a));
+    json_number(j, "fma_peak_flops_per_s", c->peak_flops);
+    json_text(j, "fma_peak_isa", c->peak_isa);
+    json_text(j, "baseline", c->baseline ? c->baseline->entry->name : NULL);
+    json_number(j, "ratio", a->ratio[0]);
+    json_number(j, "ratio_lo", a->ratio[1]);
+    json_number(j, "ratio_hi", a->ratio[2]);
+    json_end(j);
+}
+
+static void work(const struct contest *c, const struct arm *a, struct json *j)
+{
+    json_open_object(j, "work");
+    json_number(j, "flops_effective", problem_flops(&c->problem));
+    json_number(j, "flops_actual", a->planned_bytes ? a->flops : NAN);
+    json_number(j, "bytes", a->planned_bytes ? a->bytes : problem_bytes(&c->problem));
+    json_end(j);
+}
+
+static void memory(const struct arm *a, struct json *j)
+{
+    static const char *const why = "the worker ended before it could say";
+    json_open_object(j, "memory");
+    if (a->planned_bytes)
+        json_int(j, "planned_bytes", (int64_t)a->planned_bytes);
+    else
+        json_unavailable(j, "planned_bytes", why);
+    if (a->peak_bytes)
+        json_int(j, "host_peak_bytes", (int64_t)a->peak_bytes);
+    else
+        json_unavailable(j, "host_peak_bytes", why);
+    json_end(j);
+}
+
+static void counters(const struct arm *a, struct json *j)
+{
+    json_open_object(j, "counters");
+    for (int k = 0; k < a->counters; k++) {
+        const struct kernels_counter *one = &a->counter[k];
+        if (!one->available) {
+            json_unavailable(j, one->name, one->text);
+            continue;
+        }
+        json_open_object(j, one->name);
+        json_number(j, "value", one->value);
+        json_none(j, "why");
+        json_text(j, "per", "run");
+        json_text(j, "scope", one->text);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static void repro(const struct contest *c, const struct arm *a, char *out, size_t bytes)
+{
+    bool plugin = a->entry->plugin_hash != 0;
+    snprintf(out, bytes,
+             "patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
+             " --backend %s%s%s", a->entry->op, a->entry->name, c->shape, c->options->threads,
+             c->options->seed, backend_name(c->options->backend), plugin ? " --plugin " : "",
+             plugin ? a->entry->origin : "");
+}
+
+void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
+{
+    char text[2048], hash[65];
+    json_text(j, "case_kind", "kernel");
+    json_text(j, "status", a->state);
+    json_text(j, "status_reason", a->reason[0] ? a->reason : NULL);
+    json_text(j, "claim", "measured");
+    json_text(j, "ran_on", a->planned_bytes ? "cpu" : NULL);
+    repro(c, a, text, sizeof text);
+    json_text(j, "repro", text);
+    recipe(c, j, "recipe");
+    recipe_hash(c, hash);
+    json_text(j, "recipe_sha256", hash);
+    impl(a, j);
+    correctness(a, j);
+    timing(c, a, j);
+    work(c, a, j);
+    derived(c, a, j);
+    memory(a, j);
+    counters(a, j);
+}

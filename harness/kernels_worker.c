@@ -1,0 +1,310 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels_worker.c   The measuring end of `kernels`: one variant at one shape, driven line by line
+ * by the supervisor (cmd_kernels.c). Every command is answered by one line, `counters` by several:
+ *   (start)             ready BYTES FLOPS MOVED NUMERICS KNOBS     memory planned, work really done
+ *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
+ *   warm SECONDS        warmed SECONDS_PER_RUN COUNT
+ *   block SEED RUNS N   times T1 ... TN
+ *   recheck SECONDS     as check, and the outputs of the last block must come out again
+ *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted
+ *   end                 bye PEAK_BYTES
+ * Whatever fails is answered by `fault STATUS SENTENCE`, and the worker ends. */
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "commands.h"
+#include "elem.h"
+#include "host.h"
+#include "kernels.h"
+#include "measure.h"
+#include "patchmark.h"
+#include "stats.h"
+
+#define SETTLE_SAMPLES 10
+#define SETTLE_WITHIN 0.01
+
+struct session {
+    FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
+    const char *plugin, *counter_names, *backend_text, *variant_name, *shape;
+    int64_t threads;
+    uint64_t seed;
+    enum backend backend;
+    const struct registry_entry *entry;
+    struct operands operands;
+    struct bound bound;
+    struct counters *counters;
+    bool have_operands, have_bound;
+};
+
+/* ---- start and end ---------------------------------------------------------------------------- */
+
+/* A kernel that prints must not talk to the supervisor, and an orphan must not go on measuring. */
+static enum status take_line_out(struct session *s, struct fault *fault)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int fd = dup(STDOUT_FILENO);
+    s->out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!s->out || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return fault_set(fault, ST_IO, "a worker cannot set up its output");
+    return ST_OK;
+}
+
+static enum status read_arguments(struct session *s, int argc, char **argv, struct fault *fault)
+{
+    const struct option options[] = {
+        {"--plugin", "FILE", OPTION_TEXT, &s->plugin, ""},
+        {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
+        {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
+        {"--threads", "N", OPTION_COUNT, &s->threads, ""},
+        {"--seed", "N", OPTION_SEED, &s->seed, ""},
+        {0}};
+    const char *word[2];
+    int count = 2;
+    TRY(options_parse(options, argc, argv, word, &count, fault));
+    if (count != 2 || s->threads < 1)
+        return fault_set(fault, ST_BAD_INPUT, "a kernels worker wants VARIANT and SHAPE");
+    s->variant_name = word[0];
+    s->shape = word[1];
+    return backend_find(s->backend_text, &s->backend, fault);
+}
+
+/* Counters come first: threads that exist already cannot be counted. */
+static enum status session_open(struct session *s, struct fault *fault)
+{
+    struct problem shape;
+    if (s->counter_names)
+        TRY(counters_open(s->counter_names, &s->counters, fault));
+    if (s->plugin)
+        TRY(registry_load_plugin(s->plugin, fault));
+    TRY(shape_parse(s->shape, &shape, fault));
+    s->entry = registry_find(shape.op, s->variant_name);
+    if (!s->entry)
+        return fault_set(fault, ST_BAD_INPUT, "no variant %s", s->variant_name);
+    TRY(registry_usable(s->entry, fault));
+    TRY(operands_new(&shape, false, false, &s->operands, fault));
+    s->have_operands = true;
+    operands_fill(&s->operands, s->seed, PATTERN_RANDOM);
+    TRY(bound_new(s->entry->variant, NULL, &s->operands, (int)s->threads, &s->bound, fault));
+    s->have_bound = true;
+    return bound_prepare(&s->bound, fault);
+}
+
+static void session_close(struct session *s)
+{
+    if (s->have_bound)
+        bound_free(&s->bound);
+    if (s->have_operands)
+        operands_free(&s->operands);
+    counters_free(s->counters);
+    if (s->out)
+        fclose(s->out);
+}
+
+static void say_ready(struct session *s)
+{
+    const struct variant *v = s->entry->variant;
+    const struct problem *p = &s->operands.problem;
+    struct work work = {problem_flops(p), problem_bytes(p)};
+    size_t bytes = operands_bytes(&s->operands) + s->bound.need.scratch_bytes +
+                   s->bound.need.packed_bytes + s->bound.need.state_bytes;
+    if (v->work)
+        v->work(&p->linear, s->bound.knob, &work); /* every member of the union starts there */
+    fprintf(s->out, "ready %zu %.17g %.17g %d ", bytes, work.flops, work.bytes, (int)v->numerics);
+    for (int i = 0; i < KNOB_MAX && v->knob[i].name; i++)
+        fprintf(s->out, "%s%s=%" PRId64, i ? "," : "", v->knob[i].name, s->bound.knob[i]);
+    fprintf(s->out, "%s\n", v->knob[0].name ? "" : "-");
+}
+
+/* ---- commands --------------------------------------------------------------------------------- */
+
+static void say_checked(struct session *s, const struct check_result *r)
+{
+    fprintf(s->out, "checked %d %.9g %.9g %.9g %.9g %" PRId64 " %s\n", (int)r->status, r->worst,
+            r->l2, r->max_abs, r->checked_ratio, r->nonfinite, r->text);
+}
+
+static enum status do_check(struct session *s, const char *words, struct fault *fault)
+{
+    (void)fault;
+    struct check_result result;
+    check_bound(&s->bound, s->seed, strtod(words, NULL), &result);
+    say_checked(s, &result);
+    return ST_OK;
+}
+
+static enum status run_many(void *user, int64_t iterations)
+{
+    struct bound *bound = user;
+    for (int64_t i = 0; i < iterations; i++)
+        TRY(bound_run(bound));
+    return ST_OK;
+}
+
+static enum status sample(struct session *s, int64_t runs, int64_t count, double *samples,
+                          struct fault *fault)
+{
+    return measure_block(s->backend, s->variant_name, run_many, &s->bound, runs, count, samples,
+                         fault);
+}
+
+static bool settled(const double *samples, int64_t n)
+{
+    if (n < 2 * SETTLE_SAMPLES)
+        return false;
+    double last = stats_median(samples + n - SETTLE_SAMPLES, SETTLE_SAMPLES);
+    double before = stats_median(samples + n - 2 * SETTLE_SAMPLES, SETTLE_SAMPLES);
+    return fabs(last / before - 1) <= SETTLE_WITHIN;
+}
+
+/* Warm-up by state, not by count: until ten samples have the median of the ten before, or time is
+ * up. The first run is the coldest; it and the next only say how many make a sample. */
+static enum status do_warm(struct session *s, const char *words, struct fault *fault)
+{
+    double samples[256], deadline = clock_seconds() + strtod(words, NULL);
+    int64_t n = 0, most = sizeof samples / sizeof *samples;
+    TRY(sample(s, 1, 1, samples, fault));
+    if (clock_seconds() < deadline)
+        TRY(sample(s, 1, 1, samples, fault));
+    int64_t runs = kernels_runs_per_sample(samples[0]);
+    do
+        TRY(sample(s, runs, 1, &samples[n++], fault));
+    while (n < most && !settled(samples, n) && clock_seconds() < deadline);
+    int64_t last = n < SETTLE_SAMPLES ? n : SETTLE_SAMPLES;
+    fprintf(s->out, "warmed %.9g %" PRId64 "\n", stats_median(samples + n - last, last), n);
+    return ST_OK;
+}
+
+/* Fresh data outside of the timed window, so that no earlier answer is of use; then enough untimed
+ * runs for caches and clock, and for another variant's idle threads to fall asleep. */
+static enum status do_block(struct session *s, const char *words, struct fault *fault)
+{
+    uint64_t seed;
+    int64_t runs, count;
+    double samples[KERNELS_BLOCK_MAX], begin;
+    if (sscanf(words, "%" SCNu64 " %" SCNd64 " %" SCNd64, &seed, &runs, &count) != 3 || runs < 1 ||
+        count < 1 || count > KERNELS_BLOCK_MAX)
+        return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
+    operands_fill(&s->operands, seed, PATTERN_RANDOM);
+    operands_poison(&s->operands);
+    TRY(bound_prepare(&s->bound, fault));
+    begin = clock_seconds();
+    do
+        if (run_many(&s->bound, 1) != ST_OK)
+            return fault_set(fault, ST_WRONG, "run() reported an error");
+    while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
+    TRY(sample(s, runs, count, samples, fault));
+    fputs("times", s->out);
+    for (int64_t i = 0; i < count; i++)
+        fprintf(s->out, " %.9g", samples[i]);
+    fputc('\n', s->out);
+    return ST_OK;
+}
+
+/* FNV-1a over the values of every output, gaps between rows left out. */
+static uint64_t outputs_hash(const struct session *s)
+{
+    const struct problem *p = &s->operands.problem;
+    const struct op_info *op = op_table[p->op];
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(p, i);
+        int64_t rows, row_elems;
+        if (op->tensor[i].role != ROLE_OUT || !op->extent(&p->linear, i, &rows, &row_elems))
+            continue;
+        size_t bytes = elem_bytes(t->elem);
+        for (int64_t row = 0; row < rows; row++) {
+            const unsigned char *at = (const unsigned char *)t->data +
+                                      (size_t)(row * t->stride) * bytes;
+            for (size_t b = 0; b < (size_t)row_elems * bytes; b++)
+                hash = (hash ^ at[b]) * UINT64_C(0x100000001b3);
+        }
+    }
+    return hash;
+}
+
+/* What the timed runs left behind is held to the check: the check proves the variant right and
+ * repeatable on the last block's data, and its result must be, bit for bit, what the clock saw. */
+static enum status do_recheck(struct session *s, const char *words, struct fault *fault)
+{
+    (void)fault;
+    struct check_result result;
+    uint64_t timed = outputs_hash(s);
+    check_bound(&s->bound, s->operands.seed, strtod(words, NULL), &result);
+    if (result.status == ST_OK && outputs_hash(s) != timed) {
+        result.status = ST_WRONG;
+        snprintf(result.text, sizeof result.text,
+                 "the timed runs left another output than the same data gives when checked");
+    }
+    say_checked(s, &result);
+    return ST_OK;
+}
+
+static enum status do_counters(struct session *s, const char *words, struct fault *fault)
+{
+    int64_t runs = strtoll(words, NULL, 10);
+    counters_start(s->counters);
+    enum status status = run_many(&s->bound, runs);
+    counters_stop(s->counters);
+    if (status != ST_OK)
+        return fault_set(fault, status, "run() reported an error");
+    for (int i = 0; i < counters_count(s->counters); i++) {
+        const struct counter *c = counters_at(s->counters, i);
+        if (c->available)
+            fprintf(s->out, "counter %s %.9g %s\n", c->name, (double)c->value / (double)runs,
+                    c->threads ? "process" : "thread");
+        else
+            fprintf(s->out, "counter %s null %s\n", c->name, c->why);
+    }
+    fputs("counted\n", s->out);
+    return ST_OK;
+}
+
+static enum status serve(struct session *s, char *line, struct fault *fault)
+{
+    static const struct {
+        const char *name;
+        enum status (*run)(struct session *, const char *, struct fault *);
+    } commands[] = {{"check", do_check},
+                    {"warm", do_warm},
+                    {"block", do_block},
+                    {"recheck", do_recheck},
+                    {"counters", do_counters}};
+    line[strcspn(line, "\n")] = '\0';
+    char *words = line + strcspn(line, " ");
+    words += *words ? (*words = '\0', 1) : 0;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(line, commands[i].name))
+            return commands[i].run(s, words, fault);
+    return fault_set(fault, ST_BAD_INPUT, "a worker does not know '%s'", line);
+}
+
+int worker_kernels(int argc, char **argv, struct fault *fault)
+{
+    struct session s = {.backend_text = "loop", .threads = 1};
+    char line[256];
+    enum status status = take_line_out(&s, fault);
+    if (status != ST_OK)
+        return EXIT_CHECK;
+    status = read_arguments(&s, argc, argv, fault);
+    if (status == ST_OK)
+        status = session_open(&s, fault);
+    if (status == ST_OK)
+        say_ready(&s);
+    while (status == ST_OK && fflush(s.out) == 0 && fgets(line, sizeof line, stdin) &&
+           strcmp(line, "end\n") != 0)
+        status = serve(&s, line, fault);
+    if (status != ST_OK)
+        fprintf(s.out, "fault %d %s\n", (int)status, fault->text);
+    else
+        fprintf(s.out, "bye %zu\n", host_peak_resident());
+    fault->text[0] = '\0'; /* told to the supervisor already */
+    session_close(&s);
+    return EXIT_OK;
+}

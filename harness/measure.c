@@ -1,0 +1,213 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gbench.h"
+#include "host.h"
+#include "patchmark.h"
+#include "peak/peak.h"
+
+double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------- */
+
+static enum status loop_block(const char *name, measured_fn *fn, void *user, int64_t iterations,
+                              int64_t count, double *samples, struct fault *fault)
+{
+    for (int64_t i = 0; i < count; i++) {
+        double begin = clock_seconds();
+        enum status s = fn(user, iterations);
+        samples[i] = (clock_seconds() - begin) / (double)iterations;
+        if (s != ST_OK)
+            return fault_set(fault, s, "%s failed while it was timed", name);
+    }
+    return ST_OK;
+}
+
+#ifdef HAVE_BENCHMARK
+struct gbench_call {
+    measured_fn *fn;
+    void *user;
+    enum status status;
+};
+
+static int gbench_body(void *user, int64_t iterations)
+{
+    struct gbench_call *call = user;
+    call->status = call->fn(call->user, iterations);
+    return call->status != ST_OK;
+}
+
+static enum status gbench_back_end(const char *name, measured_fn *fn, void *user,
+                                   int64_t iterations, int64_t count, double *samples,
+                                   struct fault *fault)
+{
+    struct gbench_call call = {fn, user, ST_OK};
+    int failed = gbench_block(name, gbench_body, &call, iterations, count, samples);
+    if (failed == 2)
+        return fault_set(fault, ST_DEVICE, "Google Benchmark gave no times for %s", name);
+    if (failed)
+        return fault_set(fault, call.status, "%s failed while it was timed", name);
+    return ST_OK;
+}
+#else
+#define gbench_back_end NULL
+#endif
+
+static const struct {
+    const char *name;
+    enum status (*block)(const char *, measured_fn *, void *, int64_t, int64_t, double *,
+                         struct fault *);
+} backends[] = {
+    [BACKEND_LOOP] = {"loop", loop_block},
+    [BACKEND_GBENCH] = {"gbench", gbench_back_end},
+};
+
+const char *backend_name(enum backend backend) { return backends[backend].name; }
+
+bool backend_built(enum backend backend) { return backends[backend].block != NULL; }
+
+enum backend backend_default(void)
+{
+    return backend_built(BACKEND_GBENCH) ? BACKEND_GBENCH : BACKEND_LOOP;
+}
+
+enum status measure_block(enum backend backend, const char *name, measured_fn *fn, void *user,
+                          int64_t iterations, int64_t count, double *samples, struct fault *fault)
+{
+    if (!backend_built(backend))
+        return fault_set(fault, ST_NOT_BUILT, "the %s back end is not built in; use --backend loop",
+                         backend_name(backend));
+    return backends[backend].block(name, fn, user, iterations, count, samples, fault);
+}
+
+/* ---- ceilings --------------------------------------------------------------------------------- */
+
+/* Many trials much shorter than a scheduler's time slice: on a busy machine some go undisturbed. */
+#define PEAK_TRIALS 16
+#define PEAK_TRIAL_SECONDS 0.001
+
+static const struct peak_probe *const probes[] = {&peak_c, &peak_avx2, &peak_avx512, &peak_neon};
+enum { PROBES = sizeof probes / sizeof *probes };
+
+static volatile float peak_sink;
+
+/* Rounds that keep one thread busy for a trial. */
+static int64_t probe_rounds(const struct peak_probe *probe)
+{
+    const int64_t rounds = 8192;
+    double best = 1;
+    for (int i = 0; i < 4; i++) {
+        double begin = clock_seconds();
+        peak_sink = probe->run(rounds, 0.5f, 0.5f);
+        best = fmin(best, clock_seconds() - begin);
+    }
+    return 1 + (int64_t)((double)rounds * PEAK_TRIAL_SECONDS / fmax(best, 1e-9));
+}
+
+/* Each thread takes its own time, from a common start: waking them up is no arithmetic. */
+static double probe_rate(const struct peak_probe *probe, int threads, int64_t rounds)
+{
+    float sum = 0;
+    double rate = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum, rate)
+    {
+#pragma omp barrier
+        double begin = clock_seconds();
+        sum += probe->run(rounds, 0.5f, 0.5f);
+        rate += (double)rounds * probe->flops_per_round / (clock_seconds() - begin);
+    }
+    peak_sink = sum;
+    return rate;
+}
+
+static double probe_peak(const struct peak_probe *probe, int threads)
+{
+    int64_t rounds = probe_rounds(probe);
+    double best = 0;
+    for (int trial = 0; trial < PEAK_TRIALS; trial++)
+        best = fmax(best, probe_rate(probe, threads, rounds));
+    return best;
+}
+
+static bool probe_runs(const struct peak_probe *probe)
+{
+    return probe->run && (host_cpu_features() & probe->needs) == probe->needs;
+}
+
+double measure_fma_peak_of(uint64_t cpu_feature, int threads)
+{
+    for (int i = 0; i < PROBES; i++)
+        if (probes[i]->needs == cpu_feature)
+            return probe_runs(probes[i]) ? probe_peak(probes[i], threads) : 0;
+    return 0;
+}
+
+/* All sets are tried: the widest is not the fastest where it lowers the clock. */
+double measure_fma_peak(int threads, const char **isa)
+{
+    double best = 0;
+    for (int i = 0; i < PROBES; i++) {
+        double peak = probe_runs(probes[i]) ? probe_peak(probes[i], threads) : 0;
+        if (peak <= best)
+            continue;
+        best = peak;
+        *isa = probes[i]->isa;
+    }
+    return best;
+}
+
+#define COPY_TRIALS 3
+#define COPY_LEAST_BYTES ((size_t)64 << 20)
+#define COPY_MOST_BYTES ((size_t)256 << 20)
+
+/* Each thread its own part, so that first touch puts pages beside the thread that uses them. */
+static double copy_seconds(char *to, const char *from, size_t bytes, int threads)
+{
+    double begin = clock_seconds();
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int part = 0; part < threads; part++) {
+        size_t first = bytes / (size_t)threads * (size_t)part;
+        memcpy(to + first, from + first, bytes / (size_t)threads);
+    }
+    return clock_seconds() - begin;
+}
+
+static void touch(char *block, size_t bytes, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int part = 0; part < threads; part++)
+        memset(block + bytes / (size_t)threads * (size_t)part, part + 1, bytes / (size_t)threads);
+}
+
+double measure_copy_bandwidth(int threads)
+{
+    size_t bytes = host_last_level_cache(), room = host_memory_available() / 8;
+    bytes = bytes < COPY_LEAST_BYTES ? COPY_LEAST_BYTES : bytes;
+    bytes = bytes > COPY_MOST_BYTES ? COPY_MOST_BYTES : bytes;
+    bytes = bytes > room && room ? room : bytes;
+    bytes -= bytes % (size_t)threads;
+    char *from = malloc(bytes), *to = malloc(bytes);
+    double best = 0;
+    if (from && to) {
+        touch(from, bytes, threads);
+        touch(to, bytes, threads);
+        for (int trial = 0; trial < COPY_TRIALS; trial++) {
+            double rate = 2.0 * (double)bytes / copy_seconds(to, from, bytes, threads);
+            best = rate > best ? rate : best;
+        }
+    }
+    free(from);
+    free(to);
+    return best;
+}

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* run_case.h   One pipeline case in a worker of its own, and what came of it. */
+#ifndef PATCHMARK_RUN_CASE_H
+#define PATCHMARK_RUN_CASE_H
+
+#include "case.h"
+#include "stats.h"
+
+#define SAMPLES_MAX 1000
+
+struct outcome {
+    enum status status;
+    bool unstable;
+    char reason[1024];
+    struct pipeline_case c;
+    char recipe[8192], work[1024], sha256[65], check[512], isa[16];
+    double planned, resident, fma_peak, first_ns;
+    double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
+    double *step;                   /* SAMPLES_MAX samples of each step */
+    int64_t samples;
+    const char *stop_reason;
+    struct summary summary;
+    struct json counters;
+    char repro[2048];
+};
+
+/* How long and how often a case is timed. */
+struct run_limits {
+    double budget_s;                /* timing ends here, but not before least_samples */
+    double deadline_s;              /* a worker silent for so long is killed */
+    int64_t least_samples;
+    const char *counters;           /* PAPI events, comma-separated, or NULL */
+};
+
+/* Resolves the case and makes room; the case is not run yet. */
+enum status outcome_new(const struct case_spec *spec, struct outcome **out, struct fault *fault);
+void outcome_free(struct outcome *o);
+
+/* Verified, run once, then timed until the interval of the median is narrow or the budget is spent.
+ * Whatever happens is in the outcome. */
+void run_case(struct outcome *o, const struct run_limits *limits);
+
+/* run_report.c */
+void outcome_json(const struct outcome *o, struct json *j); /* members of a case record */
+void outcome_heading(FILE *out);
+void outcome_row(const struct outcome *o, FILE *out);
+
+#endif

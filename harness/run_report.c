@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* run_report.c   A pipeline case as a row for people and as the members of a record. */
+#include "elem.h"
+#include "run_case.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *state_of(const struct outcome *o)
+{
+    return o->status == ST_OK && o->unstable ? "unstable" : status_name(o->status);
+}
+
+static double median_of(const double *samples, const struct outcome *o)
+{
+    return stats_median(samples, o->samples);
+}
+
+static double work_number(const struct outcome *o, const char *key)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(o->work, quoted);
+    return at ? strtod(at + strlen(quoted), NULL) : NAN;
+}
+
+static double video_s_per_h(const struct outcome *o)
+{
+    double clip_s = (double)o->c.request.geometry.frames / o->c.fps;
+    return clip_s * 3600e9 / o->summary.median;
+}
+
+static double tokens_per_s(const struct outcome *o)
+{
+    double tokens = (double)(o->c.request.geometry.S * o->c.request.steps * case_passes(&o->c));
+    return tokens * 1e9 / median_of(o->stage[STAGE_DENOISE], o);
+}
+
+static void json_timing(const struct outcome *o, struct json *j)
+{
+    const struct summary *s = &o->summary;
+    json_open_object(j, "timing");
+    json_int(j, "n", s->n);
+    json_text(j, "unit", "ns");
+    json_number(j, "median", s->median);
+    json_number(j, "lo", s->lo);
+    json_number(j, "hi", s->hi);
+    json_number(j, "level", s->level);
+    json_number(j, "min", s->min);
+    json_number(j, "max", s->max);
+    json_number(j, "mean", s->mean);
+    json_number(j, "cv", s->cv);
+    json_open_array(j, "samples");
+    for (int64_t i = 0; i < o->samples; i++)
+        json_number(j, NULL, o->total[i]);
+    json_end(j);
+    json_text(j, "stop_reason", o->stop_reason);
+    json_text(j, "schedule", "sequential");
+    json_int(j, "warmup_n", 1);
+    json_text(j, "backend", "loop");
+    json_end(j);
+}
+
+static void json_stages(const struct outcome *o, struct json *j)
+{
+    json_open_object(j, "stages");
+    json_number(j, "text_ns", median_of(o->stage[STAGE_TEXT], o));
+    json_number(j, "denoise_ns", median_of(o->stage[STAGE_DENOISE], o));
+    json_number(j, "decode_ns", median_of(o->stage[STAGE_DECODE], o));
+    json_open_array(j, "step_ns");
+    for (int64_t k = 0; k < o->c.request.steps; k++)
+        json_number(j, NULL, median_of(o->step + k * SAMPLES_MAX, o));
+    json_end(j);
+    json_open_object(j, "load_ns");
+    for (int i = 0; i < STAGE_COUNT; i++)
+        json_number(j, stage_names[i], median_of(o->load[i], o));
+    json_end(j);
+    json_number(j, "first_run_ns", o->first_ns);
+    json_end(j);
+}
+
+static void json_derived(const struct outcome *o, struct json *j)
+{
+    double flops = work_number(o, "flops") * 1e9 / o->summary.median;
+    json_open_object(j, "derived");
+    json_number(j, "tokens_per_s", tokens_per_s(o));
+    json_number(j, "frames_per_s", (double)o->c.request.geometry.frames * 1e9 / o->summary.median);
+    json_number(j, "video_s_per_h", video_s_per_h(o));
+    json_number(j, "flops_per_s", flops);
+    json_number(j, "fma_peak_flops_per_s", o->fma_peak);
+    json_text(j, "fma_peak_isa", o->isa);
+    json_number(j, "peak_fraction", flops / o->fma_peak);
+    json_end(j);
+}
+
+/* The members of a case record, for the file and for --format json. */
+void outcome_json(const struct outcome *o, struct json *j)
+{
+    bool timed = o->status == ST_OK;
+    json_text(j, "case_kind", "pipeline");
+    json_text(j, "status", state_of(o));
+    json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
+    json_text(j, "claim", "measured");
+    json_text(j, "ran_on", "cpu");
+    json_text(j, "repro", o->repro);
+    json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
+    json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
+    json_raw(j, "correctness", o->check[0] ? o->check : "null");
+    if (timed) {
+        json_timing(o, j);
+        json_stages(o, j);
+        json_derived(o, j);
+    } else {
+        json_none(j, "timing");
+    }
+    json_raw(j, "work", o->work[0] ? o->work : "null");
+    json_open_object(j, "memory");
+    json_number(j, "planned_bytes", o->planned > 0 ? o->planned : NAN);
+    json_number(j, "host_peak_bytes", o->resident > 0 ? o->resident : NAN);
+    json_end(j);
+    json_raw(j, "counters", o->counters.text);
+}
+
+void outcome_heading(FILE *out)
+{
+    fprintf(out, "%-34s %-9s %-18s %-20s %9s %9s %10s %8s %6s\n", "case", "status", "time of a clip",
+           "text/denoise/decode", "tokens/s", "frames/s", "video s/h", "GFLOP/s", "peak");
+}
+
+void outcome_row(const struct outcome *o, FILE *out)
+{
+    const struct geometry *g = &o->c.request.geometry;
+    char name[96], time[32], split[32];
+    int n = snprintf(name, sizeof name, "%s %lldx%lld f%lld s%lld t%d", o->c.request.model->name,
+                     (long long)g->width, (long long)g->height, (long long)g->frames,
+                     (long long)o->c.request.steps, o->c.config.threads);
+    if (o->c.config.type != ELEM_F32)
+        n += snprintf(name + n, sizeof name - (size_t)n, " %s", elem_name(o->c.config.type));
+    if (o->c.spec.kernels)
+        snprintf(name + n, sizeof name - (size_t)n, " %.40s", o->c.spec.kernels);
+    if (o->status != ST_OK) {
+        fprintf(out, "%-34s %-9s %s\n", name, state_of(o), o->reason);
+        return;
+    }
+    double m = o->summary.median;
+    snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9, 50 * (o->summary.hi - o->summary.lo) / m);
+    snprintf(split, sizeof split, "%.0f/%.0f/%.0f %%", 100 * median_of(o->stage[0], o) / m,
+             100 * median_of(o->stage[1], o) / m, 100 * median_of(o->stage[2], o) / m);
+    double flops = work_number(o, "flops") * 1e9 / m;
+    fprintf(out, "%-34s %-9s %-18s %-20s %9.0f %9.2f %10.1f %8.1f %5.1f%%\n", name, state_of(o), time, split,
+           tokens_per_s(o), (double)g->frames * 1e9 / m, video_s_per_h(o), flops * 1e-9,
+           100 * flops / o->fma_peak);
+}
