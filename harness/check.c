@@ -31,6 +31,7 @@ enum status bound_new(const struct variant *variant, const int64_t *knob, struct
     variant_default_knobs(variant, out->knob);
     if (knob)
         memcpy(out->knob, knob, sizeof out->knob);
+    out->need.threads = threads;
     if (!variant->plan(any(&operands->problem), out->knob, &out->need))
         return fault_set(fault, ST_REFUSED, "%s",
                          out->need.reason ? out->need.reason : "refused without a reason");

@@ -28,6 +28,7 @@ struct choice {
     struct rule *rule;
     int count, room;
     bool from_file;
+    int threads;
 };
 
 static int rank_of(const char *target)
@@ -223,12 +224,14 @@ static enum status read_plan(struct choice *c, const char *path, struct fault *f
     return s;
 }
 
-enum status choice_new(const struct kernel_choice *words, struct choice **out, struct fault *fault)
+enum status choice_new(const struct kernel_choice *words, int threads, struct choice **out,
+                       struct fault *fault)
 {
     struct choice *c = calloc(1, sizeof *c);
     if (!c)
         return ST_NO_MEMORY;
     c->from_file = words->plan_file != NULL;
+    c->threads = threads;
     struct rule first = {.op = -1, .word = WORD_AUTO};
     enum status s = c->from_file ? read_plan(c, words->plan_file, fault) : add_rule(c, &first);
     if (s == ST_OK && !c->from_file && words->kernels)
@@ -259,12 +262,13 @@ bool choice_by_step(const struct choice *choice, enum op_id op)
     return false;
 }
 
-static bool accepts(const struct registry_entry *e, const struct problem *p, struct resolved *r)
+static bool accepts(const struct registry_entry *e, const struct problem *p, int threads,
+                    struct resolved *r)
 {
     if (registry_usable(e, NULL) != ST_OK)
         return false;
     variant_default_knobs(e->variant, r->knob);
-    r->need = (struct need){0};
+    r->need = (struct need){.threads = threads};
     if (!e->variant->plan(&p->attention, r->knob, &r->need))
         return false;
     r->serve = SERVE_VARIANT;
@@ -291,17 +295,18 @@ static bool is_library(const struct registry_entry *e, const char *target)
     return variant_number(e->name) == 0;
 }
 
-/* The best accepting variant that `wanted` lets through: by target rank, then by number. */
-static bool best_variant(const struct problem *p, wanted_fn *wanted, const char *target,
-                         struct resolved *out)
+/* The best accepting variant that `wanted` lets through: by target rank, then by number. Variants of
+ * plugins are served where they are named, never by themselves. */
+static bool best_variant(const struct choice *c, const struct problem *p, wanted_fn *wanted,
+                         const char *target, struct resolved *out)
 {
     int count, best = -1;
     const struct registry_entry *all = registry(&count);
     for (int i = 0; i < count; i++) {
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
-        if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best || !wanted(&all[i], target) ||
-            !accepts(&all[i], p, &r))
+        if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best || all[i].plugin_hash ||
+            !wanted(&all[i], target) || !accepts(&all[i], p, c->threads, &r))
             continue;
         best = rank;
         *out = r;
@@ -315,8 +320,8 @@ static bool expands(const struct problem *p, bool found, const struct resolved *
     return op_table[p->op]->composite && (!found || !strcmp(r->entry->target, "c"));
 }
 
-static enum status by_word(const struct rule *rule, const struct problem *p, struct resolved *out,
-                           struct fault *fault)
+static enum status by_word(const struct choice *c, const struct rule *rule, const struct problem *p,
+                           struct resolved *out, struct fault *fault)
 {
     bool found = false;
     switch (rule->word) {
@@ -324,13 +329,13 @@ static enum status by_word(const struct rule *rule, const struct problem *p, str
     case WORD_EXPANDED:
         out->serve = op_table[p->op]->composite ? SERVE_EXPAND : SERVE_REFERENCE;
         return ST_OK;
-    case WORD_AUTO: found = best_variant(p, any_exact, NULL, out); break;
-    case WORD_BASE: found = best_variant(p, is_library, NULL, out); break;
-    case WORD_TARGET: found = best_variant(p, of_target, rule->target, out); break;
+    case WORD_AUTO: found = best_variant(c, p, any_exact, NULL, out); break;
+    case WORD_BASE: found = best_variant(c, p, is_library, NULL, out); break;
+    case WORD_TARGET: found = best_variant(c, p, of_target, rule->target, out); break;
     case WORD_VARIANT: break;
     }
     if (!found && rule->word != WORD_AUTO)
-        found = best_variant(p, of_target, "c", out);
+        found = best_variant(c, p, of_target, "c", out);
     if (expands(p, found, out)) {
         out->serve = SERVE_EXPAND;
         return ST_OK;
@@ -340,14 +345,14 @@ static enum status by_word(const struct rule *rule, const struct problem *p, str
     return found ? ST_OK : fault_set(fault, ST_UNAVAILABLE, "no variant built here serves %s", line);
 }
 
-static enum status by_name(const struct rule *rule, const struct problem *p, struct resolved *out,
-                           struct fault *fault)
+static enum status by_name(const struct choice *c, const struct rule *rule, const struct problem *p,
+                           struct resolved *out, struct fault *fault)
 {
-    if (accepts(rule->entry, p, out)) {
+    if (accepts(rule->entry, p, c->threads, out)) {
         if (!rule->knobs_given)
             return ST_OK;
         memcpy(out->knob, rule->knob, sizeof out->knob);
-        out->need = (struct need){0};
+        out->need = (struct need){.threads = c->threads};
         if (rule->entry->variant->plan(&p->attention, out->knob, &out->need))
             return ST_OK;
     }
@@ -376,8 +381,8 @@ enum status choice_resolve(const struct choice *choice, const struct problem *pr
     for (int i = choice->count; i-- > 0;) {
         const struct rule *rule = &choice->rule[i];
         if (applies(rule, problem, line, step))
-            return rule->word == WORD_VARIANT ? by_name(rule, problem, out, fault)
-                                              : by_word(rule, problem, out, fault);
+            return rule->word == WORD_VARIANT ? by_name(choice, rule, problem, out, fault)
+                                              : by_word(choice, rule, problem, out, fault);
     }
     return fault_set(fault, ST_BAD_INPUT, "the plan has no line for %s%s; make one for this shape with"
                      " generate --dry-run --write-plan FILE", line, step ? " at this step" : "");

@@ -26,7 +26,9 @@ struct resolved {
 
 struct choice;
 
-enum status choice_new(const struct kernel_choice *words, struct choice **out, struct fault *fault);
+/* threads: what run() will have, for the variants' scratch. */
+enum status choice_new(const struct kernel_choice *words, int threads, struct choice **out,
+                       struct fault *fault);
 void choice_free(struct choice *choice);
 /* True where the answer for this op depends on the denoising step. */
 bool choice_by_step(const struct choice *choice, enum op_id op);

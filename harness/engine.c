@@ -22,7 +22,7 @@ enum status engine_new(const struct engine_config *config, struct engine **out, 
     e->plan_file = copy_text(config->choice.plan_file);
     e->config.choice = (struct kernel_choice){e->kernels, e->plan_file};
     engine_ops_fill(e);
-    enum status s = choice_new(&e->config.choice, &e->choice, fault);
+    enum status s = choice_new(&e->config.choice, e->config.threads, &e->choice, fault);
     if (s != ST_OK) {
         engine_free(e);
         return s;

@@ -131,6 +131,7 @@ struct knob {
 
 /* What plan() answers for one problem and one setting of the knobs. */
 struct need {
+    int threads;                    /* in: the most threads that run() will be given */
     size_t scratch_bytes, packed_bytes, state_bytes;
     const char *reason;             /* static text, set when plan() says no */
 };

@@ -12,8 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#define C_THREADS_MAX 384 /* scratch of threads is sized for this many at most */
-#define C_CHUNK 256       /* elements converted at a time, even */
+#define C_CHUNK 256 /* elements converted at a time, even */
 
 /* ---- partition ------------------------------------------------------------------------------- */
 
@@ -32,15 +31,15 @@ static inline int64_t c_blocks(int64_t count, int64_t block)
     return (count + block - 1) / block;
 }
 
-/* How many threads can have scratch of their own; plan() does not know how many will come. */
-static inline int64_t c_slots(int64_t items)
+/* How many threads want scratch of their own. */
+static inline int64_t c_slots(const struct need *need, int64_t items)
 {
-    return c_min(items, C_THREADS_MAX);
+    return c_min(items, need->threads);
 }
 
 static inline int c_threads(const struct exec *exec, int64_t items)
 {
-    return (int)c_max(1, c_min(exec->threads, c_slots(items)));
+    return (int)c_max(1, c_min(exec->threads, items));
 }
 
 /* ---- elements -------------------------------------------------------------------------------- */

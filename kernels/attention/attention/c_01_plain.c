@@ -37,7 +37,7 @@ static bool plan(const struct attention_problem *p, const int64_t *knob, struct 
         need->reason = "q, k, v and o must be of one type f32, bf16 or f16";
     else if (!c_is_f32_or_absent(&p->bias))
         need->reason = "bias must be f32";
-    need->scratch_bytes = (size_t)(c_slots(item_count(p)) * thread_elems(p)) * sizeof(float);
+    need->scratch_bytes = (size_t)(c_slots(need, item_count(p)) * thread_elems(p)) * sizeof(float);
     return !need->reason;
 }
 

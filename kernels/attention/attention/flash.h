@@ -20,7 +20,7 @@
 #include "attention/attention/attention.h"
 
 enum { KNOB_ROWS, KNOB_KEYS };
-enum { THREADS_MOST = 384, TASKS_PER_THREAD = 3, SOFTMAX_VECS = 4 };
+enum { TASKS_PER_THREAD = 3, SOFTMAX_VECS = 4 };
 
 /* rows: multiples of TILE_ROWS; keys: multiples of TILE_COLS and of SOFTMAX_VECS vectors. */
 #define FLASH_KNOBS {{"rows", 4, {96, 48, 192, 24}}, {"keys", 4, {256, 128, 64, 512}}}
@@ -222,7 +222,7 @@ static void block_run(const struct attention_problem *p, const struct layout *l,
 
 static enum status run(const struct attention_problem *p, const struct exec *exec)
 {
-    const struct layout l = layout_of(p, exec->knob, least(exec->threads, THREADS_MOST));
+    const struct layout l = layout_of(p, exec->knob, exec->threads);
     float *keys = exec->scratch;
     float *values = keys + l.heads * l.key_elems;
     float *own = values + l.heads * l.value_elems;
@@ -259,9 +259,9 @@ static bool plan(const struct attention_problem *p, const int64_t *knob, struct 
             need->reason = "serves unscaled f32 tensors only";
             return false;
         }
-    /* The number of threads is known to run() alone: what the hungriest number takes. */
+    /* Fewer threads than announced may come: what the hungriest number takes. */
     int64_t elems = 0;
-    for (int64_t threads = 1; threads <= THREADS_MOST; threads++) {
+    for (int64_t threads = 1; threads <= need->threads; threads++) {
         const struct layout l = layout_of(p, knob, threads);
         elems = most(elems,
                      l.heads * (l.key_elems + l.value_elems) + l.threads * l.thread_elems);

@@ -50,7 +50,7 @@ static bool plan(const struct conv3d_problem *p, const int64_t *knob, struct nee
     else if (tensor_given(&p->aux) && !c_is(&p->aux, p->y.elem))
         need->reason = "aux must be of y's type";
     struct c_conv v = conv_of(p, NULL);
-    int64_t elems = c_slots(c_conv_items(&v)) * c_conv_buffer_elems(&v);
+    int64_t elems = c_slots(need, c_conv_items(&v)) * c_conv_buffer_elems(&v);
     need->scratch_bytes = (size_t)elems * sizeof(float);
     need->packed_bytes = (size_t)(p->O * p->kt * p->kh * p->kw * p->C) * sizeof(float);
     return !need->reason;

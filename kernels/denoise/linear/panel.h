@@ -17,7 +17,7 @@
 #include "denoise/linear/linear.h"
 
 enum { KNOB_ROWS, KNOB_COLS, KNOB_DEPTH };
-enum { THREADS_MOST = 384, PARTS_PER_THREAD = 4, TILES_PER_PART = 16 };
+enum { PARTS_PER_THREAD = 4, TILES_PER_PART = 16 };
 
 #define PANEL_KNOBS                                                                                \
     {{"rows", 4, {96, 48, 192, 24}}, {"cols", 3, {256, 128, 512}},                                 \
@@ -125,7 +125,7 @@ static void cut(int64_t strips, int64_t panels, int64_t parts, int64_t threads, 
 static enum status run(const struct linear_problem *p, const struct exec *exec)
 {
     const int64_t strips = ceil_div(p->S, TILE_ROWS), panels = ceil_div(p->O, TILE_COLS);
-    const int64_t threads = least(exec->threads, THREADS_MOST);
+    const int64_t threads = exec->threads;
     const bool large = strips * panels >= threads * PARTS_PER_THREAD * TILES_PER_PART;
     int64_t down = 1, across = 1;
     cut(strips, panels, large ? threads * PARTS_PER_THREAD : threads, threads, &down, &across);
@@ -164,10 +164,9 @@ static bool plan(const struct linear_problem *p, const int64_t *knob, struct nee
             need->reason = "serves unscaled f32 tensors only";
             return false;
         }
-    /* One block for each thread, whose number run() alone knows. Blocks at work are disjoint parts
-     * of at most 2 strips x 2 panels, for cutting rounds either up to less than its double. */
+    /* One block for each thread. Blocks at work are disjoint parts of at most 2 strips x 2 panels, for cutting rounds either up to less than its double. */
     const int64_t strips = ceil_div(p->S, TILE_ROWS), panels = ceil_div(p->O, TILE_COLS);
-    const int64_t elems = least(THREADS_MOST * knob[KNOB_ROWS] * knob[KNOB_COLS],
+    const int64_t elems = least(need->threads * knob[KNOB_ROWS] * knob[KNOB_COLS],
                                 4 * strips * TILE_ROWS * panels * TILE_COLS);
     need->scratch_bytes = (size_t)elems * sizeof(float);
     need->packed_bytes = (size_t)(panels * TILE_COLS * p->K) * sizeof(float);
