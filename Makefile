@@ -43,11 +43,11 @@ else
 endif
 on = $(if $(filter $(1),$(OFF)),,$(shell $(2) >/dev/null 2>&1 && echo yes))
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
-FFMPEG_PC := libavformat libavcodec libswscale libavutil
+FFMPEG_PC := libavformat libavcodec libavutil
 
 HAVE_openblas  := $(call on,openblas,pkg-config --exists openblas)
 HAVE_papi      := $(call on,papi,pkg-config --exists papi)
-HAVE_benchmark := $(call on,benchmark,pkg-config --exists benchmark)
+HAVE_benchmark := $(call on,benchmark,command -v $(CXX) && pkg-config --exists benchmark)
 HAVE_gnuplot   := $(call on,gnuplot,command -v gnuplot)
 HAVE_ffmpeg    := $(call on,ffmpeg,pkg-config --exists $(FFMPEG_PC))
 HAVE_jansson   := $(call on,jansson,pkg-config --exists jansson)

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_plot.c   plot: data files from result files, pictures from data files. gnuplot runs the fixed
- * scripts plots/NAME.gp; text from records reaches it only as data, file names only as arguments. */
+ * scripts plots/NAME.gp; text from records reaches it as data only, file names as arguments. */
 #include "commands.h"
 #include "json.h"
 #include "patchmark.h"
@@ -53,7 +53,8 @@ static enum status find_scripts(char out[PATH_MAX], struct fault *fault)
     snprintf(out, PATH_MAX, "./plots");
     if (access("plots/style.gp", R_OK) == 0)
         return ST_OK;
-    return fault_set(fault, ST_BAD_INPUT, "the plot scripts (plots/*.gp) are neither beside this "
+    return fault_set(fault, ST_BAD_INPUT,
+                     "the plot scripts (plots/*.gp) are neither beside this "
                      "program's folder nor in ./plots; run it from the source tree");
 }
 
@@ -70,7 +71,8 @@ static enum status make_folder(const char *name, char out[PATH_MAX], struct faul
     }
     struct stat st;
     if (mkdir(out, 0777) && errno != EEXIST)
-        return fault_set(fault, ST_BAD_INPUT, "folder %s cannot be made: %s", name, strerror(errno));
+        return fault_set(fault, ST_BAD_INPUT, "folder %s cannot be made: %s", name,
+                         strerror(errno));
     if (stat(out, &st) || !S_ISDIR(st.st_mode))
         return fault_set(fault, ST_BAD_INPUT, "--out %s is a file, not a folder", name);
     return ST_OK;
@@ -90,6 +92,17 @@ static enum status write_data(const struct plot_figure *figure, struct plot_set 
     return failed ? fault_set(fault, ST_IO, "%s could not be written whole", path) : ST_OK;
 }
 
+/* A picture from an earlier run beside new data would mislead. */
+static void remove_pictures(const char *base)
+{
+    static const char *const endings[] = {"png", "svg"};
+    for (int i = 0; i < 2; i++) {
+        char path[PATH_MAX + 8];
+        snprintf(path, sizeof path, "%s.%s", base, endings[i]);
+        unlink(path);
+    }
+}
+
 #ifdef HAVE_GNUPLOT
 extern char **environ;
 
@@ -103,15 +116,19 @@ static enum status draw(const char *scripts, const char *name, const char *data,
     pid_t pid;
     int error = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
     if (error)
-        return fault_set(fault, ST_UNAVAILABLE, "gnuplot cannot be started (%s); the data files are "
-                         "written, install gnuplot-nox for the pictures", strerror(error));
+        return fault_set(fault, ST_UNAVAILABLE,
+                         "gnuplot cannot be started (%s); the data files are "
+                         "written, install gnuplot-nox for the pictures",
+                         strerror(error));
     int code = 0;
     while (waitpid(pid, &code, 0) < 0)
         if (errno != EINTR)
             return fault_set(fault, ST_IO, "gnuplot was lost: %s", strerror(errno));
     if (code)
-        return fault_set(fault, ST_CRASHED, "gnuplot failed on %s; to see it again: gnuplot -d -c %s "
-                         "%s %s", name, script, data, base);
+        return fault_set(fault, ST_CRASHED,
+                         "gnuplot failed on %s; to see it again: gnuplot -d -c %s "
+                         "%s %s",
+                         name, script, data, base);
     return ST_OK;
 }
 #else
@@ -119,7 +136,8 @@ static enum status draw(const char *scripts, const char *name, const char *data,
                         struct fault *fault)
 {
     (void)scripts, (void)name, (void)data, (void)base;
-    return fault_set(fault, ST_NOT_BUILT, "this build has no gnuplot: the data files are written, "
+    return fault_set(fault, ST_NOT_BUILT,
+                     "this build has no gnuplot: the data files are written, "
                      "install gnuplot-nox and run make again for the pictures");
 }
 #endif
@@ -130,8 +148,9 @@ static void tell(const struct plot_figure *figure, const struct plot_note *note,
     if (!j && note->missing[0])
         printf("  %-11s not drawn: it needs %s\n", figure->name, note->missing);
     else if (!j)
-        printf("  %-11s %s%s  (%d series%s%s)\n", figure->name, base, drawn ? ".{png,svg,tsv}" : ".tsv",
-               note->series, note->left_out[0] ? "; " : "", note->left_out);
+        printf("  %-11s %s%s  (%d series%s%s)\n", figure->name, base,
+               drawn ? ".{png,svg,tsv}" : ".tsv", note->series, note->left_out[0] ? "; " : "",
+               note->left_out);
     if (!j)
         return;
     static const char *const kinds[] = {"data", "tsv", "png", "png", "svg", "svg"};
@@ -159,6 +178,7 @@ static enum status draw_all(struct plot_set *set, const char *scripts, const cha
         char base[PATH_MAX], data[PATH_MAX + 8];
         snprintf(base, sizeof base, "%.*s/%s", PATH_MAX - 40, folder, f->name);
         snprintf(data, sizeof data, "%s.tsv", base);
+        remove_pictures(base);
         TRY(write_data(f, set, data, &note, fault));
         enum status drawn = note.missing[0] ? ST_OK : draw(scripts, f->name, data, base, fault);
         worst = worst ? worst : drawn;
@@ -214,7 +234,8 @@ int cmd_plot(int argc, char **argv, struct fault *fault)
     json_free(&j);
     plot_free(&set);
     if (status == ST_OK && !figures)
-        status = fault_set(fault, ST_UNAVAILABLE, "the records hold no pipeline case with a time; "
+        status = fault_set(fault, ST_UNAVAILABLE,
+                           "the records hold no pipeline case with a time; "
                            "'patchmark run --suite quick' makes some");
     return exit_code_of(status);
 }

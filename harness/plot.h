@@ -7,7 +7,7 @@
 
 #include "op.h"
 
-/* What makes two cases the same measurement. Cases are sorted in this order, so the axes stand last. */
+/* What makes two cases the same measurement. Sorted in this order, so the axes come last. */
 #define PLOT_FIELDS(X)                                                                             \
     X(CLAIM, "claim", "%s")                                                                        \
     X(RAN_ON, "ran_on", "on %s")                                                                   \

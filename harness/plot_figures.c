@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* plot_figures.c   The data file of each figure: tab-separated, a block per series whose first line
- * is the legend, blocks two empty lines apart. Block 0 is one line: caption, what is not shown, number
- * of series, and more numbers where a figure says so. Cases alike in all but the figure's axis make
- * one series; legends name only what differs between series. */
+ * is the legend, blocks two empty lines apart. Block 0 is one line: caption, what is not shown,
+ * number of series, and more numbers where a figure says so. Cases alike in all but the figure's
+ * axis make one series; legends name only what differs between series. */
 #include "plot.h"
 
 #include "stats.h"
@@ -25,8 +25,8 @@ static const char *const field_label[] = {
 /* The series of one figure: their first cases, what tells them apart, what is on an axis. */
 struct series {
     const struct plot_case *first[SERIES_MAX];
-    int count, more;                /* more: series beyond SERIES_MAX, left out */
-    uint32_t ignored, shown;        /* bits of plot_field */
+    int count, more;         /* more: series beyond SERIES_MAX, left out */
+    uint32_t ignored, shown; /* bits of plot_field */
 };
 
 static bool alike(const struct plot_case *a, const struct plot_case *b, uint32_t ignored)
@@ -115,8 +115,8 @@ static void plan_words(const struct series *s, const struct plot_case *c, size_t
         if (!everywhere && !differ++)
             snprintf(first, sizeof first, "%.*s", (int)n, word);
     }
-    snprintf(out, bytes, differ > 1 ? "plan %c: %s and %d more" : "plan %c: %s", 'A' + letter, first,
-             differ - 1);
+    snprintf(out, bytes, differ > 1 ? "plan %c: %s and %d more" : "plan %c: %s", 'A' + letter,
+             first, differ - 1);
 }
 
 /* Size and duration first, then what else tells this series from the others; brief: of plans only
@@ -139,8 +139,8 @@ static void legend(const struct series *s, const struct plot_case *c, bool brief
 /* What all taken cases share, then machines and days: what a reader needs to trust the picture. */
 static void caption(const struct plot_set *set, uint32_t skip, char *out, size_t bytes)
 {
-    static const int facts[] = {PLOT_CLAIM, PLOT_MACHINE, PLOT_MODEL, PLOT_TYPE, PLOT_STEPS,
-                                PLOT_CLASS, PLOT_THREADS};
+    static const int facts[] = {PLOT_CLAIM, PLOT_MACHINE, PLOT_MODEL,  PLOT_TYPE,
+                                PLOT_STEPS, PLOT_CLASS,   PLOT_THREADS};
     const struct plot_case *first = NULL;
     const char *from = NULL, *to = NULL;
     uint32_t differs = skip;
@@ -163,7 +163,9 @@ static void caption(const struct plot_set *set, uint32_t skip, char *out, size_t
                       first->field[f]);
         else if (f == PLOT_CLAIM || f == PLOT_MACHINE || f == PLOT_CLASS)
             add_words(out, bytes, ", ", "%s as labelled",
-                      f == PLOT_CLAIM ? "claims" : f == PLOT_CLASS ? "plan classes" : "machines");
+                      f == PLOT_CLAIM   ? "claims"
+                      : f == PLOT_CLASS ? "plan classes"
+                                        : "machines");
     }
     char days[32] = "";
     if (first)
@@ -267,7 +269,8 @@ static void begin(const struct plot_set *set, const struct series *s, uint32_t a
     fprintf(out, "%s\t%s\t%d", text, note->left_out, s->count);
 }
 
-/* ---- how does the time for a clip grow with its duration? -------------------------------------- */
+/* ---- how does the time for a clip grow with its duration? -------------------------------------
+ */
 
 /* A still is no clip of duration 1/fps: it is drawn, and left out of the fit. */
 static double slope_of(const struct plot_set *set, int series)
@@ -312,7 +315,8 @@ static void write_duration(struct plot_set *set, FILE *out, struct plot_note *no
     }
 }
 
-/* ---- how much video per hour, at which size? ---------------------------------------------------- */
+/* ---- how much video per hour, at which size? --------------------------------------------------
+ */
 
 static double video_s_per_h(const struct plot_case *c, double time_s)
 {
@@ -391,7 +395,8 @@ static void write_throughput(struct plot_set *set, FILE *out, struct plot_note *
     s.shown |= s.shown ? 0 : PLOT_BIT(MACHINE);
     int sizes = sizes_of(set, size);
     fputs("# block 0: caption, not shown, series, sizes, frames of every clip, its seconds\n"
-          "# columns: row size video_s_per_h lo hi why_there_is_no_time\n", out);
+          "# columns: row size video_s_per_h lo hi why_there_is_no_time\n",
+          out);
     begin(set, &s, PLOT_BIT(SIZE), out, note);
     fprintf(out, "\t%d\t%lld\t%.3g", sizes, (long long)frames, s.first[0]->clip_s);
     for (int i = 0; i < s.count; i++) {
@@ -403,7 +408,8 @@ static void write_throughput(struct plot_set *set, FILE *out, struct plot_note *
     }
 }
 
-/* ---- where does the time go? -------------------------------------------------------------------- */
+/* ---- where does the time go? ------------------------------------------------------------------
+ */
 
 /* Takes cases with a stage split, at most ROWS_MAX: where there are more, those of one duration. */
 static int take_split(struct plot_set *set)
@@ -438,7 +444,8 @@ static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note
     if (s.shown & PLOT_BIT(PLAN))
         snprintf(note->left_out, sizeof note->left_out, "the data file spells out the plans");
     fputs("# block 0: caption, not shown, series, rows\n"
-          "# columns: case text_s denoise_s decode_s total_s\n", out);
+          "# columns: case text_s denoise_s decode_s total_s\n",
+          out);
     begin(set, &s, PLOT_BIT(SIZE) | PLOT_BIT(FRAMES), out, note);
     fprintf(out, "\t%d\n\n\ncase\n", rows);
     for (int64_t i = 0; i < set->count; i++) {
@@ -454,7 +461,8 @@ static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note
     }
 }
 
-/* ---- what do more threads bring? ---------------------------------------------------------------- */
+/* ---- what do more threads bring? --------------------------------------------------------------
+ */
 
 static void write_threads(struct plot_set *set, FILE *out, struct plot_note *note)
 {
@@ -463,12 +471,14 @@ static void write_threads(struct plot_set *set, FILE *out, struct plot_note *not
     keep_twins(set, PLOT_THREADS);
     struct series s = group(set, PLOT_BIT(THREADS), PLOT_BIT(SIZE) | PLOT_BIT(FRAMES));
     if (!s.count) {
-        snprintf(note->missing, sizeof note->missing, "pipeline cases that differ only in threads, "
+        snprintf(note->missing, sizeof note->missing,
+                 "pipeline cases that differ only in threads, "
                  "as run --threads 1,2 makes them");
         return;
     }
     fputs("# columns: threads video_s_per_h lo hi efficiency_percent\n"
-          "# efficiency = p0 T(p0) / (p T(p)), p0 = the fewest threads of the series\n", out);
+          "# efficiency = p0 T(p0) / (p T(p)), p0 = the fewest threads of the series\n",
+          out);
     begin(set, &s, PLOT_BIT(THREADS), out, note);
     for (int i = 0; i < s.count; i++) {
         char name[LEGEND_BYTES];
@@ -480,8 +490,9 @@ static void write_threads(struct plot_set *set, FILE *out, struct plot_note *not
             if (c->series == i)
                 fprintf(out, "%lld\t%.9g\t%.9g\t%.9g\t%.9g\n", (long long)c->threads,
                         video_s_per_h(c, c->time_s), video_s_per_h(c, c->hi_s),
-                        video_s_per_h(c, c->lo_s), 100 * (double)base->threads * base->time_s /
-                        ((double)c->threads * c->time_s));
+                        video_s_per_h(c, c->lo_s),
+                        100 * (double)base->threads * base->time_s /
+                            ((double)c->threads * c->time_s));
         }
     }
 }

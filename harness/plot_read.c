@@ -13,11 +13,15 @@ enum status plot_read(const char *const *paths, int count, struct plot_set *set,
                       struct fault *fault)
 {
     (void)paths, (void)count, (void)set;
-    return fault_set(fault, ST_NOT_BUILT, "reading records needs jansson, which this build lacks: "
+    return fault_set(fault, ST_NOT_BUILT,
+                     "reading records needs jansson, which this build lacks: "
                      "install libjansson-dev and run make again");
 }
 
-void plot_free(struct plot_set *set) { (void)set; }
+void plot_free(struct plot_set *set)
+{
+    (void)set;
+}
 
 #else
 
@@ -29,14 +33,14 @@ void plot_free(struct plot_set *set) { (void)set; }
 #include <math.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 4                 /* results/<machine>/ is two deep */
+#define DEPTH_MAX 4 /* results/<machine>/ is two deep */
 #define FIELD_BYTES_MAX 2000
 
 /* The line being read: where it stands and what came before it in its file. */
 struct source {
     const char *path;
     int64_t line;
-    json_t *run;                    /* the file's "run" record */
+    json_t *run; /* the file's "run" record */
     struct fault *fault;
 };
 
@@ -114,8 +118,9 @@ static bool read_fields(const json_t *record, const json_t *run, struct plot_cas
     for (int f = 0; f < PLOT_FIELD_COUNT; f++)
         if (f != PLOT_SIZE)
             ok &= !!(c->field[f] = field_text(f == PLOT_MACHINE ? run : record, paths[f]));
-    return asprintf(&c->field[PLOT_SIZE], "%lldx%lld", (long long)c->width,
-                    (long long)c->height) > 0 && ok;
+    return asprintf(&c->field[PLOT_SIZE], "%lldx%lld", (long long)c->width, (long long)c->height) >
+               0 &&
+           ok;
 }
 
 static void free_fields(struct plot_case *c)
@@ -222,7 +227,10 @@ static enum status read_file(const char *path, struct plot_set *set, struct faul
     return status;
 }
 
-static int shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+static int shown(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
 
 static bool is_record(const char *path)
 {
@@ -230,8 +238,7 @@ static bool is_record(const char *path)
     return dot && !strcmp(dot, ".jsonl");
 }
 
-static enum status read_path(const char *path, int depth, struct plot_set *set,
-                             struct fault *fault)
+static enum status read_path(const char *path, int depth, struct plot_set *set, struct fault *fault)
 {
     struct stat st;
     if (stat(path, &st))
@@ -239,7 +246,8 @@ static enum status read_path(const char *path, int depth, struct plot_set *set,
     if (S_ISREG(st.st_mode))
         return depth == 0 || is_record(path) ? read_file(path, set, fault) : ST_OK;
     if (!S_ISDIR(st.st_mode))
-        return depth ? ST_OK : fault_set(fault, ST_BAD_INPUT, "%s is neither file nor folder", path);
+        return depth ? ST_OK
+                     : fault_set(fault, ST_BAD_INPUT, "%s is neither file nor folder", path);
     if (depth > DEPTH_MAX)
         return ST_OK;
     struct dirent **entries;

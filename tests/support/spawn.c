@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* spawn.c   Output goes through unnamed files, so no pipe can fill and block the program. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
