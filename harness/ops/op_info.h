@@ -47,15 +47,21 @@ enum operand_fill {
     OPERAND_INDEX                   /* 0 .. V-1 (struct embedding_problem) */
 };
 
-/* One integer field of a shape line. */
+/* One field of a shape line: an integer of the problem, or, where flag_tensor or type_tensor is
+ * set, a property of one of its tensors, so that line and problem cannot disagree. */
 struct op_dim {
     const char *name;
     size_t offset;                  /* of an int64_t in the problem struct */
     int64_t fallback;               /* value where the line is silent; DIM_REQUIRED: must be given */
     int64_t least, most;
     const char *const *symbols;     /* names of the values 0, 1, ...; NULL-terminated; or NULL */
+    int flag_tensor;                /* 1-based index of the optional tensor whose presence this
+                                       0/1 field tells; 0: none */
+    int type_tensor;                /* 1-based index of the tensor whose element type this field
+                                       names (enum elem; ELEM_NONE: the line's); 0: none */
 };
 #define DIM_REQUIRED INT64_MIN
+#define DIM_PREVIOUS (INT64_MIN + 1) /* fallback: the value of the field before it */
 
 struct op_tensor {
     const char *name;
@@ -76,7 +82,7 @@ struct tolerance {
     double rel, abs, l2;
 };
 
-#define OP_DIMS_MAX 20
+#define OP_DIMS_MAX 24
 #define OP_TENSORS_MAX 16
 #define OP_TOLERANCES_MAX 12
 
@@ -85,6 +91,8 @@ struct op_info {
     const char *name, *folder, *summary;
     size_t problem_bytes;
     bool composite;
+    uint32_t other_types;                       /* bits 1 << enum elem: what `type` may be
+                                                   beyond f32, bf16 and f16 */
     struct op_dim dim[OP_DIMS_MAX];             /* ends where name is NULL; "type" is parsed for all */
     struct op_tensor tensor[OP_TENSORS_MAX];    /* ends where name is NULL */
     struct tolerance tolerance[OP_TOLERANCES_MAX]; /* ends where rel, abs and l2 are all 0 */
