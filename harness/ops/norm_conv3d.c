@@ -50,10 +50,10 @@ static enum status check(const void *problem, struct fault *fault)
 static double flops(const void *problem)
 {
     const struct norm_conv3d_problem *p = problem;
-    double taps = (double)(p->kt * p->kh * p->kw), in = (double)p->H * (double)p->W * (double)p->C;
+    double taps = (double)(p->kt * p->kh * p->kw);
     double out = (double)norm_conv3d_To(p) * (double)norm_conv3d_Ho(p) *
                  (double)norm_conv3d_Wo(p) * (double)p->O;
-    return 2.0 * out * (double)p->C * taps + 8.0 * in * (double)(p->T + p->P);
+    return 2.0 * out * (double)p->C * taps;
 }
 
 OP_REF(norm_conv3d)

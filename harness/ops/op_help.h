@@ -106,7 +106,7 @@ static inline enum status check_out(const char *op, enum elem out, enum elem typ
                      elem_name(out), elem_name(type));
 }
 
-/* Of ops that only move data. */
+/* Of ops bound by memory. */
 static inline double no_flops(const void *problem)
 {
     (void)problem;

@@ -106,7 +106,9 @@ struct op_info {
     void (*complete)(void *problem, enum elem type);
     /* combinations the dims' ranges cannot express (divisibility, ...) */
     enum status (*check)(const void *problem, struct fault *fault);
-    double (*flops)(const void *problem);       /* direct algorithm, padded taps counted */
+    /* multiply-adds of the direct algorithm, 2 each, padded taps counted, as models are costed; 0 for
+     * ops whose work is moving memory */
+    double (*flops)(const void *problem);
     void (*ref)(const void *problem, int output, int64_t row, double *value, double *mag);
     enum status (*expand)(struct ops *ops, const void *problem); /* composites */
     const char *const *verify_shapes;           /* NULL-terminated shape lines, <= 50 MFLOP each */

@@ -47,8 +47,7 @@ static double flops(const void *problem)
 {
     const struct qkv_problem *p = problem;
     double values = (double)p->B * (double)p->S * (double)p->N * (double)p->D;
-    double each = (p->norm != QK_NORM_NONE ? 4 : 0) + (p->rope ? 3 : 0); /* as qk_norm_rope */
-    return values * (6.0 * (double)p->C + 2 * each);
+    return 6.0 * values * (double)p->C;
 }
 
 OP_REF(qkv)

@@ -43,15 +43,6 @@ static void complete(void *problem, enum elem type)
 }
 
 /* A product and a sum per term: guidance 3, prediction 3, corrector up to 7, step up to 7. */
-static double flops(const void *problem)
-{
-    const struct sampler_step_problem *p = problem;
-    bool m1 = tensor_given(&p->m1), m2 = tensor_given(&p->m2);
-    double each = (tensor_given(&p->uncond) ? 3 : 0) + 3 + (m1 ? 7 : 5) +
-                  (p->corrector ? 3 + 2 * m1 + 2 * m2 : 0);
-    return each * (double)p->S * (double)p->C;
-}
-
 OP_REF(sampler_step)
 
 static const char *const verify_shapes[] = {
@@ -75,7 +66,7 @@ const struct op_info op_info_sampler_step = {
     .tensor = {PIXELS(x), PIXELS(cond), PIXELS(uncond), PIXELS(last), PIXELS(m1), PIXELS(m2),
                RESULT(m, M2), RESULT(corrected, LAST), RESULT(next, X)},
     .tolerance = {TOLERANCE_FEW},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .flops = flops,
+    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .flops = no_flops,
     .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "sampler_step:S=7800,C=16,type=f32",
