@@ -78,7 +78,7 @@ static enum status in_range(const char *flag, double value, double least, double
 static enum status frames_of(const struct case_spec *s, const struct model_config *model, double fps,
                              int64_t *frames, struct fault *fault)
 {
-    if (s->frames && !isnan(s->seconds))
+    if (s->frames != CASE_UNSET && !isnan(s->seconds))
         return fault_set(fault, ST_BAD_INPUT, "--frames and --seconds say the same thing; give one");
     if (!isnan(s->seconds)) {
         TRY(in_range("--seconds", s->seconds, 0, GEOMETRY_MAX_FRAMES / fps, fault));
@@ -88,7 +88,7 @@ static enum status frames_of(const struct case_spec *s, const struct model_confi
                              " a still is --frames 1", s->seconds, fps);
         return ST_OK;
     }
-    *frames = s->frames ? s->frames : model->frames;
+    *frames = s->frames != CASE_UNSET ? s->frames : model->frames;
     return ST_OK;
 }
 
@@ -99,7 +99,7 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     TRY(check_device(s->device, fault));
     TRY(pick("--dtype", s->dtype, dtype_names, 3, &dtype, fault));
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
-    int64_t threads = s->threads ? s->threads : host_cores();
+    int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
     TRY(in_range("--threads", (double)threads, 1, 4096, fault));
     *c = (struct engine_config){.choice = {s->kernels, s->plan}, .type = elem_find(s->dtype),
                                 .threads = (int)threads, .fill = (enum fill)fill};
@@ -122,7 +122,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     TRY(geometry_of(r->model, width, height, frames, &r->geometry, fault));
     TRY(pick("--scheduler", s->scheduler, scheduler_names, 2, &scheduler, fault));
     r->scheduler = (enum scheduler)scheduler;
-    r->steps = s->steps ? s->steps : r->model->steps;
+    r->steps = s->steps != CASE_UNSET ? s->steps : r->model->steps;
     TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));
     r->guidance = isnan(s->guidance) ? r->model->guidance : s->guidance;
     TRY(in_range("--guidance", r->guidance, 0, 100, fault));

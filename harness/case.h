@@ -10,7 +10,9 @@
 
 #include <math.h>
 
-/* 0, NAN and NULL mean: the model's own default. */
+/* CASE_UNSET, a size of 0x0, NAN and NULL mean: the model's or the machine's own default. */
+#define CASE_UNSET INT64_MIN
+
 struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *kernels, *plan, *fill, *plugin;
     struct size2 size;
@@ -21,7 +23,8 @@ struct case_spec {
 
 #define CASE_DEFAULTS                                                                              \
     {.model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",       \
-     .fill = "normal", .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42}
+     .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,           \
+     .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42}
 
 /* Rows of an option table for what a case has in every command. */
 #define CASE_OPTIONS(spec)                                                                         \

@@ -15,7 +15,7 @@
 /* A Winograd tile reads at most 8 x 8 pixels, so an infinity reaches no further than 7. */
 #define TILE_REACH 7
 
-/* ---- binding ---------------------------------------------------------------------------------- */
+/* ---- binding --------------------------------------------------------------------------------- */
 
 /* Every member of the union starts at one address. */
 static const void *any(const struct problem *p)
@@ -43,7 +43,8 @@ enum status bound_new(const struct variant *variant, const int64_t *knob, struct
     if (status == ST_OK && variant->open) {
         status = variant->open(&out->exec, &out->exec.handle);
         if (status != ST_OK)
-            fault_set(fault, status, "%s/%s could not open its library", variant->op, variant->name);
+            fault_set(fault, status, "%s/%s could not open its library", variant->op,
+                      variant->name);
     }
     if (status != ST_OK) {
         bound_free(out);
@@ -93,7 +94,7 @@ void bound_free(struct bound *b)
     *b = (struct bound){0};
 }
 
-/* ---- outputs ---------------------------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 struct output {
     const char *name;
@@ -132,11 +133,13 @@ static bool fail(struct check_result *r, enum status status, const char *format,
 
 static bool shares_memory(const struct problem *p, int index)
 {
+    const void *data = problem_tensor_const(p, index)->data;
     int alias = op_table[p->op]->tensor[index].alias;
-    return alias >= 0 && problem_tensor_const(p, index)->data == problem_tensor_const(p, alias)->data;
+    return alias >= 0 && problem_tensor_const(p, alias)->data == data;
 }
 
-/* Optional outputs do not exist: the reference's number of an output is its place among ROLE_OUT. */
+/* Optional outputs do not exist: the reference's number of an output is its place among
+ * ROLE_OUT. */
 static bool outputs_find(struct check *c)
 {
     const struct problem *p = &c->bound->operands->problem;
@@ -212,7 +215,7 @@ static bool outputs_equal(const struct check *c, const unsigned char *to, int *o
     return true;
 }
 
-/* ---- runs ------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static bool memory_intact(const struct bound *b, struct check_result *r)
 {
@@ -280,7 +283,7 @@ static bool runs_agree(struct check *c, const unsigned char *decoy, const unsign
     return true;
 }
 
-/* ---- one value, one row ----------------------------------------------------------------------- */
+/* ---- one value, one row ---------------------------------------------------------------------- */
 
 enum verdict { FINE, BEYOND, UNWRITTEN, EXTRA_NONFINITE, SWALLOWED, VERDICTS };
 
@@ -453,10 +456,10 @@ static bool compare_rows(struct check *c, int k, const int64_t *rows, int64_t co
     return true;
 }
 
-/* ---- which rows ------------------------------------------------------------------------------- */
+/* ---- which rows ------------------------------------------------------------------------------ */
 
-/* The axes that an output's rows run over, slowest first, where the op has more than one: the edges of
- * each are where kernels go wrong. */
+/* The axes that an output's rows run over, slowest first, where the op has more than one: the edges
+ * of each are where kernels go wrong. */
 static void axes_of(const struct problem *p, int64_t rows, int64_t axis[3])
 {
     int64_t height, width;
@@ -497,8 +500,8 @@ static int64_t rows_sample(const struct check *c, int k, uint64_t seed, int64_t 
     return count;
 }
 
-/* Every value of an output that is not checked whole: leftover poison fails at once, rows with other
- * non-finite values join the sample. */
+/* Every value of an output that is not checked whole: leftover poison fails at once, rows with
+ * other non-finite values join the sample. */
 static bool scan(struct check *c, int k, int64_t *rows, int64_t *count)
 {
     const struct output *o = &c->output[k];
@@ -530,7 +533,7 @@ static double reference_seconds(const struct check *c, int k, double *value)
     return spent / (double)tried * (double)total / c->bound->exec.threads;
 }
 
-/* ---- verdict ---------------------------------------------------------------------------------- */
+/* ---- verdict --------------------------------------------------------------------------------- */
 
 static const struct {
     enum status status;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check.h   One variant, one problem, one set of data: run it between guard bands on poisoned outputs
- * and hold it against the reference (design section 3). Used by verify, and by kernels before a clock
- * runs. */
+/* check.h   One variant, one problem, one set of data: run it between guard bands on poisoned
+ * outputs and hold it against the reference (design section 3). Used by verify, and by kernels
+ * before a clock runs. */
 #ifndef PATCHMARK_CHECK_H
 #define PATCHMARK_CHECK_H
 
@@ -11,7 +11,7 @@
 #include "registry.h"
 
 struct check_result {
-    enum status status;             /* ST_OK, ST_WRONG, ST_NONFINITE, ST_REFUSED, ST_NO_MEMORY, ... */
+    enum status status;             /* ST_OK, ST_WRONG, ST_NONFINITE, ST_NO_MEMORY, ... */
     double worst;                   /* largest |got - ref| over its tolerance */
     double l2;                      /* relative L2 error over what was checked, worst output */
     double max_abs;
@@ -39,8 +39,9 @@ enum status bound_run(struct bound *b);
 void bound_free(struct bound *b);
 
 /* Runs it on other data first, then twice on the operands' present data, which it leaves as it was,
- * and compares: both runs bit by bit, the last one with the reference. seconds limits the reference's
- * time: past it rows are sampled (64 random ones, drawn after the run, and every kind of edge). */
+ * and compares: both runs bit by bit, the last one with the reference. seconds limits the
+ * reference's time: past it rows are sampled (64 random ones, drawn after the run, and every kind
+ * of edge). */
 void check_bound(struct bound *b, uint64_t seed, double seconds, struct check_result *out);
 
 #endif

@@ -289,6 +289,8 @@ static enum status generate_clip(struct job *job, struct fault *fault)
     const struct geometry *g = &job->c.request.geometry;
     if (output)
         TRY(media_check(output, g->width, g->height, g->frames, fault));
+    if (dump_folder)
+        TRY(dump_check(dump_folder, fault));
     TRY(load_inputs(job, fault));
     watch(job);
     TRY(engine_new(&job->c.config, &job->engine, fault));

@@ -27,6 +27,7 @@
 #define LEAST_SAMPLES 10
 #define LEAST_ROUNDS 5                  /* samples of one visit resemble each other */
 #define MOST_SAMPLES 4096
+#define OVERRUN 0.5                     /* of the budget, see arms_sampled */
 #define FLOOR_SLACK 1.1                 /* the peak is measured too, and a neighbour may dent it */
 #define CHECK_SECONDS 2.0               /* of reference per variant; past it rows are sampled */
 
@@ -48,7 +49,7 @@ struct request {
          "as linear:S=512,K=1536,O=1536 (each op's own)"},                                         \
         {"--threads", "N", OPTION_COUNT, &(o)->threads, "threads of a variant (all cores)"},       \
         {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                         \
-         "for each shape, verification included (12)"},                                            \
+         "for each shape, verification included (12), half more at most"},                         \
         {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                    \
          "samples of each variant, whatever the budget"},                                          \
         {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                     \
@@ -377,6 +378,15 @@ static bool arm_done(const struct contest *c, const struct arm *a)
     return a->n >= LEAST_SAMPLES && a->rounds >= LEAST_ROUNDS && half_width(a) <= NARROW;
 }
 
+/* An interval needs a least number of samples; for these a slow machine may overrun the budget. */
+static bool arms_sampled(const struct contest *c)
+{
+    for (int i = 0; i < c->count; i++)
+        if (c->arms[i].worker && c->arms[i].n < KERNELS_LEAST_SAMPLES)
+            return false;
+    return true;
+}
+
 static int arms_open(const struct contest *c)
 {
     int open = 0;
@@ -417,7 +427,9 @@ static enum status rounds_run(struct contest *c, double deadline, struct fault *
     if (!order)
         return fault_set(fault, ST_NO_MEMORY, "no memory for the order of variants");
     for (uint64_t round = 0; arms_open(c) > 0 && !interrupted_by; round++) {
-        if (round > 0 && !c->options->repetitions && clock_seconds() >= deadline)
+        double over = clock_seconds() - deadline;
+        if (round > 0 && !c->options->repetitions && over > 0 &&
+            (arms_sampled(c) || over > OVERRUN * c->options->budget))
             break;
         progress(c, "timing", deadline - clock_seconds());
         shuffle(order, c->count, c->options->seed, round);
@@ -471,6 +483,21 @@ static void judge_floor(const struct contest *c, struct arm *a)
     arm_stop(a, "mistrusted", reason);
 }
 
+static void judge_spread(struct arm *a)
+{
+    bool enough = a->n >= KERNELS_LEAST_SAMPLES, narrow = enough && half_width(a) <= WIDE;
+    a->state = narrow ? "passed" : "unstable";
+    if (!enough)
+        snprintf(a->reason, sizeof a->reason,
+                 "%" PRId64 " of the least %d samples; raise --budget", a->n,
+                 KERNELS_LEAST_SAMPLES);
+    else if (!narrow)
+        snprintf(a->reason, sizeof a->reason,
+                 "the %.3g %% interval is +-%.2g %% of the median after %" PRId64
+                 " samples; a quieter machine or a larger --budget may help",
+                 100 * a->summary.level, 100 * half_width(a), a->n);
+}
+
 static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
@@ -478,13 +505,7 @@ static void judge(const struct contest *c, struct arm *a)
         a->stop_reason = counted || a->n >= MOST_SAMPLES ? "count"
                          : arm_done(c, a)                ? "interval"
                                                          : "budget";
-        bool stable = a->summary.level >= 0.95 && half_width(a) <= WIDE;
-        a->state = stable ? "passed" : "unstable";
-        if (!stable)
-            snprintf(a->reason, sizeof a->reason,
-                     "the %.4g %% interval is +-%.2g %% of the median after %" PRId64
-                     " samples; a larger --budget may help",
-                     100 * a->summary.level, 100 * half_width(a), a->n);
+        judge_spread(a);
         judge_floor(c, a);
     }
     if (!a->state)
@@ -632,11 +653,9 @@ static void write_document(struct json *j, const struct contest *c)
 
 static void take_stock(struct request *r, const struct contest *c)
 {
-    static const char *const bad[] = {"wrong", "nonfinite", "crashed", "timeout", "mistrusted"};
     for (int i = 0; i < c->count; i++) {
         r->any_timed = r->any_timed || arm_timed(&c->arms[i]);
-        for (size_t b = 0; b < sizeof bad / sizeof *bad; b++)
-            r->any_failed = r->any_failed || !strcmp(c->arms[i].state, bad[b]);
+        r->any_failed = r->any_failed || kernels_failed(&c->arms[i]);
     }
 }
 
@@ -694,7 +713,7 @@ static enum status check_shape(const struct request *r, struct fault *fault)
 
 static void command_line(int argc, char **argv, char *out, size_t bytes)
 {
-    size_t used = (size_t)snprintf(out, bytes, "patchmark kernels");
+    size_t used = (size_t)snprintf(out, bytes, "build/patchmark kernels");
     for (int i = 0; i < argc && used < bytes; i++)
         used += (size_t)snprintf(out + used, bytes - used,
                                  strpbrk(argv[i], " *?[\"") ? " '%s'" : " %s", argv[i]);
@@ -709,6 +728,10 @@ static enum status open_outputs(struct request *r, int argc, char **argv, struct
     r->peak_flops = measure_fma_peak((int)r->options.threads, &r->peak_isa);
     json_init(&r->document, true);
     json_open_object(&r->document, NULL);
+    json_open_object(&r->document, "schema");
+    json_text(&r->document, "name", "patchmark");
+    json_text(&r->document, "version", RECORD_SCHEMA_VERSION);
+    json_end(&r->document);
     json_text(&r->document, "machine", host_machine_slug());
     json_text(&r->document, "command", command);
     json_open_array(&r->document, "shapes");

@@ -30,12 +30,17 @@ struct counts {
 
 #define OPTIONS(r)                                                                                 \
     {                                                                                              \
-        {"--shape", "LINE", OPTION_TEXT, &(r)->op.shape, "this shape alone, as linear:S=33,K=100,O=7"}, \
+        {"--shape", "LINE", OPTION_TEXT, &(r)->op.shape,                                      \
+         "this shape alone, as linear:S=33,K=100,O=7"},                                            \
         {"--seed", "N", OPTION_SEED, &(r)->op.seed, "seed of the data (default 1)"},               \
-        {"--threads", "N", OPTION_COUNT, &(r)->threads, "threads of a variant (default: all cores)"}, \
-        {"--level", "L", OPTION_TEXT, &(r)->level, "op, pipeline or all (default all; op with --shape)"}, \
-        {"--plugin", "FILE.so", OPTION_TEXT, &(r)->plugin, "adds variants from outside; may be repeated"}, \
-        {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s, "seconds one check may take (default 20)"}, \
+        {"--threads", "N", OPTION_COUNT, &(r)->threads,                                       \
+         "threads of a variant (default: all cores)"},                                             \
+        {"--level", "L", OPTION_TEXT, &(r)->level,                                            \
+         "op, pipeline or all (default all; op with --shape)"},                                    \
+        {"--plugin", "FILE.so", OPTION_TEXT, &(r)->plugin,                                    \
+         "adds variants from outside; may be repeated"},                                           \
+        {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                   \
+         "seconds one check may take (default 20)"},                                               \
         {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},      \
         {0},                                                                                       \
     }
@@ -47,7 +52,7 @@ void help_verify(FILE *out)
     options_help(options, out);
 }
 
-/* ---- request ---------------------------------------------------------------------------------- */
+/* ---- request --------------------------------------------------------------------------------- */
 
 static enum status one_of(const char *option, const char *value, const char *const *allowed,
                           struct fault *fault)
@@ -56,9 +61,11 @@ static enum status one_of(const char *option, const char *value, const char *con
     for (int i = 0; allowed[i]; i++) {
         if (strcmp(value, allowed[i]) == 0)
             return ST_OK;
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", allowed[i]);
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", allowed[i]);
     }
-    return fault_set(fault, ST_BAD_INPUT, "%s cannot be '%s'; it is one of: %s", option, value, list);
+    return fault_set(fault, ST_BAD_INPUT, "%s cannot be '%s'; it is one of: %s", option, value,
+                     list);
 }
 
 static enum status collect_plugins(int argc, char **argv, struct request *r, struct fault *fault)
@@ -95,7 +102,8 @@ static enum status apply_shape(struct request *r, struct fault *fault)
     }
     r->count = kept;
     if (kept == 0)
-        return fault_set(fault, ST_BAD_INPUT, "the shape is one of %s, but '%s' names no variant of it",
+        return fault_set(fault, ST_BAD_INPUT,
+                         "the shape is one of %s, but '%s' names no variant of it",
                          op_table[shape.op]->name, r->op.glob ? r->op.glob : "*");
     return ST_OK;
 }
@@ -124,13 +132,14 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     return apply_shape(r, fault);
 }
 
-/* ---- text ------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void replay_line(const struct request *r, const struct verify_row *row,
                         const struct verify_failure *f, char *out, size_t bytes)
 {
     const char *shape = strrchr(f->where, ' ');
-    size_t used = (size_t)snprintf(out, bytes, "%s verify '%s/%s' --level op --seed %llu --threads %d",
+    size_t used = (size_t)snprintf(out, bytes,
+                                   "%s verify '%s/%s' --level op --seed %llu --threads %d",
                                    self_path(), row->entry->op, row->entry->name,
                                    (unsigned long long)r->op.seed, r->op.threads);
     if (shape && used < bytes)
@@ -176,7 +185,7 @@ static void print_row(const struct request *r, const struct verify_row *row, int
     fflush(stdout);
 }
 
-/* ---- json ------------------------------------------------------------------------------------- */
+/* ---- json ------------------------------------------------------------------------------------ */
 
 static void json_failure(struct json *j, const struct request *r, const struct verify_row *row,
                          const struct verify_failure *f)
@@ -222,7 +231,7 @@ static void json_row(struct json *j, const struct request *r, const struct verif
     json_end(j);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static void count(struct counts *c, enum status status)
 {
@@ -269,8 +278,8 @@ static int ops_text(const struct request *r, struct fault *fault)
     enum status status = verify_ops(r, NULL, &c, fault);
     if (status != ST_OK)
         return exit_code_of(status);
-    printf("%d variants: %d passed, %d failed, %d refused, %d cannot run here\n", r->count, c.passed,
-           c.failed, c.refused, c.absent);
+    printf("%d variants: %d passed, %d failed, %d refused, %d cannot run here\n", r->count,
+           c.passed, c.failed, c.refused, c.absent);
     return code_of(&c);
 }
 
@@ -295,7 +304,8 @@ static int ops_json(const struct request *r, struct fault *fault)
     return status == ST_OK ? code_of(&c) : exit_code_of(status);
 }
 
-/* A failure outranks bad news of lesser weight, and "nothing could run" counts only where it is all. */
+/* A failure outranks bad news of lesser weight, and "nothing could run" counts only where it is
+ * all. */
 static int worse(int a, int b)
 {
     if (a == EXIT_NOTHING || b == EXIT_NOTHING)

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* commands.h   The subcommands: each returns an exit code and prints its own option table as help. */
+/* commands.h   The subcommands: each returns an exit code and prints its own option table as
+ * help. */
 #ifndef PATCHMARK_COMMANDS_H
 #define PATCHMARK_COMMANDS_H
 

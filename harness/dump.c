@@ -20,17 +20,23 @@ static void path_of(const struct dump *d, const char *name, char out[4096])
     snprintf(out, 4096, "%s/%s", d->folder, name);
 }
 
+enum status dump_check(const char *folder, struct fault *fault)
+{
+    struct stat info;
+    if (strlen(folder) >= sizeof ((struct dump *)0)->folder)
+        return fault_set(fault, ST_BAD_INPUT, "--dump: the folder's name is too long");
+    if (!stat(folder, &info) && !S_ISDIR(info.st_mode))
+        return fault_set(fault, ST_BAD_INPUT, "--dump %s is a file; name a folder", folder);
+    return ST_OK;
+}
+
 enum status dump_open(const char *folder, const struct pipeline_case *c, struct dump **out,
                       struct fault *fault)
 {
-    struct stat info;
-    if (strlen(folder) >= sizeof (*out)->folder)
-        return fault_set(fault, ST_BAD_INPUT, "--dump: the folder's name is too long");
+    TRY(dump_check(folder, fault));
     if (mkdir(folder, 0777) && errno != EEXIST)
         return fault_set(fault, ST_BAD_INPUT, "--dump %s: the folder cannot be made: %s", folder,
                          strerror(errno));
-    if (stat(folder, &info) || !S_ISDIR(info.st_mode))
-        return fault_set(fault, ST_BAD_INPUT, "--dump %s is a file; name a folder", folder);
     struct dump *d = calloc(1, sizeof *d);
     if (!d)
         return ST_NO_MEMORY;

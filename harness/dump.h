@@ -9,7 +9,9 @@
 
 struct dump;
 
-/* Creates the folder where it is not there; a path that is a file is refused. */
+/* ST_BAD_INPUT where the path is something else than a folder. */
+enum status dump_check(const char *folder, struct fault *fault);
+/* Creates the folder where it is not there. */
 enum status dump_open(const char *folder, const struct pipeline_case *c, struct dump **out,
                       struct fault *fault);
 enum status dump_text(struct dump *d, const float *prompt, const float *negative, struct fault *fault);

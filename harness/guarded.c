@@ -10,8 +10,8 @@
 #define BAND_BYTES ((size_t)4096)
 #define LIVE_MAX 64
 
-/* NaN in f32 and, in either half, in bf16 and f16; far out of range as an index: a stray read that is
- * used shows in the result. */
+/* NaN in f32 and, in either half, in bf16 and f16; far out of range as an index: a stray read that
+ * is used shows in the result. */
 static const unsigned char canary[4] = {0xe3, 0x7f, 0xc5, 0xff};
 
 /* Blocks by address, for the fault handler; a block beyond the table is guarded all the same. */
@@ -107,7 +107,7 @@ bool guarded_intact(const struct guarded *g, int64_t *offset)
     return !at;
 }
 
-/* ---- faults on guard pages -------------------------------------------------------------------- */
+/* ---- faults on guard pages ------------------------------------------------------------------- */
 
 static int report_to = -1;
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* guarded.h   Memory that notices: one block between two unreadable pages, with canaries in every byte
- * between the block and those pages. Placed at the end, the first aligned byte past the block faults;
- * placed at the start, the first byte in front of it does. */
+/* guarded.h   Memory that notices: one block between two unreadable pages, with canaries in every
+ * byte between the block and those pages. Placed at the end, the first aligned byte past the block
+ * faults; placed at the start, the first byte in front of it does. */
 #ifndef PATCHMARK_GUARDED_H
 #define PATCHMARK_GUARDED_H
 
@@ -25,8 +25,8 @@ void guarded_poison(struct guarded *g);
 /* False where a canary changed: *offset is the byte seen from data, negative in front of it. */
 bool guarded_intact(const struct guarded *g, int64_t *offset);
 
-/* From here on a fault on a guard page first writes the line "touch <where>" to the descriptor, then
- * kills the process as it would have been killed. For workers alone. */
+/* From here on a fault on a guard page first writes the line "touch <where>" to the descriptor,
+ * then kills the process as it would have been killed. For workers alone. */
 void guarded_report_faults(int descriptor);
 
 #endif

@@ -13,7 +13,7 @@
 
 #define KERNELS_BLOCK_MAX 10            /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04      /* what a visit's samples should take together */
-#define KERNELS_BLOCK_WARM_SECONDS 0.01
+#define KERNELS_BLOCK_WARM_SECONDS 0.03 /* idle OpenBLAS threads spin for 2^26 cycles */
 #define KERNELS_LEAST_SAMPLES 6         /* fewer carry no 95 % interval of the median */
 #define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
 
@@ -83,6 +83,9 @@ struct contest {
 };
 
 static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summary.n > 0; }
+
+/* True where the variant is at fault: wrong, nonfinite, crashed, timeout, mistrusted. */
+bool kernels_failed(const struct arm *a);
 
 /* f32 and winograd, bf16, f16 are exact by their gates; the others are ranked apart. */
 bool numerics_exact(enum numerics numerics);

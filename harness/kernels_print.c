@@ -28,9 +28,28 @@ bool numerics_exact(enum numerics numerics) { return classes[numerics].exact; }
 
 const char *numerics_name(enum numerics numerics) { return classes[numerics].name; }
 
+bool kernels_failed(const struct arm *a)
+{
+    static const char *const states[] = {"wrong", "nonfinite", "crashed", "timeout", "mistrusted"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (!strcmp(a->state, states[i]))
+            return true;
+    return false;
+}
+
+static void repro(const struct contest *c, const struct arm *a, char *out, size_t bytes)
+{
+    bool plugin = a->entry->plugin_hash != 0;
+    snprintf(out, bytes,
+             "build/patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
+             " --backend %s%s%s", a->entry->op, a->entry->name, c->shape, c->options->threads,
+             c->options->seed, backend_name(c->options->backend), plugin ? " --plugin " : "",
+             plugin ? a->entry->origin : "");
+}
+
 /* ---- table ------------------------------------------------------------------------------------ */
 
-/* Four significant digits in a unit that keeps them before or just after the point. */
+/* Four significant digits in a unit that keeps them near the point; half NaN: no interval. */
 static void print_time(double seconds, double half, char *out, size_t bytes)
 {
     static const struct {
@@ -42,8 +61,9 @@ static void print_time(double seconds, double half, char *out, size_t bytes)
         u++;
     double value = seconds * units[u].scale;
     int digits = value < 10 ? 3 : value < 100 ? 2 : 1;
-    snprintf(out, bytes, "%.*f %s +-%.*f", digits, value, units[u].unit, digits,
-             half * units[u].scale);
+    int used = snprintf(out, bytes, "%.*f %s", digits, value, units[u].unit);
+    if (!isnan(half))
+        snprintf(out + used, bytes - (size_t)used, " +-%.*f", digits, half * units[u].scale);
 }
 
 /* A rate in units of 1e9 with three digits, "-" where the op has none of it. */
@@ -90,7 +110,8 @@ static void print_row(const struct contest *c, const struct arm *a, int width, F
         return;
     }
     double seconds = a->summary.median, fraction = peak_fraction(c, a);
-    print_time(seconds, (a->summary.hi - a->summary.lo) / 2, time, sizeof time);
+    bool interval = a->n >= KERNELS_LEAST_SAMPLES;
+    print_time(seconds, interval ? (a->summary.hi - a->summary.lo) / 2 : NAN, time, sizeof time);
     print_ratio(c, a, ratio, sizeof ratio);
     snprintf(peak, sizeof peak, isnan(fraction) ? "-" : "%.1f %%", 100 * fraction);
     fprintf(out, "%-20s %9s %9s %8s %8s  %-24s %s%s\n", time,
@@ -100,11 +121,16 @@ static void print_row(const struct contest *c, const struct arm *a, int width, F
             numerics_name(a->numerics), numerics_exact(a->numerics) ? "" : " (approximate)");
 }
 
-/* Names rows whose time stands but is not steady, and counters, below the table. */
+/* Below the table: how to see a failure again, which times are not steady, and counters. */
 static void print_notes(const struct contest *c, FILE *out)
 {
+    char line[2048];
     for (int i = 0; i < c->count; i++) {
         const struct arm *a = &c->arms[i];
+        if (kernels_failed(a)) {
+            repro(c, a, line, sizeof line);
+            fprintf(out, "  to see %s again: %s\n", a->entry->name, line);
+        }
         if (arm_timed(a) && a->reason[0])
             fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
         for (int k = 0; k < a->counters; k++)
@@ -160,8 +186,8 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
     }
     if (isnan(c->ratio[0])) {
         snprintf(out, bytes,
-                 "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the least;"
-                 " raise --budget", best->entry->name, other->entry->name, best->n, other->n,
+                 "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the"
+                 " least; raise --budget", best->entry->name, other->entry->name, best->n, other->n,
                  KERNELS_LEAST_SAMPLES);
         return;
     }
@@ -344,16 +370,6 @@ static void counters(const struct arm *a, struct json *j)
         json_end(j);
     }
     json_end(j);
-}
-
-static void repro(const struct contest *c, const struct arm *a, char *out, size_t bytes)
-{
-    bool plugin = a->entry->plugin_hash != 0;
-    snprintf(out, bytes,
-             "patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
-             " --backend %s%s%s", a->entry->op, a->entry->name, c->shape, c->options->threads,
-             c->options->seed, backend_name(c->options->backend), plugin ? " --plugin " : "",
-             plugin ? a->entry->origin : "");
 }
 
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j)

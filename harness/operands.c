@@ -46,7 +46,7 @@ static bool is_float(enum elem e)
     return e == ELEM_F32 || e == ELEM_BF16 || e == ELEM_F16 || e == ELEM_F64;
 }
 
-/* ---- layout ----------------------------------------------------------------------------------- */
+/* ---- layout ---------------------------------------------------------------------------------- */
 
 static bool aliases(const struct problem *p, int output)
 {
@@ -173,7 +173,7 @@ size_t operands_bytes(const struct operands *o)
     return sum;
 }
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 /* What one tensor's values are drawn from. */
 struct source {
@@ -355,7 +355,7 @@ struct problem operands_pristine(const struct operands *o)
     return p;
 }
 
-/* ---- what changed ----------------------------------------------------------------------------- */
+/* ---- what changed ---------------------------------------------------------------------------- */
 
 static bool gap_intact(const unsigned char *gap, size_t bytes, unsigned char poison)
 {
@@ -404,7 +404,8 @@ static bool guards_intact(const struct operand_block *b, char *where, size_t byt
     if (guarded_intact(&b->guarded, &offset))
         return true;
     if (offset < 0)
-        snprintf(where, bytes, "wrote %lld bytes in front of %s", (long long)-offset, b->info->name);
+        snprintf(where, bytes, "wrote %lld bytes in front of %s", (long long)-offset,
+                 b->info->name);
     else
         snprintf(where, bytes, "wrote past the end of %s (byte %lld behind it)", b->info->name,
                  (long long)offset - (long long)b->guarded.bytes);

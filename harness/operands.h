@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* operands.h   Memory and data for one problem: every tensor in its own block between guard bands and
- * against an unreadable page at its end, inputs filled, outputs poisoned with NaN. */
+/* operands.h   Memory and data for one problem: every tensor in its own block between guard bands
+ * and against an unreadable page at its end, inputs filled, outputs poisoned with NaN. */
 #ifndef PATCHMARK_OPERANDS_H
 #define PATCHMARK_OPERANDS_H
 
@@ -10,7 +10,8 @@
 /* Data patterns of verify; random is what timing uses. */
 enum pattern {
     PATTERN_RANDOM, PATTERN_LARGE, PATTERN_TINY /* denormals among them */, PATTERN_OUTLIER,
-    PATTERN_INFINITE /* a few infinities and NaN */, PATTERN_INTEGER /* small integers: exact sums */,
+    PATTERN_INFINITE /* a few infinities and NaN */,
+    PATTERN_INTEGER /* small integers: exact sums */,
     PATTERN_COUNT
 };
 const char *pattern_name(enum pattern pattern);
@@ -31,8 +32,8 @@ bool operands_may_spread(const struct problem *shape);
 enum status operands_new(const struct problem *shape, bool in_place, bool spread,
                          struct operands *out, struct fault *fault);
 void operands_free(struct operands *o);
-/* Fills inputs and gaps. Odd seeds place blocks against the page behind them, even seeds against the
- * page in front, so addresses are good until the next fill with a seed of the other kind. */
+/* Fills inputs and gaps. Odd seeds place blocks against the page behind them, even seeds against
+ * the page in front, so addresses are good until the next fill with a seed of the other kind. */
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern);
 /* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
 void operands_poison(struct operands *o);

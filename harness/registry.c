@@ -79,7 +79,7 @@ const struct registry_entry *registry_find(enum op_id op, const char *name)
     return NULL;
 }
 
-/* ---- plugins ---------------------------------------------------------------------------------- */
+/* ---- plugins --------------------------------------------------------------------------------- */
 
 static enum status hash_file(const char *path, uint64_t *hash, struct fault *fault)
 {
@@ -178,7 +178,7 @@ enum status registry_load_plugins(int argc, char **argv, struct fault *fault)
     return ST_OK;
 }
 
-/* ---- use -------------------------------------------------------------------------------------- */
+/* ---- use ------------------------------------------------------------------------------------- */
 
 #define GPU_BITS (GPU_CUDA | GPU_SM80 | GPU_SM90A | GPU_SM100A)
 

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* verify.c   The supervisor side of verify at op level: one worker per variant, its lines into a row. */
+/* verify.c   The supervisor side of verify at op level: one worker per variant, its lines into a
+ * row. */
 #include "verify.h"
 
 #include <math.h>
@@ -16,7 +17,7 @@
 #define FAILURES_STOP 12        /* a variant that fails this often has said enough */
 #define NAME_BYTES 160
 
-/* ---- which variants --------------------------------------------------------------------------- */
+/* ---- which variants -------------------------------------------------------------------------- */
 
 static bool matches(const char *format, const char *glob, const char *name)
 {
@@ -84,7 +85,7 @@ enum status verify_select(const char *glob, const struct registry_entry ***out, 
     return ST_OK;
 }
 
-/* ---- one worker ------------------------------------------------------------------------------- */
+/* ---- one worker ------------------------------------------------------------------------------ */
 
 /* What the worker said last. */
 struct talk {

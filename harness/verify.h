@@ -41,8 +41,8 @@ struct verify_request {
 enum status verify_variant(const struct verify_request *request, struct verify_row *row,
                            struct fault *fault);
 
-/* Entries whose OP/VARIANT matches the glob, which may also be a bare op or variant name; ST_BAD_INPUT
- * with the nearest names where there is none. *out is freed by the caller. */
+/* Entries whose OP/VARIANT matches the glob, which may also be a bare op or variant name;
+ * ST_BAD_INPUT with the nearest names where there is none. *out is freed by the caller. */
 enum status verify_select(const char *glob, const struct registry_entry ***out, int *count,
                           struct fault *fault);
 

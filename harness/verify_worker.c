@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* verify_worker.c   The worker side of verify: one variant over shapes, patterns and forms. Lines out:
+/* verify_worker.c   The worker side of verify: one variant over shapes, patterns, forms. Lines out:
  *   case PATTERN FORM SHAPE            before each check, so that a crash has a place
  *   touch WHERE                        a guard page was hit; the end of the process follows
  *   result STATUS WORST L2 MAX_ABS RATIO NONFINITE TEXT
@@ -24,8 +24,8 @@ struct job {
     int threads;
 };
 
-/* How operands are laid out; threads differ with it, so that shares of one thread and of more threads
- * than the shape has work for are checked too. */
+/* How operands are laid out; threads differ with it, so that shares of one thread and of more
+ * threads than the shape has work for are checked too. */
 enum form { FORM_PLAIN, FORM_IN_PLACE, FORM_SPREAD, FORM_COUNT };
 static const struct {
     const char *name;
@@ -54,8 +54,8 @@ static const struct {
 #define SIBLING_ATTEMPTS 64
 #define LARGE_FLOPS 3e6
 #define LARGE_BYTES 2e6
-/* Seconds of reference a check may cost before it samples rows: whole checks for random data, what is
- * left of the budget for the rest. */
+/* Seconds of reference a check may cost before it samples rows: whole checks for random data, what
+ * is left of the budget for the rest. */
 #define SECONDS_RANDOM 2.0
 #define SECONDS_HOSTILE 0.05
 
@@ -66,8 +66,8 @@ static int threads_of(const struct job *job, enum form form)
 
 static void send_result(const struct job *job, const struct check_result *r)
 {
-    fprintf(job->out, "result %d %.17g %.17g %.17g %.17g %lld %s\n", (int)r->status, r->worst, r->l2,
-            r->max_abs, r->checked_ratio, (long long)r->nonfinite, r->text);
+    fprintf(job->out, "result %d %.17g %.17g %.17g %.17g %lld %s\n", (int)r->status, r->worst,
+            r->l2, r->max_abs, r->checked_ratio, (long long)r->nonfinite, r->text);
     fflush(job->out);
 }
 
@@ -124,7 +124,8 @@ static enum status check_shape(const struct job *job, const char *line, bool all
     TRY(shape_parse(line, &shape, fault));
     shape_print(&shape, canonical, sizeof canonical);
     uint64_t key = random_stream_of(job->seed, canonical).key;
-    bool large = !all && (problem_flops(&shape) > LARGE_FLOPS || problem_bytes(&shape) > LARGE_BYTES);
+    bool large =
+        !all && (problem_flops(&shape) > LARGE_FLOPS || problem_bytes(&shape) > LARGE_BYTES);
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
         if (applies(&shape, i, large, key >> 8))
             check_case(job, &shape, canonical, key + (uint64_t)i, i);
@@ -132,7 +133,7 @@ static enum status check_shape(const struct job *job, const char *line, bool all
     return ST_OK;
 }
 
-/* ---- shapes ----------------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
 /* Free extents, not choices: kernels may have any tail of them. */
 static bool is_extent(const struct op_dim *dim)
@@ -141,8 +142,8 @@ static bool is_extent(const struct op_dim *dim)
            dim->most == INT32_MAX;
 }
 
-/* Half of the shapes get multiples of 16: their tensors end on a multiple of 64 bytes, right in front
- * of the guard page, where the first value too far is one fault. */
+/* Half of the shapes get multiples of 16: their tensors end on a multiple of 64 bytes, right in
+ * front of the guard page, where the first value too far is one fault. */
 static void stir(const struct op_info *info, struct problem *shape, struct random_stream stream,
                  uint64_t attempt)
 {
@@ -159,7 +160,8 @@ static void stir(const struct op_info *info, struct problem *shape, struct rando
 }
 
 /* A shape near this one, every extent between half and one and a half of it; what an op's contract
- * forbids (divisors, even widths) is drawn again. False where no draw fits. */
+ * forbids (divisors, even widths) and what would take long is drawn again. False where no draw
+ * fits. */
 static bool sibling(const struct job *job, const char *line, char *out, size_t bytes)
 {
     struct random_stream stream = random_stream_of(job->seed, line);
@@ -169,7 +171,7 @@ static bool sibling(const struct job *job, const char *line, char *out, size_t b
             return false;
         stir(op_table[shape.op], &shape, stream, attempt);
         shape_print(&shape, out, bytes);
-        if (shape_parse(out, &again, NULL) == ST_OK)
+        if (shape_parse(out, &again, NULL) == ST_OK && problem_flops(&again) <= LARGE_FLOPS)
             return true;
     }
     return false;
