@@ -63,7 +63,7 @@ PC_LIBS   := $(if $(strip $(PC)),$(shell pkg-config --libs $(PC)))
 # ---- flags -------------------------------------------------------------------------------------
 
 ARCH := $(shell uname -m)
-WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wno-unknown-pragmas
+WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wno-unknown-pragmas -Wno-missing-field-initializers
 CFLAGS ?= -O2 -g
 BASE := -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(SANITIZE) -fopenmp -fno-math-errno -MMD -MP
 HAVE_DEFS := $(foreach f,$(FEATURES),-DHAVE_$(shell echo $(f) | tr a-z A-Z))

@@ -134,20 +134,6 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     return ST_OK;
 }
 
-enum status case_load_plugins(const char *list, struct fault *fault)
-{
-    if (!list)
-        return ST_OK;
-    char *copy = strdup(list), *rest = copy;
-    if (!copy)
-        return ST_NO_MEMORY;
-    enum status s = ST_OK;
-    for (char *path; s == ST_OK && (path = strsep(&rest, ",")) != NULL;)
-        s = registry_load_plugin(path, fault);
-    free(copy);
-    return s;
-}
-
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault)
 {
     memset(out, 0, sizeof *out);

@@ -14,7 +14,7 @@
 #define CASE_UNSET INT64_MIN
 
 struct case_spec {
-    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *kernels, *plan, *fill, *plugin;
+    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *kernels, *plan, *fill;
     struct size2 size;
     int64_t frames, steps, threads;
     double seconds, fps, guidance, shift;
@@ -36,7 +36,7 @@ struct case_spec {
     {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},       \
     {"--device", "D", OPTION_TEXT, &(spec).device, "cpu"},                                         \
     {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},         \
-    {"--plugin", "FILE.so", OPTION_TEXT, &(spec).plugin, "add out-of-tree variants (a,b for more)"}
+    PLUGIN_OPTION
 
 struct pipeline_case {
     struct case_spec spec;
@@ -45,9 +45,8 @@ struct pipeline_case {
     double fps;
 };
 
-/* Checks and resolves everything that needs no memory; loads plugins. ST_BAD_INPUT, ST_NOT_BUILT. */
+/* Checks and resolves everything that needs no memory. ST_BAD_INPUT, ST_NOT_BUILT. */
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault);
-enum status case_load_plugins(const char *list, struct fault *fault);
 const struct model_config *case_model(const char *name, struct fault *fault);
 
 /* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */

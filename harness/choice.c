@@ -276,17 +276,12 @@ static bool accepts(const struct registry_entry *e, const struct problem *p, int
     return true;
 }
 
-static bool exact_class(enum numerics n)
-{
-    return n == NUM_F32 || n == NUM_BF16 || n == NUM_F16 || n == NUM_WINOGRAD;
-}
-
 typedef bool wanted_fn(const struct registry_entry *e, const char *target);
 
 static bool any_exact(const struct registry_entry *e, const char *target)
 {
     (void)target;
-    return !e->variant || exact_class(e->variant->numerics);
+    return !e->variant || numerics_exact(e->variant->numerics);
 }
 static bool of_target(const struct registry_entry *e, const char *t) { return !strcmp(e->target, t); }
 static bool is_library(const struct registry_entry *e, const char *target)

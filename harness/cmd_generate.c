@@ -284,7 +284,6 @@ static enum status execute(struct job *job, struct fault *fault)
 static enum status generate_clip(struct job *job, struct fault *fault)
 {
     TRY(check_arguments(fault));
-    TRY(case_load_plugins(spec.plugin, fault));
     TRY(case_resolve(&spec, &job->c, fault));
     const struct geometry *g = &job->c.request.geometry;
     if (output)

@@ -21,7 +21,6 @@
 #include "verify.h"
 #include "worker.h"
 
-#define PLUGINS_MAX 16
 #define NARROW 0.01                     /* half width of the interval over the median: done */
 #define WIDE 0.05                       /* above it a row is unstable */
 #define LEAST_SAMPLES 10
@@ -33,7 +32,6 @@
 
 struct request {
     struct kernels_options options;
-    const char *plugins[PLUGINS_MAX + 1];
     const struct registry_entry **picked;
     int picked_count;
     double peak_flops;
@@ -57,8 +55,7 @@ struct request {
         {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                        \
          "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                         \
         {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"},                         \
-        {"--plugin", "FILE.so", OPTION_TEXT, &(o)->plugin,                                         \
-         "adds variants from outside; may be repeated"},                                           \
+        PLUGIN_OPTION,                                                                             \
         {"--results", "DIR|none", OPTION_TEXT, &(o)->results, "where the record goes (results)"},  \
         {"--format", "text|json", OPTION_TEXT, &(o)->format, "json: one document on stdout"},      \
         {0},                                                                                       \
@@ -88,21 +85,6 @@ enum status backend_find(const char *name, enum backend *out, struct fault *faul
         return fault_set(fault, ST_NOT_BUILT, "this build has no %s back end; use --backend loop",
                          name);
     return ST_OK;
-}
-
-static enum status collect_plugins(int argc, char **argv, struct request *r, struct fault *fault)
-{
-    int n = 0;
-    for (int i = 0; i < argc; i++) {
-        const char *file = !strncmp(argv[i], "--plugin=", 9) ? argv[i] + 9 : NULL;
-        if (!strcmp(argv[i], "--plugin") && i + 1 < argc)
-            file = argv[++i];
-        if (file && n == PLUGINS_MAX)
-            return fault_set(fault, ST_BAD_INPUT, "more than %d plugins; load fewer", PLUGINS_MAX);
-        if (file)
-            r->plugins[n++] = file;
-    }
-    return registry_load_plugins(argc, argv, fault);
 }
 
 static enum status check_ranges(struct kernels_options *o, struct fault *fault)
@@ -142,7 +124,6 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));
     TRY(check_counters(o->counters, fault));
-    TRY(collect_plugins(argc, argv, r, fault));
     return verify_select(o->glob, &r->picked, &r->picked_count, fault);
 }
 
@@ -206,20 +187,16 @@ static bool ask(struct arm *a, const char *command, double seconds, const char *
  * machine's process start. */
 static double patience(const struct contest *c) { return fmax(3, 5 * c->options->budget); }
 
-static void arm_start(const struct request *r, const struct contest *c, struct arm *a)
+static void arm_start(const struct contest *c, struct arm *a)
 {
     char threads[24], seed[24];
-    const char *argv[16 + 2 * PLUGINS_MAX] = {"worker", "kernels", a->entry->name, c->shape,
+    const char *argv[16] = {"worker", "kernels", a->entry->name, c->shape,
                                               "--threads", threads, "--seed", seed,
                                               "--backend", backend_name(c->options->backend)};
     int n = 10;
     struct fault fault = {{0}};
     snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
     snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
-    for (int i = 0; r->plugins[i]; i++) {
-        argv[n++] = "--plugin";
-        argv[n++] = r->plugins[i];
-    }
     if (c->options->counters) {
         argv[n++] = "--counters";
         argv[n++] = c->options->counters;
@@ -442,14 +419,14 @@ static enum status rounds_run(struct contest *c, double deadline, struct fault *
 }
 
 /* Returns the seconds lost to variants that failed: a hanging one must not eat the others' time. */
-static double verify_arms(const struct request *r, struct contest *c)
+static double verify_arms(struct contest *c)
 {
     double share = c->options->budget / (4 * c->count), lost = 0;
     for (int i = 0; i < c->count && !interrupted_by; i++) {
         struct arm *a = &c->arms[i];
         double begin = clock_seconds();
         progress(c, "verifying", c->options->budget);
-        arm_start(r, c, a);
+        arm_start(c, a);
         if (a->worker && arm_ready(c, a) && arm_check(c, a, "check", fmin(CHECK_SECONDS, share)))
             arm_warm(c, a, fmin(0.5, share / 2));
         lost += a->worker ? 0 : clock_seconds() - begin;
@@ -569,7 +546,7 @@ static void compare_arms(struct contest *c)
 static enum status contest_run(struct request *r, struct contest *c, struct fault *fault)
 {
     double deadline = clock_seconds() + c->options->budget;
-    deadline += verify_arms(r, c);
+    deadline += verify_arms(c);
     /* The outputs are checked once more at the end; that belongs to the budget too. */
     double spent = c->options->budget - (deadline - clock_seconds());
     enum status status = rounds_run(c, deadline - fmin(spent, c->options->budget / 3), fault);

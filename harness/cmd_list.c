@@ -8,19 +8,14 @@
 #include <string.h>
 
 static const char *format = "text";
-static const char *plugin;
 
 static const struct option options[] = {
     {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
-    {"--plugin", "FILE.so", OPTION_TEXT, &plugin, "add out-of-tree variants (a,b for more)"},
+    PLUGIN_OPTION,
     {0},
 };
 
 void help_list(FILE *out) { options_help(options, out); }
-
-static const char *const numerics_names[NUM_COUNT] = {
-    "f32", "tf32", "bf16", "f16", "fp8", "int8", "fp4", "winograd", "sparse",
-};
 
 /* ---- ops ---- */
 
@@ -80,7 +75,7 @@ static void text_variants(void)
             needs_text(all[i].variant->needs, needs, sizeof needs);
         standing(&all[i], &runs, &ran, &why);
         printf("%-38s %-9s needs %-10s %-9s %s, %s%s%s\n", name, all[i].target, needs,
-               all[i].variant ? numerics_names[all[i].variant->numerics] : "?", runs, ran,
+               all[i].variant ? numerics_name(all[i].variant->numerics) : "?", runs, ran,
                why.text[0] ? ": " : "", why.text);
     }
 }
@@ -103,7 +98,7 @@ static void json_variants(struct json *j)
         if (all[i].variant) {
             needs_text(all[i].variant->needs, needs, sizeof needs);
             json_text(j, "needs", needs);
-            json_text(j, "numerics", numerics_names[all[i].variant->numerics]);
+            json_text(j, "numerics", numerics_name(all[i].variant->numerics));
         }
         json_text(j, "runs", runs);
         json_text(j, "ran_on", ran);
@@ -191,7 +186,6 @@ static enum status list_all(const char *what, struct fault *fault)
         return fault_set(fault, ST_BAD_INPUT, "list knows ops, variants and models, not '%s'%s", what,
                          near);
     }
-    TRY(case_load_plugins(plugin, fault));
     json_init(&j, true);
     json_open_object(&j, NULL);
     enum status s = ST_OK;

@@ -169,7 +169,6 @@ static enum status run_all(struct totals *totals, struct fault *fault)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d", SAMPLES_MAX);
     if (!base.prompt)
         base.prompt = "a red ball rolls to the left";
-    TRY(case_load_plugins(base.plugin, fault));
     enum status s = suite ? cases_from_suite(suite, &base, &axes, &list, fault)
                           : cases_from_axes(&base, &axes, &list, fault);
     if (s == ST_OK)

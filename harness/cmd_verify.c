@@ -11,13 +11,11 @@
 #include "verify.h"
 #include "verify_pipeline.h"
 
-#define PLUGINS_MAX 16
 #define REPLAY_BYTES 6000
 
 struct request {
     struct verify_request op;
-    const char *format, *level, *plugin;
-    const char *plugins[PLUGINS_MAX + 1];
+    const char *format, *level;
     int64_t threads;
     const struct registry_entry **picked;
     int count;
@@ -37,8 +35,7 @@ struct counts {
          "threads of a variant (default: all cores)"},                                             \
         {"--level", "L", OPTION_TEXT, &(r)->level,                                            \
          "op, pipeline or all (default all; op with --shape)"},                                    \
-        {"--plugin", "FILE.so", OPTION_TEXT, &(r)->plugin,                                    \
-         "adds variants from outside; may be repeated"},                                           \
+        PLUGIN_OPTION,                                                                             \
         {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                   \
          "seconds one check may take (default 20)"},                                               \
         {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},      \
@@ -66,24 +63,6 @@ static enum status one_of(const char *option, const char *value, const char *con
     }
     return fault_set(fault, ST_BAD_INPUT, "%s cannot be '%s'; it is one of: %s", option, value,
                      list);
-}
-
-static enum status collect_plugins(int argc, char **argv, struct request *r, struct fault *fault)
-{
-    int n = 0;
-    for (int i = 0; i < argc; i++) {
-        const char *file = NULL;
-        if (strncmp(argv[i], "--plugin=", 9) == 0)
-            file = argv[i] + 9;
-        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
-            file = argv[++i];
-        if (file && n == PLUGINS_MAX)
-            return fault_set(fault, ST_BAD_INPUT, "more than %d plugins; load fewer", PLUGINS_MAX);
-        if (file)
-            r->plugins[n++] = file;
-    }
-    r->op.plugins = r->plugins;
-    return registry_load_plugins(argc, argv, fault);
 }
 
 /* A shape picks the variants of its own op. */
@@ -127,7 +106,6 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     if (r->op.timeout_s <= 0)
         return fault_set(fault, ST_BAD_INPUT, "--timeout wants seconds above 0");
     r->op.threads = (int)r->threads;
-    TRY(collect_plugins(argc, argv, r, fault));
     TRY(verify_select(r->op.glob, &r->picked, &r->count, fault));
     return apply_shape(r, fault);
 }
@@ -144,8 +122,8 @@ static void replay_line(const struct request *r, const struct verify_row *row,
                                    (unsigned long long)r->op.seed, r->op.threads);
     if (shape && used < bytes)
         used += (size_t)snprintf(out + used, bytes - used, " --shape '%s'", shape + 1);
-    for (int i = 0; r->plugins[i] && used < bytes; i++)
-        used += (size_t)snprintf(out + used, bytes - used, " --plugin '%s'", r->plugins[i]);
+    for (const char *const *file = registry_plugins(); *file && used < bytes; file++)
+        used += (size_t)snprintf(out + used, bytes - used, " --plugin '%s'", *file);
 }
 
 static int name_width(const struct request *r)
@@ -327,7 +305,7 @@ static int run_levels(const struct request *r, struct fault *fault)
     if (!text)
         printf(",\n\"pipeline\": ");
     if (pipeline && code != EXIT_INPUT && !interrupted_by)
-        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, r->op.plugins, text, stdout,
+        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, text, stdout,
                                             fault));
     else if (!text)
         printf("null");

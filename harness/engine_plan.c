@@ -109,11 +109,10 @@ void engine_plan_summary(const struct engine *engine, char *out, size_t bytes)
 
 bool engine_plan_exact(const struct engine *engine)
 {
-    for (int32_t i = 0; i < engine->sites; i++)
-        if (engine->site[i].resolved.serve == SERVE_VARIANT)
-            switch (engine->site[i].resolved.entry->variant->numerics) {
-            case NUM_F32: case NUM_BF16: case NUM_F16: case NUM_WINOGRAD: break;
-            default: return false;
-            }
+    for (int32_t i = 0; i < engine->sites; i++) {
+        const struct resolved *r = &engine->site[i].resolved;
+        if (r->serve == SERVE_VARIANT && !numerics_exact(r->entry->variant->numerics))
+            return false;
+    }
     return true;
 }

@@ -27,7 +27,7 @@ static inline int64_t kernels_runs_per_sample(double seconds)
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
-    const char *glob, *shape, *backend_text, *counters, *plugin, *results, *format;
+    const char *glob, *shape, *backend_text, *counters, *results, *format;
     int64_t threads, repetitions;       /* repetitions 0: until the interval is narrow */
     double budget;
     uint64_t seed;
@@ -86,10 +86,6 @@ static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summar
 
 /* True where the variant is at fault: wrong, nonfinite, crashed, timeout, mistrusted. */
 bool kernels_failed(const struct arm *a);
-
-/* f32 and winograd, bf16, f16 are exact by their gates; the others are ranked apart. */
-bool numerics_exact(enum numerics numerics);
-const char *numerics_name(enum numerics numerics);
 
 void kernels_table(const struct contest *c, FILE *out);
 /* Members of one case, without the schema's head. */

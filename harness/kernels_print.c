@@ -9,25 +9,6 @@
 #include "kernels.h"
 #include "record.h"
 
-static const struct {
-    const char *name;
-    bool exact;
-} classes[NUM_COUNT] = {
-    [NUM_F32] = {"f32", true},
-    [NUM_TF32] = {"tf32", false},
-    [NUM_BF16] = {"bf16", true},
-    [NUM_F16] = {"f16", true},
-    [NUM_FP8] = {"fp8", false},
-    [NUM_INT8] = {"int8", false},
-    [NUM_FP4] = {"fp4", false},
-    [NUM_WINOGRAD] = {"winograd", true},
-    [NUM_SPARSE] = {"sparse", false},
-};
-
-bool numerics_exact(enum numerics numerics) { return classes[numerics].exact; }
-
-const char *numerics_name(enum numerics numerics) { return classes[numerics].name; }
-
 bool kernels_failed(const struct arm *a)
 {
     static const char *const states[] = {"wrong", "nonfinite", "crashed", "timeout", "mistrusted"};

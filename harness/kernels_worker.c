@@ -32,7 +32,7 @@
 
 struct session {
     FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
-    const char *plugin, *counter_names, *backend_text, *variant_name, *shape;
+    const char *counter_names, *backend_text, *variant_name, *shape;
     int64_t threads;
     uint64_t seed;
     enum backend backend;
@@ -59,7 +59,7 @@ static enum status take_line_out(struct session *s, struct fault *fault)
 static enum status read_arguments(struct session *s, int argc, char **argv, struct fault *fault)
 {
     const struct option options[] = {
-        {"--plugin", "FILE", OPTION_TEXT, &s->plugin, ""},
+        PLUGIN_OPTION,
         {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
         {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
         {"--threads", "N", OPTION_COUNT, &s->threads, ""},
@@ -81,8 +81,6 @@ static enum status session_open(struct session *s, struct fault *fault)
     struct problem shape;
     if (s->counter_names)
         TRY(counters_open(s->counter_names, &s->counters, fault));
-    if (s->plugin)
-        TRY(registry_load_plugin(s->plugin, fault));
     TRY(shape_parse(s->shape, &shape, fault));
     s->entry = registry_find(shape.op, s->variant_name);
     if (!s->entry)

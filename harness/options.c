@@ -102,6 +102,8 @@ static enum status set_option(const struct option *o, const char *text, struct f
         [OPTION_TEXT] = "text", [OPTION_COUNT] = "a whole number", [OPTION_REAL] = "a number",
         [OPTION_SEED] = "a whole number from 0 to 2^64-1", [OPTION_SIZE] = "WIDTHxHEIGHT, as 832x480",
     };
+    if (o->type == OPTION_EACH)
+        return o->each(text, fault);
     bool ok = true;
     switch (o->type) {
     case OPTION_TEXT: *(const char **)o->value = text; break;
@@ -109,7 +111,8 @@ static enum status set_option(const struct option *o, const char *text, struct f
     case OPTION_REAL: ok = parse_real(text, o->value); break;
     case OPTION_SEED: ok = parse_seed(text, o->value); break;
     case OPTION_SIZE: ok = parse_size(text, o->value); break;
-    case OPTION_FLAG: break;
+    case OPTION_FLAG:
+    case OPTION_EACH: break;
     }
     if (ok)
         return ST_OK;

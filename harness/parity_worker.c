@@ -20,12 +20,11 @@
 
 static const char *glob;
 static int64_t threads = 1;
-static const char *plugin;
 
 static const struct option options[] = {
     {"--glob", "GLOB", OPTION_TEXT, &glob, ""},
     {"--threads", "N", OPTION_COUNT, &threads, ""},
-    {"--plugin", "FILE.so", OPTION_TEXT, &plugin, ""},
+    PLUGIN_OPTION,
     {0},
 };
 
@@ -328,8 +327,6 @@ int worker_parity(int argc, char **argv, struct fault *fault)
     enum status worst = ST_OK;
     (void)fault;
     enum status s = options_parse(options, argc, argv, NULL, NULL, &mine);
-    if (s == ST_OK)
-        s = case_load_plugins(plugin, &mine);
     if (s == ST_OK)
         s = judge_fill(FILL_NORMAL, &worst, &mine);
     if (s == ST_OK && !glob)

@@ -9,7 +9,10 @@
 enum exit_code { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_INPUT = 2, EXIT_NOTHING = 3 };
 
 /* Options of a subcommand: a table; options_parse fills the fields it points at. */
-enum option_type { OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_SEED, OPTION_SIZE, OPTION_FLAG };
+enum option_type {
+    OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_SEED, OPTION_SIZE, OPTION_FLAG,
+    OPTION_EACH                     /* may be repeated: `each` takes every one, in order */
+};
 
 struct size2 {
     int64_t width, height;
@@ -21,6 +24,7 @@ struct option {
     enum option_type type;
     void *value;                    /* const char **, int64_t *, double *, uint64_t *, struct size2 *, bool * */
     const char *help;
+    enum status (*each)(const char *text, struct fault *fault);
 };
 
 /* argv after the subcommand's name. Words that are no options go to positional (at most *count).

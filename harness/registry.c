@@ -81,6 +81,11 @@ const struct registry_entry *registry_find(enum op_id op, const char *name)
 
 /* ---- plugins --------------------------------------------------------------------------------- */
 
+#define PLUGINS_MAX 32
+
+static const char *plugin_files[PLUGINS_MAX + 1];
+static int plugin_count;
+
 static enum status hash_file(const char *path, uint64_t *hash, struct fault *fault)
 {
     FILE *file = fopen(path, "rb");
@@ -149,6 +154,8 @@ static enum status admit(const char *path, const struct variant *v, struct fault
 enum status registry_load_plugin(const char *path, struct fault *fault)
 {
     start();
+    if (plugin_count == PLUGINS_MAX)
+        return fault_set(fault, ST_BAD_INPUT, "more than %d plugins; load fewer", PLUGINS_MAX);
     uint64_t hash = 0;
     const struct plugin *plugin = NULL;
     TRY(hash_file(path, &hash, fault));
@@ -163,19 +170,14 @@ enum status registry_load_plugin(const char *path, struct fault *fault)
     }
     for (int i = before; i < entry_count; i++)
         entries[i].plugin_hash = hash;
+    plugin_files[plugin_count++] = path;
     qsort(entries, (size_t)entry_count, sizeof *entries, compare);
     return ST_OK;
 }
 
-enum status registry_load_plugins(int argc, char **argv, struct fault *fault)
+const char *const *registry_plugins(void)
 {
-    for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--plugin=", 9) == 0)
-            TRY(registry_load_plugin(argv[i] + 9, fault));
-        else if (strcmp(argv[i], "--plugin") == 0 && i + 1 < argc)
-            TRY(registry_load_plugin(argv[++i], fault));
-    }
-    return ST_OK;
+    return plugin_files;
 }
 
 /* ---- use ------------------------------------------------------------------------------------- */
@@ -224,3 +226,24 @@ bool glob_match(const char *pattern, const char *text)
         pattern++;
     return *pattern == '\0';
 }
+
+/* ---- numerics classes ------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    bool exact;
+} classes[NUM_COUNT] = {
+    [NUM_F32] = {"f32", true},
+    [NUM_TF32] = {"tf32", false},
+    [NUM_BF16] = {"bf16", true},
+    [NUM_F16] = {"f16", true},
+    [NUM_FP8] = {"fp8", false},
+    [NUM_INT8] = {"int8", false},
+    [NUM_FP4] = {"fp4", false},
+    [NUM_WINOGRAD] = {"winograd", true},
+    [NUM_SPARSE] = {"sparse", false},
+};
+
+bool numerics_exact(enum numerics numerics) { return classes[numerics].exact; }
+
+const char *numerics_name(enum numerics numerics) { return classes[numerics].name; }

@@ -19,8 +19,12 @@ struct registry_entry {
 const struct registry_entry *registry(int *count); /* sorted by op order, then number, then name */
 const struct registry_entry *registry_find(enum op_id op, const char *name);
 enum status registry_load_plugin(const char *path, struct fault *fault);
-/* Loads every "--plugin FILE" of a command line, before anyone keeps a registry entry. */
-enum status registry_load_plugins(int argc, char **argv, struct fault *fault);
+/* The files loaded so far, NULL-terminated; worker_spawn passes them on. Entries move when a plugin is
+ * loaded, so options are parsed before anyone keeps one. */
+const char *const *registry_plugins(void);
+#define PLUGIN_OPTION                                                                              \
+    {"--plugin", "FILE.so", OPTION_EACH, NULL, "adds variants from outside; may be repeated",      \
+     registry_load_plugin}
 
 /* ST_OK, or ST_NOT_BUILT / ST_UNAVAILABLE with the reason. Calls nothing of the variant. */
 enum status registry_usable(const struct registry_entry *entry, struct fault *why);
@@ -31,7 +35,11 @@ int variant_number(const char *name);
 /* Sets knobs to their defaults. */
 void variant_default_knobs(const struct variant *variant, int64_t knob[KNOB_MAX]);
 
-/* Fills "OP/VARIANT" names; for nearest-name messages and globs. */
+/* f32, winograd, bf16 and f16 are exact by their gates; the others are ranked apart. */
+bool numerics_exact(enum numerics numerics);
+const char *numerics_name(enum numerics numerics);
+
+/* '*' and '?'; the whole text must match. */
 bool glob_match(const char *pattern, const char *text);
 
 #endif

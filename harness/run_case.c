@@ -75,7 +75,6 @@ static enum status spawn(const struct outcome *o, const char *counters, struct w
     add(&w, "--scheduler", s->scheduler);
     add(&w, "--device", s->device);
     add(&w, "--fill", s->fill);
-    add(&w, "--plugin", s->plugin);
     add(&w, "--counters", counters);
     return worker_spawn(w.word, out, fault);
 }

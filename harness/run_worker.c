@@ -138,7 +138,6 @@ static enum status verify_plan(const struct session *s, struct fault *fault)
 
 static enum status prepare(struct session *s, struct fault *fault)
 {
-    TRY(case_load_plugins(spec.plugin, fault));
     TRY(case_resolve(&spec, &s->c, fault));
     s->c.config.quiet = true;
     s->c.request.sink = (struct generate_sink){.frames = take_frames};

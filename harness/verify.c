@@ -195,9 +195,8 @@ static enum status listen(struct worker *worker, const struct verify_request *re
     return ST_OK;
 }
 
-static enum status arguments_of(const struct verify_request *request, const char *name,
-                                const char *seed, const char *threads,
-                                const char *argv[ARGUMENTS_MAX], struct fault *fault)
+static void arguments_of(const struct verify_request *request, const char *name, const char *seed,
+                         const char *threads, const char *argv[ARGUMENTS_MAX])
 {
     int n = 0;
     const char *const fixed[] = {"worker", "verify", name, "--seed", seed, "--threads", threads};
@@ -207,14 +206,7 @@ static enum status arguments_of(const struct verify_request *request, const char
         argv[n++] = "--shape";
         argv[n++] = request->shape;
     }
-    for (const char *const *p = request->plugins; p && *p; p++) {
-        if (n + 3 > ARGUMENTS_MAX)
-            return fault_set(fault, ST_BAD_INPUT, "too many --plugin files; load fewer at a time");
-        argv[n++] = "--plugin";
-        argv[n++] = *p;
-    }
     argv[n] = NULL;
-    return ST_OK;
 }
 
 enum status verify_variant(const struct verify_request *request, struct verify_row *row,
@@ -233,7 +225,7 @@ enum status verify_variant(const struct verify_request *request, struct verify_r
     snprintf(name, sizeof name, "%s/%s", row->entry->op, row->entry->name);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)request->seed);
     snprintf(threads, sizeof threads, "%d", request->threads);
-    TRY(arguments_of(request, name, seed, threads, argv, fault));
+    arguments_of(request, name, seed, threads, argv);
     double start = clock_seconds();
     TRY(worker_spawn(argv, &worker, fault));
     enum status status = listen(worker, request, row, fault);

@@ -33,7 +33,6 @@ struct verify_request {
     uint64_t seed;
     int threads;
     double timeout_s;               /* for one check */
-    const char *const *plugins;     /* NULL-terminated */
 };
 
 /* Runs one variant's worker; row->entry is set. Only ST_INTERRUPTED and ST_IO come back, everything

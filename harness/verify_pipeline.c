@@ -116,29 +116,20 @@ static enum status listen(struct worker *w, struct report *report, struct fault 
     }
 }
 
-static enum status spawn(const char *glob, int threads, const char *const *plugins,
-                         struct worker **out, struct fault *fault)
+static enum status spawn(const char *glob, int threads, struct worker **out, struct fault *fault)
 {
-    char number[16], list[4096] = "";
-    size_t used = 0;
-    const char *argv[12] = {"worker", "parity", "--threads", number};
+    char number[16];
+    const char *argv[8] = {"worker", "parity", "--threads", number};
     int n = 4;
     snprintf(number, sizeof number, "%d", threads);
-    for (; plugins && *plugins && used < sizeof list; plugins++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? "," : "", *plugins);
     if (glob) {
         argv[n++] = "--glob";
         argv[n++] = glob;
     }
-    if (list[0]) {
-        argv[n++] = "--plugin";
-        argv[n++] = list;
-    }
     return worker_spawn(argv, out, fault);
 }
 
-int verify_pipeline(const char *glob, int threads, const char *const *plugins, bool text, FILE *out,
-                    struct fault *fault)
+int verify_pipeline(const char *glob, int threads, bool text, FILE *out, struct fault *fault)
 {
     struct report report = {.out = out, .text = text, .code = EXIT_OK};
     struct worker *w = NULL;
@@ -147,7 +138,7 @@ int verify_pipeline(const char *glob, int threads, const char *const *plugins, b
     if (text)
         print_heading(out);
     fflush(out);
-    enum status s = spawn(glob, threads, plugins, &w, fault);
+    enum status s = spawn(glob, threads, &w, fault);
     if (s == ST_OK)
         s = listen(w, &report, fault);
     if (w)

@@ -8,9 +8,7 @@
 #include "op.h"
 
 /* glob: variants as in verify, NULL for all; prints to out; returns an exit code. text false:
- * prints exactly one JSON value, null where it fails early; verify puts it into its document.
- * plugins is NULL-terminated. */
-int verify_pipeline(const char *glob, int threads, const char *const *plugins, bool text, FILE *out,
-                    struct fault *fault);
+ * prints exactly one JSON value, null where it fails early; verify puts it into its document. */
+int verify_pipeline(const char *glob, int threads, bool text, FILE *out, struct fault *fault);
 
 #endif

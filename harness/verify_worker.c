@@ -221,18 +221,17 @@ static enum status work(int argc, char **argv, struct fault *fault)
 {
     struct job job = {.seed = 1};
     int64_t threads = 1;
-    const char *line = NULL, *plugin = NULL, *name = NULL;
+    const char *line = NULL, *name = NULL;
     int names = 1;
     const struct option options[] = {
         {"--seed", "N", OPTION_SEED, &job.seed, ""},
         {"--threads", "N", OPTION_COUNT, &threads, ""},
         {"--shape", "LINE", OPTION_TEXT, &line, ""},
-        {"--plugin", "FILE.so", OPTION_TEXT, &plugin, ""},
+        PLUGIN_OPTION,
         {0},
     };
     TRY(take_line_out(&job, fault));
     TRY(options_parse(options, argc, argv, &name, &names, fault));
-    TRY(registry_load_plugins(argc, argv, fault));
     TRY(job_of(names ? name : "", &job, fault));
     job.threads = (int)threads;
     TRY(check_shapes(&job, line, fault));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "patchmark.h"
+#include "registry.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 24)
 #define STDERR_BYTES 4096
@@ -75,16 +76,28 @@ static char **environment_new(void)
     return copy;
 }
 
-static char **arguments_new(const char *const *argv)
+static size_t count_words(const char *const *words)
 {
     size_t count = 0;
-    while (argv[count])
+    while (words[count])
         count++;
-    char **copy = malloc((count + 2) * sizeof *copy);
+    return count;
+}
+
+/* This program, the words given, and every plugin that is loaded here. */
+static char **arguments_new(const char *const *argv)
+{
+    const char *const *plugin = registry_plugins();
+    size_t count = count_words(argv), plugins = count_words(plugin);
+    char **copy = calloc(count + 2 * plugins + 2, sizeof *copy);
     if (!copy)
         return NULL;
     copy[0] = (char *)self_path();
-    memcpy(copy + 1, argv, (count + 1) * sizeof *copy);
+    memcpy(copy + 1, argv, count * sizeof *copy);
+    for (size_t i = 0; i < plugins; i++) {
+        copy[1 + count + 2 * i] = "--plugin";
+        copy[2 + count + 2 * i] = (char *)plugin[i];
+    }
     return copy;
 }
 

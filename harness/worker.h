@@ -10,7 +10,8 @@
 
 struct worker;
 
-/* argv[0] is replaced by this program's path; argv is NULL-terminated, beginning with "worker". */
+/* argv is NULL-terminated, beginning with "worker"; this program's path goes in front, the plugins
+ * loaded here behind. */
 enum status worker_spawn(const char *const *argv, struct worker **out, struct fault *fault);
 enum status worker_send(struct worker *w, const char *line, struct fault *fault);
 /* One line without its newline, valid until the next call. ST_TIMEOUT after seconds, ST_CRASHED with
