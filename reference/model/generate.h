@@ -29,7 +29,8 @@ struct generate_sink {
     enum status (*frames)(void *user, const uint8_t *rgb, int64_t first, int64_t count);
     /* the same frames before rounding, f32 in 0..1; asked for only where given (costs a pass) */
     enum status (*frames_f32)(void *user, const float *rgb, int64_t first, int64_t count);
-    /* the text encoder's output, [rows][text.C] f32, rows = model->text.rows */
+    /* the text encoder's output, [rows][text.C] f32, rows = model->text.rows; negative is NULL
+     * where guidance <= 1 */
     enum status (*text)(void *user, const float *prompt, const float *negative);
     /* latents [C][T][H][W] after step `index` (1-based, of count) */
     enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
@@ -58,7 +59,7 @@ enum status generate(struct ops *ops, const struct generate_request *request);
  * count, at most `rows`, the end of sequence kept on truncation. */
 int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids);
 
-/* One part alone, for tests and block-level checks: all tensors from ops, stage entered by caller. */
-struct transformer;                   /* weights of the transformer, see transformer.h */
+/* One part alone, for tests and block-level checks: text.h, transformer.h, vae.h, sampler.h. All
+ * tensors from ops, the stage entered by the caller. */
 
 #endif

@@ -33,7 +33,8 @@ struct vae_config {
     double mean[VAE_Z_MAX], std[VAE_Z_MAX];
 };
 
-enum scheduler { SCHEDULER_UNIPC = 0, SCHEDULER_EULER };
+/* UNIPC_ORIGINAL is UniPC on the noise levels of the original release (diffusers before 0.37). */
+enum scheduler { SCHEDULER_UNIPC = 0, SCHEDULER_EULER, SCHEDULER_UNIPC_ORIGINAL };
 
 struct model_config {
     const char *name, *summary;

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* weights.h   Synthetic weights: a value for any element of any named tensor.
  *   normal   u * 2^e as the spec's kind and gain say (op.h), u = random_uniform(stream of the name)
- *   outlier  the same with input channels c where random_bits("outlier", c) % 64 == 0 of every
- *            WEIGHT_MATRIX 32 times larger (a power of two, so still exact), and the gains of q/k
- *            norms (names ending in norm_q.weight, norm_k.weight) 4 times larger: peaked attention */
+ *   outlier  the same with input channels c (the second axis) where random_bits("outlier", c) % 64
+ *            is 0 of every WEIGHT_MATRIX 32 times larger, then the whole tensor times the power of
+ *            two nearest to 1 / sqrt(1 + 1023 outliers / channels), so that the output keeps its
+ *            variance; the gains of q/k norms (names ending in norm_q.weight, norm_k.weight) are 4
+ *            times larger: peaked attention. Powers of two only, so still exact. */
 #ifndef PATCHMARK_WEIGHTS_H
 #define PATCHMARK_WEIGHTS_H
 

@@ -159,7 +159,7 @@ static enum status run_op(struct ops *ops, enum op_id op, const char *name, cons
     struct plain_ops *p = owner(ops);
     const struct registry_entry *entry = registry_find(op, PLAIN_VARIANT);
     int64_t knob[KNOB_MAX] = {0};
-    struct need need = {0};
+    struct need need = {.threads = p->config.threads};
     if (!entry || !entry->variant)
         return fault_set(&p->fault, ST_NOT_BUILT, "%s/%s is not built", name, PLAIN_VARIANT);
     variant_default_knobs(entry->variant, knob);
@@ -227,12 +227,4 @@ const char *plain_ops_fault(const struct plain_ops *p)
 size_t plain_ops_peak_bytes(const struct plain_ops *p)
 {
     return p->peak_bytes;
-}
-
-int64_t plain_ops_alive(const struct plain_ops *p)
-{
-    int64_t count = 0;
-    for (const struct block *b = p->blocks; b; b = b->next)
-        count++;
-    return count;
 }

@@ -22,7 +22,5 @@ struct ops *plain_ops_table(struct plain_ops *p);
 const char *plain_ops_fault(const struct plain_ops *p);
 /* Most bytes of activations alive at once since the last stage began. */
 size_t plain_ops_peak_bytes(const struct plain_ops *p);
-/* Activations and weights alive now. */
-int64_t plain_ops_alive(const struct plain_ops *p);
 
 #endif

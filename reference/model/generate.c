@@ -1,0 +1,353 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "model/generate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "decode/to_rgb/to_rgb.h"
+#include "model/sampler.h"
+#include "model/text.h"
+#include "model/transformer.h"
+#include "model/vae.h"
+#include "random.h"
+
+enum { PROMPT = 0, NEGATIVE, PROMPTS };
+
+/* ---- geometry ----------------------------------------------------------------------------------- */
+
+static int64_t round_up(int64_t value, int64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+static enum status check_size(int64_t width, int64_t height, int64_t frames, struct fault *fault)
+{
+    if (width < 16 || height < 16 || width > GEOMETRY_MAX_SIDE || height > GEOMETRY_MAX_SIDE)
+        return fault_set(fault, ST_BAD_INPUT, "A size of %lldx%lld pixels; each side must be 16 to %d.",
+                         (long long)width, (long long)height, GEOMETRY_MAX_SIDE);
+    if (frames < 1 || frames > GEOMETRY_MAX_FRAMES)
+        return fault_set(fault, ST_BAD_INPUT, "A clip of %lld frames; choose 1 to %d.",
+                         (long long)frames, GEOMETRY_MAX_FRAMES);
+    return ST_OK;
+}
+
+enum status geometry_of(const struct model_config *model, int64_t width, int64_t height,
+                        int64_t frames, struct geometry *out, struct fault *fault)
+{
+    const struct transformer_config *t = &model->transformer;
+    const struct vae_config *v = &model->vae;
+    TRY(check_size(width, height, frames, fault));
+    /* the first latent frame holds one frame, every later one scale_time */
+    const int64_t T = round_up(1 + round_up(frames - 1, v->scale_time) / v->scale_time, t->pt);
+    const int64_t H = round_up(height, v->scale_space * t->ph) / v->scale_space;
+    const int64_t W = round_up(width, v->scale_space * t->pw) / v->scale_space;
+    *out = (struct geometry){
+        .width = width, .height = height, .frames = frames, .pad_width = W * v->scale_space,
+        .pad_height = H * v->scale_space, .pad_frames = 1 + (T - 1) * v->scale_time, .T = T, .H = H,
+        .W = W, .C = v->z_dim, .S = (T / t->pt) * (H / t->ph) * (W / t->pw)};
+    return ST_OK;
+}
+
+int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
+{
+    const int32_t end_of_sequence = 1, first_byte = 3;
+    int64_t count = 0;
+    for (; *text && count < rows - 1; text++)
+        ids[count++] = (unsigned char)*text + first_byte;
+    ids[count++] = end_of_sequence;
+    return count;
+}
+
+/* ---- state between the stages --------------------------------------------------------------------- */
+
+struct run {
+    struct ops *ops;
+    const struct generate_request *request;
+    const struct model_config *model;
+    const struct geometry *grid;
+    int passes;                     /* 2 with guidance */
+    float *text[PROMPTS];           /* [rows][text.C] */
+    float *latents;                 /* [C][T][H][W] */
+    float *cells;                   /* [T][H][W][C], as the ops see them */
+};
+
+static bool executing(const struct run *r)
+{
+    return r->ops->mode == MODE_EXECUTE;
+}
+
+static int64_t cells_of(const struct run *r)
+{
+    return r->grid->T * r->grid->H * r->grid->W;
+}
+
+/* [rows][columns] -> [columns][rows] */
+static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            to[j * rows + i] = from[i * columns + j];
+}
+
+static enum status run_new(struct ops *ops, const struct generate_request *request, struct run *r)
+{
+    *r = (struct run){.ops = ops, .request = request, .model = request->model,
+                      .grid = &request->geometry, .passes = request->guidance > 1.0 ? 2 : 1};
+    const struct text_config *text = &r->model->text;
+    for (int i = 0; i < r->passes; i++)
+        TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));
+    TRY(layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->latents));
+    return layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->cells);
+}
+
+static void run_free(struct run *r)
+{
+    for (int i = 0; i < PROMPTS; i++)
+        free(r->text[i]);
+    free(r->latents);
+    free(r->cells);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------ */
+
+static enum status encode(struct run *r, struct text *text, const char *prompt, float *out)
+{
+    const int64_t rows = r->model->text.rows;
+    int32_t *ids = malloc((size_t)rows * sizeof *ids);
+    if (!ids)
+        return fault_set(r->ops->fault, ST_NO_MEMORY, "Out of memory for the prompt's tokens.");
+    const int64_t count = tokenize_bytes(prompt, rows, ids);
+    const enum status status = text_encode(text, ids, count, out);
+    free(ids);
+    return status;
+}
+
+static enum status encode_missing(struct run *r, const float *const *given)
+{
+    const char *const prompt[PROMPTS] = {r->request->prompt, r->request->negative};
+    struct text text;
+    enum status status = text_load(r->ops, &r->model->text, &text);
+    for (int i = 0; i < r->passes && status == ST_OK; i++)
+        if (!given[i])
+            status = encode(r, &text, prompt[i] ? prompt[i] : "", r->text[i]);
+    text_free(&text);
+    return status;
+}
+
+static enum status run_text(struct run *r)
+{
+    const struct generate_request *q = r->request;
+    const float *const given[PROMPTS] = {q->prompt_embeds, q->negative_embeds};
+    bool missing = false;
+    for (int i = 0; i < r->passes; i++) {
+        missing = missing || !given[i];
+        if (given[i] && executing(r))
+            memcpy(r->text[i], given[i], (size_t)(q->embed_rows * r->model->text.C) * sizeof(float));
+    }
+    if (missing) {
+        TRY(r->ops->enter(r->ops, STAGE_TEXT));
+        TRY(encode_missing(r, given));
+        TRY(r->ops->leave(r->ops, STAGE_TEXT));
+    }
+    if (q->sink.text && executing(r))
+        return q->sink.text(q->sink.user, r->text[PROMPT], r->text[NEGATIVE]);
+    return ST_OK;
+}
+
+/* ---- denoise ---------------------------------------------------------------------------------------- */
+
+static void draw_noise(struct run *r)
+{
+    const struct random_stream stream = random_stream_of(r->request->seed, "noise");
+    for (int64_t i = 0; i < cells_of(r) * r->grid->C; i++)
+        r->latents[i] = (float)random_normal(stream, (uint64_t)i);
+}
+
+static enum status put_noise(struct run *r, struct tensor x)
+{
+    if (executing(r)) {
+        if (r->request->noise)
+            memcpy(r->latents, r->request->noise,
+                   (size_t)(cells_of(r) * r->grid->C) * sizeof(float));
+        else
+            draw_noise(r);
+        transpose(r->latents, r->grid->C, cells_of(r), r->cells);
+    }
+    return r->ops->put(r->ops, &x, r->cells, cells_of(r), r->grid->C);
+}
+
+static enum status get_latents(struct run *r, struct tensor x)
+{
+    TRY(r->ops->get(r->ops, &x, r->cells, cells_of(r), r->grid->C));
+    if (executing(r))
+        transpose(r->cells, cells_of(r), r->grid->C, r->latents);
+    return ST_OK;
+}
+
+/* What the sampler keeps between steps; data predictions take turns in two buffers. */
+struct sampler_buffers {
+    struct tensor x, last, prediction[2], velocity[PROMPTS];
+};
+
+static enum status new_buffers(struct run *r, struct sampler_buffers *b)
+{
+    struct tensor *const all[] = {&b->x, &b->last, &b->prediction[0], &b->prediction[1],
+                                  &b->velocity[PROMPT], &b->velocity[NEGATIVE]};
+    const int count = r->passes == 2 ? 6 : 5;
+    b->velocity[NEGATIVE] = NO_TENSOR;
+    for (int i = 0; i < count; i++)
+        TRY(r->ops->alloc(r->ops, all[i], ELEM_F32, cells_of(r), r->grid->C, "latents"));
+    return ST_OK;
+}
+
+static enum status advance(struct run *r, const struct sampler *sampler, int64_t step,
+                           const struct sampler_buffers *b)
+{
+    struct sampler_step_problem p = {
+        .S = cells_of(r), .C = r->grid->C, .guidance = r->request->guidance, .x = b->x,
+        .cond = b->velocity[PROMPT], .uncond = b->velocity[NEGATIVE], .last = b->last,
+        .m1 = b->prediction[(step + 1) % 2], .m2 = b->prediction[step % 2],
+        .m = b->prediction[step % 2], .corrected = b->last, .next = b->x};
+    sampler_coefficients(sampler, step, &p);
+    return r->ops->sampler_step(r->ops, &p);
+}
+
+static enum status watch_latents(struct run *r, struct tensor x, int64_t step)
+{
+    const struct generate_sink *sink = &r->request->sink;
+    if (!sink->latents || !executing(r))
+        return ST_OK;
+    TRY(get_latents(r, x));
+    return sink->latents(sink->user, r->latents, step + 1, r->request->steps);
+}
+
+static enum status step_through(struct run *r, const struct sampler *sampler,
+                                struct transformer *t, struct transformer_context *context)
+{
+    struct sampler_buffers b;
+    TRY(transformer_begin(t, r->grid->T, r->grid->H, r->grid->W));
+    for (int i = 0; i < r->passes; i++)
+        TRY(transformer_context_new(t, r->text[i], r->model->text.rows, &context[i]));
+    TRY(new_buffers(r, &b));
+    TRY(put_noise(r, b.x));
+    for (int64_t i = 0; i < sampler->steps; i++) {
+        TRY(r->ops->step(r->ops, (int)i, (int)sampler->steps));
+        TRY(transformer_set_time(t, sampler->time[i]));
+        for (int pass = 0; pass < r->passes; pass++)
+            TRY(transformer_forward(t, &context[pass], b.x, b.velocity[pass]));
+        TRY(advance(r, sampler, i, &b));
+        TRY(watch_latents(r, b.x, i));
+    }
+    return get_latents(r, b.x);
+}
+
+static enum status run_denoise(struct run *r)
+{
+    const struct generate_request *q = r->request;
+    struct sampler sampler;
+    struct transformer t = {0};
+    struct transformer_context context[PROMPTS] = {0};
+    TRY(sampler_new(q->scheduler, q->steps, q->shift, &sampler, r->ops->fault));
+    enum status status = r->ops->enter(r->ops, STAGE_DENOISE);
+    if (status == ST_OK)
+        status = transformer_load(r->ops, &r->model->transformer, &t);
+    if (status == ST_OK)
+        status = step_through(r, &sampler, &t, context);
+    for (int i = 0; i < PROMPTS; i++)
+        transformer_context_free(&context[i]);
+    transformer_free(&t);
+    sampler_free(&sampler);
+    return status == ST_OK ? r->ops->leave(r->ops, STAGE_DENOISE) : status;
+}
+
+/* ---- decode ------------------------------------------------------------------------------------------ */
+
+/* Crops `count` decoded frames into the element type wanted and hands them to the host. */
+static enum status to_host(struct run *r, struct tensor frames, int64_t count, enum elem elem,
+                           void *host)
+{
+    struct ops *ops = r->ops;
+    const struct geometry *g = r->grid;
+    struct tensor rgb;
+    TRY(ops->alloc(ops, &rgb, elem, count * g->height * g->width, 3, "rgb"));
+    const struct to_rgb_problem p = {.T = count, .H = g->pad_height, .W = g->pad_width,
+                                     .Ho = g->height, .Wo = g->width, .x = frames, .y = rgb};
+    TRY(ops->to_rgb(ops, &p));
+    TRY(ops->get(ops, &rgb, host, count * g->height * g->width, 3));
+    ops->release(ops, &rgb);
+    return ST_OK;
+}
+
+struct host_frames {
+    uint8_t *bytes;
+    float *floats;
+};
+
+static enum status hand_out(struct run *r, struct tensor frames, int64_t first, int64_t count,
+                            const struct host_frames *host)
+{
+    const struct generate_sink *sink = &r->request->sink;
+    TRY(to_host(r, frames, count, ELEM_U8, host->bytes));
+    if (sink->frames && executing(r))
+        TRY(sink->frames(sink->user, host->bytes, first, count));
+    if (!sink->frames_f32)
+        return ST_OK;
+    TRY(to_host(r, frames, count, ELEM_F32, host->floats));
+    return executing(r) ? sink->frames_f32(sink->user, host->floats, first, count) : ST_OK;
+}
+
+/* One latent frame at a time, from the host: nothing here grows with the clip. */
+static enum status decode_chunks(struct run *r, struct vae *v, const struct host_frames *host)
+{
+    struct ops *ops = r->ops;
+    const struct geometry *g = r->grid;
+    const int64_t cells = g->H * g->W;
+    struct tensor z, frames;
+    TRY(ops->alloc(ops, &z, ELEM_F32, cells, g->C, "latent"));
+    for (int64_t i = 0, first = 0, count; i < g->T && first < g->frames; i++, first += count) {
+        const float *latent = executing(r) ? r->cells + i * cells * g->C : NULL;
+        TRY(ops->step(ops, (int)i, (int)g->T));
+        TRY(ops->put(ops, &z, latent, cells, g->C));
+        TRY(vae_decode(v, z, &frames, &count));
+        const int64_t wanted = g->frames - first < count ? g->frames - first : count;
+        TRY(hand_out(r, frames, first, wanted, host));
+        ops->release(ops, &frames);
+    }
+    ops->release(ops, &z);
+    return ST_OK;
+}
+
+static enum status run_decode(struct run *r)
+{
+    struct ops *ops = r->ops;
+    const struct geometry *g = r->grid;
+    const int64_t values = r->model->vae.scale_time * g->height * g->width * 3;
+    struct host_frames host = {0};
+    struct vae v;
+    TRY(ops->enter(ops, STAGE_DECODE));
+    TRY(vae_load(ops, &r->model->vae, &v));
+    TRY(vae_begin(&v, g->H, g->W));
+    enum status status = layer_host_alloc(ops, values, sizeof *host.bytes, &host.bytes);
+    if (status == ST_OK && r->request->sink.frames_f32)
+        status = layer_host_alloc(ops, values, sizeof *host.floats, &host.floats);
+    if (status == ST_OK)
+        status = decode_chunks(r, &v, &host);
+    free(host.bytes);
+    free(host.floats);
+    return status == ST_OK ? ops->leave(ops, STAGE_DECODE) : status;
+}
+
+enum status generate(struct ops *ops, const struct generate_request *request)
+{
+    struct run r;
+    enum status status = run_new(ops, request, &r);
+    if (status == ST_OK)
+        status = run_text(&r);
+    if (status == ST_OK)
+        status = run_denoise(&r);
+    if (status == ST_OK)
+        status = run_decode(&r);
+    run_free(&r);
+    return status;
+}

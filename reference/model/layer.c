@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "model/layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "denoise/elementwise/elementwise.h"
+#include "denoise/linear/linear.h"
+#include "elem.h"
+
+struct tensor layer_view(struct tensor t, int64_t first)
+{
+    if (t.data)
+        t.data = (char *)t.data + (size_t)first * elem_bytes(t.elem);
+    return t;
+}
+
+enum status layer_load(struct ops *ops, const char *prefix, const char *name, enum weight_kind kind,
+                       int gain, int rank, const int64_t *dim, struct tensor *out)
+{
+    char full[2 * LAYER_NAME_MAX];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    struct weight_spec spec = {.name = full, .kind = kind, .gain = gain, .rank = rank};
+    memcpy(spec.dim, dim, (size_t)rank * sizeof *dim);
+    TRY(ops->weight(ops, out, &spec));
+    out->stride = dim[rank - 1];
+    if (kind == WEIGHT_MATRIX)
+        for (int i = 1; i < rank - 1; i++)
+            out->stride *= dim[i];
+    return ST_OK;
+}
+
+enum status layer_load_linear(struct ops *ops, const char *prefix, const char *name, int rank,
+                              int64_t O, int64_t K, int gain, bool biased,
+                              struct layer_linear *out)
+{
+    char full[LAYER_NAME_MAX];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    *out = (struct layer_linear){.O = O, .K = K, .bias = NO_TENSOR};
+    const int64_t dim[WEIGHT_RANK_MAX] = {O, K, 1, 1, 1};
+    TRY(layer_load(ops, full, ".weight", WEIGHT_MATRIX, gain, rank, dim, &out->w));
+    if (biased)
+        TRY(layer_load(ops, full, ".bias", WEIGHT_BIAS, 0, DIMS(O), &out->bias));
+    return ST_OK;
+}
+
+enum status layer_linear(struct ops *ops, const struct layer_linear *l, int64_t S, struct tensor x,
+                         struct tensor y)
+{
+    return layer_linear_with(ops, l, S, x, EPI_NONE, NO_TENSOR, NO_TENSOR, y);
+}
+
+enum status layer_linear_with(struct ops *ops, const struct layer_linear *l, int64_t S,
+                              struct tensor x, int epilogue, struct tensor aux, struct tensor gate,
+                              struct tensor y)
+{
+    const struct linear_problem p = {.S = S, .K = l->K, .O = l->O, .G = 1, .epilogue = epilogue,
+                                     .x = x, .w = l->w, .bias = l->bias, .gate = gate, .aux = aux,
+                                     .y = y};
+    return ops->linear(ops, &p);
+}
+
+enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y)
+{
+    const struct elementwise_problem p = {.S = S, .C = C, .G = 1, .kind = ELEMENTWISE_COPY, .a = a,
+                                          .y = y};
+    return ops->elementwise(ops, &p);
+}
+
+enum status layer_host_alloc(struct ops *ops, int64_t count, size_t bytes_each, void *out)
+{
+    void *memory = NULL;
+    if (ops->mode == MODE_EXECUTE && !(memory = calloc((size_t)count, bytes_each)))
+        return fault_set(ops->fault, ST_NO_MEMORY,
+                         "Out of memory: %.1f MiB of host memory were asked for.",
+                         (double)count * (double)bytes_each / 1048576.0);
+    memcpy(out, &memory, sizeof memory);
+    return ST_OK;
+}

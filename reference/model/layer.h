@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* layer.h   What the three networks share: views of tensors, weights by name, linear layers.
+ * Internal to reference/model. After a failure the owner of `ops` frees what a stage still holds, so
+ * model code returns at once. */
+#ifndef PATCHMARK_LAYER_H
+#define PATCHMARK_LAYER_H
+
+#include "op.h"
+
+/* Rank and extents of a weight, as two arguments. */
+#define DIMS(...)                                                                                  \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+
+/* Large enough for every tensor name of the published checkpoints. */
+#define LAYER_NAME_MAX 128
+
+/* The same tensor from element `first` on; works without data too. */
+struct tensor layer_view(struct tensor t, int64_t first);
+
+/* The weight named prefix + name; its stride is the last extent (a matrix: all but the first). */
+enum status layer_load(struct ops *ops, const char *prefix, const char *name, enum weight_kind kind,
+                       int gain, int rank, const int64_t *dim, struct tensor *out);
+
+struct layer_linear {
+    int64_t O, K;
+    struct tensor w, bias;
+};
+
+/* prefix + name + ".weight" and, where `biased`, ".bias". Rank 2 is a linear layer [O][K]; 4 and 5
+ * are 1x1 and 1x1x1 convolutions, whose checkpoint shape ends in ones. */
+enum status layer_load_linear(struct ops *ops, const char *prefix, const char *name, int rank,
+                              int64_t O, int64_t K, int gain, bool biased,
+                              struct layer_linear *out);
+
+/* y = x w^T + bias over S rows */
+enum status layer_linear(struct ops *ops, const struct layer_linear *l, int64_t S, struct tensor x,
+                         struct tensor y);
+/* the same with an epilogue of linear.h; gate is one row; unused operands are NO_TENSOR */
+enum status layer_linear_with(struct ops *ops, const struct layer_linear *l, int64_t S,
+                              struct tensor x, int epilogue, struct tensor aux, struct tensor gate,
+                              struct tensor y);
+#define NO_TENSOR ((struct tensor){.elem = ELEM_NONE})
+
+/* y = a, row by row */
+enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y);
+
+/* Zeroed host memory for put and get, or NULL where ops does not execute; free() it. */
+enum status layer_host_alloc(struct ops *ops, int64_t count, size_t elem_bytes, void *out);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* parameters.c   Counts parameters by loading a network through ops that only add up extents, so the
+ * count cannot differ from what is loaded. */
+#include "model/model.h"
+#include "model/text.h"
+#include "model/transformer.h"
+#include "model/vae.h"
+
+struct counter {
+    struct ops ops;                 /* first, so that the hook finds the counter */
+    int64_t total;
+};
+
+static enum status count_weight(struct ops *ops, struct tensor *t, const struct weight_spec *spec)
+{
+    int64_t elems = 1;
+    for (int i = 0; i < spec->rank; i++)
+        elems *= spec->dim[i];
+    ((struct counter *)ops)->total += elems;
+    *t = NO_TENSOR;
+    return ST_OK;
+}
+
+static struct counter counter_new(void)
+{
+    return (struct counter){.ops = {.weight = count_weight, .mode = MODE_COUNT, .type = ELEM_F32}};
+}
+
+int64_t text_parameters(const struct text_config *config)
+{
+    struct counter counter = counter_new();
+    struct text text;
+    text_load(&counter.ops, config, &text);
+    text_free(&text);
+    return counter.total;
+}
+
+int64_t transformer_parameters(const struct transformer_config *config)
+{
+    struct counter counter = counter_new();
+    struct transformer transformer;
+    transformer_load(&counter.ops, config, &transformer);
+    transformer_free(&transformer);
+    return counter.total;
+}
+
+int64_t vae_decoder_parameters(const struct vae_config *config)
+{
+    struct counter counter = counter_new();
+    struct vae vae;
+    vae_load(&counter.ops, config, &vae);
+    return counter.total;
+}
