@@ -12,11 +12,11 @@
 
 const char *const stage_names[STAGE_COUNT] = {"text", "denoise", "decode"};
 
-static const char *const scheduler_names[] = {"unipc", "euler"};
+static const char *const scheduler_names[] = {"unipc", "euler", "unipc-original"};
 static const char *const fill_names[] = {"normal", "outlier"};
 static const char *const dtype_names[] = {"f32", "bf16", "f16"};
 /* What decides parity of UniPC runs between releases of the models' own code. */
-static const char *const sigma_grids[] = {"unipc-linspace-from-1", "euler-shift-twice"};
+static const char *const sigma_grids[] = {"linspace-from-1", "shift-twice", "linspace-from-0.999"};
 
 static enum status pick(const char *flag, const char *word, const char *const *names, int count,
                         int *index, struct fault *fault)
@@ -120,7 +120,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     int64_t width = s->size.width ? s->size.width : r->model->width;
     int64_t height = s->size.height ? s->size.height : r->model->height;
     TRY(geometry_of(r->model, width, height, frames, &r->geometry, fault));
-    TRY(pick("--scheduler", s->scheduler, scheduler_names, 2, &scheduler, fault));
+    TRY(pick("--scheduler", s->scheduler, scheduler_names, 3, &scheduler, fault));
     r->scheduler = (enum scheduler)scheduler;
     r->steps = s->steps != CASE_UNSET ? s->steps : r->model->steps;
     TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));

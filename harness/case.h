@@ -30,7 +30,7 @@ struct case_spec {
 #define CASE_OPTIONS(spec)                                                                         \
     {"--fps", "F", OPTION_REAL, &(spec).fps, "frames per second (the model's own)"},               \
     {"--guidance", "G", OPTION_REAL, &(spec).guidance, "classifier-free guidance; 1 or less: off"},\
-    {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler, "unipc or euler (unipc)"},             \
+    {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler, "unipc, unipc-original or euler (unipc)"},             \
     {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},                \
     {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                    \
     {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},       \

@@ -41,36 +41,129 @@ static const struct option options[] = {
 
 void help_run(FILE *out) { options_help(options, out); }
 
-static enum status plan_row(const struct outcome *o, struct fault *fault)
+/* What has come out so far: counts for the exit code, times to set plans side by side. */
+struct timed_plan {
+    char name[96], plan[96];
+    double median_ns;
+};
+
+struct totals {
+    int timed, failed, other;
+    enum status first_other;
+    struct timed_plan *plan;        /* `timed` of them */
+};
+
+static void show_progress(int at, int count)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\rcase %d of %d ...", at, count);
+}
+
+static void clear_progress(void)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%40s\r", "");
+}
+
+static enum status count_outcome(struct totals *t, const struct outcome *o)
+{
+    if (!outcome_timed(o)) {
+        if (o->mistrusted || exit_code_of(o->status) == EXIT_CHECK)
+            t->failed++;
+        else if (!t->other++)
+            t->first_other = o->status;
+        return ST_OK;
+    }
+    struct timed_plan *grown = realloc(t->plan, (size_t)(t->timed + 1) * sizeof *grown);
+    if (!grown)
+        return ST_NO_MEMORY;
+    t->plan = grown;
+    struct timed_plan *p = &t->plan[t->timed++];
+    outcome_name(o, p->name, sizeof p->name);
+    snprintf(p->plan, sizeof p->plan, "%s", outcome_plan(o));
+    p->median_ns = o->summary.median;
+    return ST_OK;
+}
+
+/* For each case that ran under several plans, the others' speed as a multiple of the first one's. */
+static void compare_plans(const struct totals *t)
+{
+    bool any = false;
+    for (int i = 0; i < t->timed; i++) {
+        bool first = true, alone = true;
+        for (int k = 0; k < i; k++)
+            first = first && strcmp(t->plan[k].name, t->plan[i].name) != 0;
+        for (int k = i + 1; first && k < t->timed; k++) {
+            if (strcmp(t->plan[k].name, t->plan[i].name) || !strcmp(t->plan[k].plan, t->plan[i].plan))
+                continue;
+            if (alone)
+                printf("%s%s: ", any ? "" : "\n", t->plan[i].name);
+            printf("%s%s is %.2fx %s", alone ? "" : ", ", t->plan[k].plan,
+                   t->plan[i].median_ns / t->plan[k].median_ns, t->plan[i].plan);
+            alone = false;
+            any = true;
+        }
+        if (!alone)
+            putchar('\n');
+    }
+    if (any)
+        puts("(timed one after the other: this describes, it does not test)");
+}
+
+/* ---- one case ---- */
+
+static double planned_flops(const struct engine *engine)
+{
+    double flops = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        flops += engine_stage(engine, (enum stage)i)->flops;
+    return flops;
+}
+
+static enum status plan_case(const struct outcome *o, struct json *document, struct fault *fault)
 {
     struct engine *engine;
     char name[192];
     TRY(engine_new(&o->c.config, &engine, fault));
     enum status s = engine_plan(engine, &o->c.request, false, fault);
-    double flops = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        flops += engine_stage(engine, (enum stage)i)->flops;
     case_describe(&o->c, name, sizeof name);
-    if (s == ST_OK)
+    if (s == ST_OK && document) {
+        json_open_object(document, NULL);
+        json_text(document, "case", name);
+        case_recipe(&o->c, engine, document, "recipe");
+        json_int(document, "tokens", o->c.request.geometry.S);
+        json_number(document, "flops", planned_flops(engine));
+        json_int(document, "planned_bytes", (int64_t)engine_peak_bytes(engine));
+        json_end(document);
+    } else if (s == ST_OK) {
         printf("%8lld tokens %12.4f TFLOP %9.3f GiB   %s\n", (long long)o->c.request.geometry.S,
-               flops * 1e-12, (double)engine_peak_bytes(engine) / (1 << 30), name);
+               planned_flops(engine) * 1e-12, (double)engine_peak_bytes(engine) / (1 << 30), name);
+    }
     engine_free(engine);
     return s;
 }
 
-struct totals {
-    int timed, failed, other;
-    enum status first_other;
-};
-
-static void count_outcome(struct totals *t, const struct outcome *o)
+static void tell(const struct outcome *o, struct json *document)
 {
-    if (o->status == ST_OK)
-        t->timed++;
-    else if (exit_code_of(o->status) == EXIT_CHECK)
-        t->failed++;
-    else if (!t->other++)
-        t->first_other = o->status;
+    if (document) {
+        json_open_object(document, NULL);
+        outcome_json(o, document);
+        json_end(document);
+        return;
+    }
+    clear_progress();
+    outcome_row(o, stdout);
+    fflush(stdout);
+}
+
+static enum status keep(const struct outcome *o, struct record_file *file, struct fault *fault)
+{
+    struct json j;
+    if (!file || o->status == ST_INTERRUPTED)
+        return ST_OK;
+    record_begin(file, &j, "case");
+    outcome_json(o, &j);
+    return record_write(file, &j, fault);
 }
 
 static enum status one_case(const struct case_spec *s, struct record_file *file, struct json *document,
@@ -79,37 +172,22 @@ static enum status one_case(const struct case_spec *s, struct record_file *file,
     struct outcome *o = NULL;
     enum status status = outcome_new(s, &o, fault);
     if (status == ST_OK && dry_run) {
-        status = plan_row(o, fault);
+        status = plan_case(o, document, fault);
     } else if (status == ST_OK) {
         run_case(o, &limits);
         if (interrupted_by)
             o->status = ST_INTERRUPTED;
         json_end(&o->counters);
-        count_outcome(totals, o);
-        if (document) {
-            json_open_object(document, NULL);
-            outcome_json(o, document);
-            json_end(document);
-        } else {
-            outcome_row(o, stdout);
-            fflush(stdout);
-        }
-        if (file && o->status != ST_INTERRUPTED) {
-            struct json j;
-            record_begin(file, &j, "case");
-            outcome_json(o, &j);
-            status = record_write(file, &j, fault);
-        }
+        tell(o, document);
+        status = count_outcome(totals, o);
+        if (status == ST_OK)
+            status = keep(o, file, fault);
     }
     outcome_free(o);
     return status;
 }
 
-static void show_progress(int at, int count)
-{
-    if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\rcase %d of %d ...%s", at, count, at == count ? "\r                    \r" : "");
-}
+/* ---- all cases ---- */
 
 /* Every case is resolved before the first one runs, so that a typo at the end of a long list costs
  * nothing. */
@@ -152,7 +230,9 @@ static enum status run_list(const struct case_list *list, struct totals *totals,
     json_end(&document);
     if (json && s == ST_OK)
         printf("%s\n", document.text);
-    else if (path)
+    else if (s == ST_OK)
+        compare_plans(totals);
+    if (!json && path)
         printf("\nrecords in %s\n", path);
     json_free(&document);
     if (file)
@@ -183,6 +263,7 @@ int cmd_run(int argc, char **argv, struct fault *fault)
     enum status s = options_parse(options, argc, argv, NULL, NULL, fault);
     if (s == ST_OK)
         s = run_all(&totals, fault);
+    free(totals.plan);
     if (s != ST_OK)
         return exit_code_of(s);
     if (totals.failed)

@@ -176,36 +176,75 @@ static enum status wait_for(struct worker *w, const struct run_limits *limits, s
 
 /* ---- timing ---- */
 
+double outcome_work(const struct outcome *o, const char *key)
+{
+    char quoted[64];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(o->work, quoted);
+    return at ? strtod(at + strlen(quoted), NULL) : NAN;
+}
+
+bool outcome_timed(const struct outcome *o) { return o->status == ST_OK && !o->mistrusted; }
+
+const char *outcome_state(const struct outcome *o)
+{
+    if (o->status != ST_OK)
+        return status_name(o->status);
+    return o->mistrusted ? "mistrusted" : o->unstable ? "unstable" : "passed";
+}
+
 static bool narrow(const struct summary *s, double share)
 {
     return (s->hi - s->lo) / 2 <= share * s->median;
+}
+
+/* Six samples are the fewest whose extremes cover the median with 95%; for them the budget may be
+ * overrun by half. */
+enum { ENOUGH = 6 };
+
+static const char *reason_to_stop(const struct outcome *o, const struct run_limits *limits, double spent_s)
+{
+    double next_s = spent_s + o->summary.median * 1e-9;
+    double allowed_s = o->samples < ENOUGH ? 1.5 * limits->budget_s : limits->budget_s;
+    if (o->samples >= ENOUGH && o->samples >= limits->least_samples && narrow(&o->summary, 0.02))
+        return "interval";
+    if (o->samples == SAMPLES_MAX)
+        return "count";
+    return next_s > allowed_s && o->samples >= limits->least_samples ? "budget" : NULL;
+}
+
+/* Too few or too scattered samples, or a rate that the machine cannot have. */
+static void judge(struct outcome *o)
+{
+    const double slack = 1.1; /* the peak is measured too, and a neighbour may dent it */
+    double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
+    o->mistrusted = rate > slack * o->fma_peak;
+    o->unstable = o->samples < ENOUGH || !narrow(&o->summary, 0.05);
+    if (o->mistrusted)
+        snprintf(o->reason, sizeof o->reason, "%.0f GFLOP/s are more than this machine's measured"
+                 " multiply-add peak of %.0f", rate * 1e-9, o->fma_peak * 1e-9);
+    else if (o->samples < ENOUGH)
+        snprintf(o->reason, sizeof o->reason, "%lld clips are too few for a 95%% interval; raise"
+                 " --budget", (long long)o->samples);
+    else if (o->unstable)
+        snprintf(o->reason, sizeof o->reason, "after %lld clips the interval is still wider than 5%%",
+                 (long long)o->samples);
 }
 
 static enum status take_samples(struct worker *w, const struct run_limits *limits, struct outcome *o,
                                 struct fault *fault)
 {
     double start = clock_seconds();
-    for (;;) {
+    for (o->stop_reason = NULL; !o->stop_reason;) {
         TRY(worker_send(w, "go", fault));
         TRY(wait_for(w, limits, o, "sample", fault));
         o->summary = stats_summary(o->total, o->samples);
-        bool spent = clock_seconds() - start + o->summary.median * 1e-9 > limits->budget_s;
-        if (o->samples >= 6 && narrow(&o->summary, 0.02)) {
-            o->stop_reason = "interval";
-            break;
-        }
-        if (o->samples == SAMPLES_MAX || (spent && o->samples >= limits->least_samples)) {
-            o->stop_reason = o->samples == SAMPLES_MAX ? "count" : "budget";
-            break;
-        }
+        o->stop_reason = reason_to_stop(o, limits, clock_seconds() - start);
     }
-    o->unstable = o->samples < 6 || !narrow(&o->summary, 0.05);
-    if (o->unstable)
-        snprintf(o->reason, sizeof o->reason, o->samples < 6
-                     ? "%lld clips are too few for a 95%% interval; raise --budget"
-                     : "after %lld clips the interval is still wider than 5%%", (long long)o->samples);
     TRY(worker_send(w, "end", fault));
-    return wait_for(w, limits, o, "bye", fault);
+    TRY(wait_for(w, limits, o, "bye", fault));
+    judge(o);
+    return ST_OK;
 }
 
 void run_case(struct outcome *o, const struct run_limits *limits)

@@ -11,7 +11,7 @@
 
 struct outcome {
     enum status status;
-    bool unstable;
+    bool unstable, mistrusted;
     char reason[1024];
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], check[512], isa[16];
@@ -19,7 +19,7 @@ struct outcome {
     double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
     double *step;                   /* SAMPLES_MAX samples of each step */
     int64_t samples;
-    const char *stop_reason;
+    const char *stop_reason;        /* interval, budget, count */
     struct summary summary;
     struct json counters;
     char repro[2048];
@@ -41,7 +41,14 @@ void outcome_free(struct outcome *o);
  * Whatever happens is in the outcome. */
 void run_case(struct outcome *o, const struct run_limits *limits);
 
+/* A number of the worker's "work" line; NAN where it said none. */
+double outcome_work(const struct outcome *o, const char *key);
+bool outcome_timed(const struct outcome *o);        /* passed or unstable */
+const char *outcome_state(const struct outcome *o); /* the state of its record */
+
 /* run_report.c */
+const char *outcome_plan(const struct outcome *o);    /* --kernels as asked for, "auto" */
+void outcome_name(const struct outcome *o, char *out, size_t bytes); /* "tiny 128x72 f17 s4 t2" */
 void outcome_json(const struct outcome *o, struct json *j); /* members of a case record */
 void outcome_heading(FILE *out);
 void outcome_row(const struct outcome *o, FILE *out);

@@ -7,22 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *state_of(const struct outcome *o)
-{
-    return o->status == ST_OK && o->unstable ? "unstable" : status_name(o->status);
-}
-
 static double median_of(const double *samples, const struct outcome *o)
 {
     return stats_median(samples, o->samples);
-}
-
-static double work_number(const struct outcome *o, const char *key)
-{
-    char quoted[64];
-    snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    const char *at = strstr(o->work, quoted);
-    return at ? strtod(at + strlen(quoted), NULL) : NAN;
 }
 
 static double video_s_per_h(const struct outcome *o)
@@ -82,7 +69,7 @@ static void json_stages(const struct outcome *o, struct json *j)
 
 static void json_derived(const struct outcome *o, struct json *j)
 {
-    double flops = work_number(o, "flops") * 1e9 / o->summary.median;
+    double flops = outcome_work(o, "flops") * 1e9 / o->summary.median;
     json_open_object(j, "derived");
     json_number(j, "tokens_per_s", tokens_per_s(o));
     json_number(j, "frames_per_s", (double)o->c.request.geometry.frames * 1e9 / o->summary.median);
@@ -94,18 +81,27 @@ static void json_derived(const struct outcome *o, struct json *j)
     json_end(j);
 }
 
+/* What was asked for; the recipe has what it became. */
+const char *outcome_plan(const struct outcome *o)
+{
+    return o->c.spec.kernels ? o->c.spec.kernels : "auto";
+}
+
 /* The members of a case record, for the file and for --format json. */
 void outcome_json(const struct outcome *o, struct json *j)
 {
-    bool timed = o->status == ST_OK;
+    bool timed = outcome_timed(o);
     json_text(j, "case_kind", "pipeline");
-    json_text(j, "status", state_of(o));
+    json_text(j, "status", outcome_state(o));
     json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
     json_text(j, "claim", "measured");
     json_text(j, "ran_on", "cpu");
     json_text(j, "repro", o->repro);
     json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
+    json_open_object(j, "impl");
+    json_text(j, "requested", o->c.spec.plan ? o->c.spec.plan : outcome_plan(o));
+    json_end(j);
     json_raw(j, "correctness", o->check[0] ? o->check : "null");
     if (timed) {
         json_timing(o, j);
@@ -124,31 +120,37 @@ void outcome_json(const struct outcome *o, struct json *j)
 
 void outcome_heading(FILE *out)
 {
-    fprintf(out, "%-34s %-9s %-18s %-20s %9s %9s %10s %8s %6s\n", "case", "status", "time of a clip",
-           "text/denoise/decode", "tokens/s", "frames/s", "video s/h", "GFLOP/s", "peak");
+    fprintf(out, "%-28s %-10s %-9s %-18s %-20s %9s %8s %9s %8s %7s\n", "case", "plan", "status",
+            "time of a clip", "text/denoise/decode", "tokens/s", "frames/s", "video s/h", "GFLOP/s",
+            "of peak");
+}
+
+void outcome_name(const struct outcome *o, char *out, size_t bytes)
+{
+    const struct geometry *g = &o->c.request.geometry;
+    bool f32 = o->c.config.type == ELEM_F32;
+    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld t%d%s%s", o->c.request.model->name,
+             (long long)g->width, (long long)g->height, (long long)g->frames,
+             (long long)o->c.request.steps, o->c.config.threads, f32 ? "" : " ",
+             f32 ? "" : elem_name(o->c.config.type));
 }
 
 void outcome_row(const struct outcome *o, FILE *out)
 {
-    const struct geometry *g = &o->c.request.geometry;
-    char name[96], time[32], split[32];
-    int n = snprintf(name, sizeof name, "%s %lldx%lld f%lld s%lld t%d", o->c.request.model->name,
-                     (long long)g->width, (long long)g->height, (long long)g->frames,
-                     (long long)o->c.request.steps, o->c.config.threads);
-    if (o->c.config.type != ELEM_F32)
-        n += snprintf(name + n, sizeof name - (size_t)n, " %s", elem_name(o->c.config.type));
-    if (o->c.spec.kernels)
-        snprintf(name + n, sizeof name - (size_t)n, " %.40s", o->c.spec.kernels);
-    if (o->status != ST_OK) {
-        fprintf(out, "%-34s %-9s %s\n", name, state_of(o), o->reason);
+    char name[96], time[48], split[48];
+    outcome_name(o, name, sizeof name);
+    fprintf(out, "%-28s %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
+    if (!outcome_timed(o)) {
+        fprintf(out, "%s\n", o->reason);
         return;
     }
-    double m = o->summary.median;
+    double m = o->summary.median, flops = outcome_work(o, "flops") * 1e9 / m;
     snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9, 50 * (o->summary.hi - o->summary.lo) / m);
     snprintf(split, sizeof split, "%.0f/%.0f/%.0f %%", 100 * median_of(o->stage[0], o) / m,
              100 * median_of(o->stage[1], o) / m, 100 * median_of(o->stage[2], o) / m);
-    double flops = work_number(o, "flops") * 1e9 / m;
-    fprintf(out, "%-34s %-9s %-18s %-20s %9.0f %9.2f %10.1f %8.1f %5.1f%%\n", name, state_of(o), time, split,
-           tokens_per_s(o), (double)g->frames * 1e9 / m, video_s_per_h(o), flops * 1e-9,
-           100 * flops / o->fma_peak);
+    fprintf(out, "%-18s %-20s %9.0f %8.2f %9.1f %8.1f %6.1f%%\n", time, split, tokens_per_s(o),
+            (double)o->c.request.geometry.frames * 1e9 / m, video_s_per_h(o), flops * 1e-9,
+            100 * flops / o->fma_peak);
+    if (o->unstable)
+        fprintf(out, "%-28s %s\n", "", o->reason);
 }

@@ -223,7 +223,7 @@ static void bad_input_is_refused_in_a_sentence(void **state)
     refused(2, ".y4m", TINY, "-o", at("%s/a.avi", folder), NULL);
     refused(2, "is a file", TINY, "--dump", at("%s/one.y4m", folder), "-o", out, NULL);
     refused(2, "cannot be read", TINY, "--plan", at("%s/none.tsv", folder), "-o", out, NULL);
-    refused(2, "unipc, euler", TINY, "--scheduler=heun", "-o", out, NULL);
+    refused(2, "unipc, euler, unipc-original", TINY, "--scheduler=heun", "-o", out, NULL);
     refused(2, "f32, bf16, f16", TINY, "--dtype=int3", "-o", out, NULL);
     refused(2, "--prompt", "generate", "-o", out, NULL);
     refused(2, "-o FILE", "generate", "--prompt=x", NULL);
@@ -392,9 +392,8 @@ static void a_broken_kernel_costs_its_own_row(void **state)
                                  "--results=none", "--plugin", plugin, "--kernels",
                                  "rms_norm=broken_90_crash/c", NULL);
     assert_int_equal(s.code, 1);
-    assert_non_null(strstr(s.out, "crashed"));
-    assert_non_null(strstr(s.out, "tokens/s"));
-    assert_int_equal(lines_of(s.out), 3);
+    assert_non_null(strstr(s.out, "rms_norm=broken_90_crash crashed"));
+    assert_non_null(strstr(strstr(s.out, "crashed"), " s +-")); /* the next row has its time */
 }
 
 int main(void)

@@ -24,10 +24,10 @@ static int64_t round_up(int64_t value, int64_t multiple)
 static enum status check_size(int64_t width, int64_t height, int64_t frames, struct fault *fault)
 {
     if (width < 16 || height < 16 || width > GEOMETRY_MAX_SIDE || height > GEOMETRY_MAX_SIDE)
-        return fault_set(fault, ST_BAD_INPUT, "A size of %lldx%lld pixels; each side must be 16 to %d.",
+        return fault_set(fault, ST_BAD_INPUT, "a size of %lldx%lld pixels: each side must be 16 to %d",
                          (long long)width, (long long)height, GEOMETRY_MAX_SIDE);
     if (frames < 1 || frames > GEOMETRY_MAX_FRAMES)
-        return fault_set(fault, ST_BAD_INPUT, "A clip of %lld frames; choose 1 to %d.",
+        return fault_set(fault, ST_BAD_INPUT, "a clip of %lld frames: choose 1 to %d",
                          (long long)frames, GEOMETRY_MAX_FRAMES);
     return ST_OK;
 }
