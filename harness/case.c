@@ -215,6 +215,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "type", elem_name(c->config.type));
     engine_plan_summary(engine, plan, sizeof plan);
     json_text(j, "plan", plan);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)engine_plan_hash(engine));
+    json_text(j, "plan_hash", hash);
     json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
     json_text(j, "parallel", "single");
     json_text(j, "residency", "stage");
