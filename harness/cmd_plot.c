@@ -196,13 +196,15 @@ static enum status plot(const char *const *results, int count, const char *out, 
     TRY(find_scripts(scripts, fault));
     TRY(make_folder(out, folder, fault));
     if (!j)
-        printf("%lld pipeline cases in %lld files%s\n", (long long)set->count,
-               (long long)set->files, set->older ? " (of a case measured twice the newer)" : "");
+        printf("%lld pipeline cases in %lld files%s%s\n", (long long)set->count,
+               (long long)set->files, set->older ? " (of a case measured twice the newer)" : "",
+               set->unknown ? " (without those that ended before their recipe was known)" : "");
     if (j) {
         json_open_object(j, NULL);
         json_int(j, "files", set->files);
         json_int(j, "cases", set->count);
         json_int(j, "older_cases", set->older);
+        json_int(j, "cases_without_recipe", set->unknown);
         json_open_array(j, "figures");
     }
     enum status status = draw_all(set, scripts, folder, j, figures, fault);

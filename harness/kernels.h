@@ -24,6 +24,8 @@ static inline int64_t kernels_runs_per_sample(double seconds)
     return runs <= 1 ? 1 : runs >= 1e6 ? 1000000 : (int64_t)runs + 1;
 }
 
+#define KERNELS_MOST_SAMPLES 4096           /* of one variant */
+
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
@@ -69,6 +71,12 @@ struct arm {
     int counters;
 };
 
+/* Measured multiply-add peak at the threads asked for; the best of what was seen in this run. */
+struct fma_peak {
+    double flops;
+    const char *isa;
+};
+
 struct contest {
     const struct kernels_options *options;
     struct problem problem;
@@ -78,8 +86,7 @@ struct contest {
     const struct arm *baseline, *best;  /* NULL where nothing was timed */
     double ratio[3];                    /* best against the baseline or the next best, likewise */
     const struct arm *against;
-    double peak_flops;                  /* measured FMA peak at these threads */
-    const char *peak_isa;
+    struct fma_peak *peak;
 };
 
 static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summary.n > 0; }
@@ -87,6 +94,24 @@ static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summar
 /* True where the variant is at fault: wrong, nonfinite, crashed, timeout, mistrusted. */
 bool kernels_failed(const struct arm *a);
 
+/* kernels_arm.c: each asks the worker and waits; false or a state set where it failed. */
+void arm_stop(struct arm *a, const char *state, const char *reason);
+void arm_start(const struct contest *c, struct arm *a);
+bool arm_ready(const struct contest *c, struct arm *a);
+bool arm_check(const struct contest *c, struct arm *a, const char *command, double seconds);
+bool arm_warm(const struct contest *c, struct arm *a, double seconds);
+void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place);
+void arm_counters(const struct contest *c, struct arm *a);
+void arm_finish(const struct contest *c, struct arm *a);
+
+/* kernels_contest.c: the picked variants of the shape's op; contest_free on every path. */
+enum status contest_new(const struct kernels_options *options, const struct problem *shape,
+                        const struct registry_entry *const *picked, int picked_count,
+                        struct fma_peak *peak, struct contest *c, struct fault *fault);
+enum status contest_run(struct contest *c, struct fault *fault);
+void contest_free(struct contest *c);
+
+/* kernels_print.c */
 void kernels_table(const struct contest *c, FILE *out);
 /* Members of one case, without the schema's head. */
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j);

@@ -79,7 +79,7 @@ static void print_ratio(const struct contest *c, const struct arm *a, char *out,
 
 static double peak_fraction(const struct contest *c, const struct arm *a)
 {
-    return a->flops > 0 && c->peak_flops > 0 ? a->flops / a->summary.median / c->peak_flops : NAN;
+    return a->flops > 0 && c->peak->flops > 0 ? a->flops / a->summary.median / c->peak->flops : NAN;
 }
 
 static void print_row(const struct contest *c, const struct arm *a, int width, FILE *out)
@@ -141,7 +141,7 @@ void kernels_table(const struct contest *c, FILE *out)
     fprintf(out, "%s\n  %" PRId64 " thread%s, warm caches, back end %s, ", c->shape,
             c->options->threads, c->options->threads == 1 ? "" : "s",
             backend_name(c->options->backend));
-    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->peak_flops / 1e9, c->peak_isa);
+    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->peak->flops / 1e9, c->peak->isa);
     fprintf(out, "  %-*s  %-11s %-20s %9s %9s %8s %8s  %-24s %s\n", width, "variant", "status",
             "median", "GFLOP/s", "actual", "GB/s", "of peak", "times the baseline", "class");
     for (int i = 0; i < c->count; i++)
@@ -301,8 +301,8 @@ static void derived(const struct contest *c, const struct arm *a, struct json *j
     json_number(j, "flops_per_s_actual", a->flops > 0 ? a->flops / seconds : NAN);
     json_number(j, "bytes_per_s", a->bytes / seconds);
     json_number(j, "peak_fraction", peak_fraction(c, a));
-    json_number(j, "fma_peak_flops_per_s", c->peak_flops);
-    json_text(j, "fma_peak_isa", c->peak_isa);
+    json_number(j, "fma_peak_flops_per_s", c->peak->flops);
+    json_text(j, "fma_peak_isa", c->peak->isa);
     json_text(j, "baseline", c->baseline ? c->baseline->entry->name : NULL);
     json_number(j, "ratio", a->ratio[0]);
     json_number(j, "ratio_lo", a->ratio[1]);

@@ -58,14 +58,18 @@ const char *self_path(void)
 
 const char *self_command_line(void)
 {
-    static char text[4096];
+    static char text[8192];
+    char raw[4096];
     FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
     if (!in)
         return text;
-    size_t n = fread(text, 1, sizeof text - 1, in);
+    size_t n = fread(raw, 1, sizeof raw - 1, in), used = 0;
     fclose(in);
-    for (size_t i = 0; i + 1 < n; i++)
-        if (!text[i])
-            text[i] = ' ';
+    raw[n] = 0;
+    for (const char *word = raw; word < raw + n && used < sizeof text; word += strlen(word) + 1) {
+        const char *quote = !*word || strpbrk(word, " *?[]\"'\\$&;|<>()") ? "'" : "";
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s", used ? " " : "", quote, word,
+                                 quote);
+    }
     return text;
 }

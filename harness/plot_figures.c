@@ -25,8 +25,9 @@ static const char *const field_label[] = {
 /* The series of one figure: their first cases, what tells them apart, what is on an axis. */
 struct series {
     const struct plot_case *first[SERIES_MAX];
-    int count, more;         /* more: series beyond SERIES_MAX, left out */
-    uint32_t ignored, shown; /* bits of plot_field */
+    const char *word[SERIES_MAX]; /* what was asked of --kernels; "" where no record says */
+    int count, more;              /* more: cases of series beyond SERIES_MAX, left out */
+    uint32_t ignored, shown;      /* bits of plot_field */
 };
 
 static bool alike(const struct plot_case *a, const struct plot_case *b, uint32_t ignored)
@@ -37,13 +38,21 @@ static bool alike(const struct plot_case *a, const struct plot_case *b, uint32_t
     return true;
 }
 
-/* Kernel plans separate series only where the same case was measured under two of them; plans that
- * were chosen per size are part of the answer, not another question. */
+/* The same case under two plans, or two plans that different words asked for. */
+static bool plans_differ(const struct plot_case *a, const struct plot_case *b)
+{
+    bool words = *a->requested && *b->requested && strcmp(a->requested, b->requested);
+    return strcmp(a->field[PLOT_PLAN], b->field[PLOT_PLAN]) &&
+           (words || alike(a, b, PLOT_BIT(PLAN)));
+}
+
+/* Kernel plans separate series only where they are compared; plans that one word came to per size
+ * or machine are part of the answer, not another question. */
 static bool plans_compared(const struct plot_set *set)
 {
     for (int64_t i = 0; i < set->count; i++)
         for (int64_t k = i + 1; set->cases[i].taken && k < set->count; k++)
-            if (set->cases[k].taken && alike(&set->cases[i], &set->cases[k], PLOT_BIT(PLAN)))
+            if (set->cases[k].taken && plans_differ(&set->cases[i], &set->cases[k]))
                 return true;
     return false;
 }
@@ -58,6 +67,7 @@ static int find_series(struct series *s, const struct plot_case *c)
         return -1;
     }
     s->first[s->count] = c;
+    s->word[s->count] = "";
     return s->count++;
 }
 
@@ -65,8 +75,12 @@ static int find_series(struct series *s, const struct plot_case *c)
 static struct series group(struct plot_set *set, uint32_t axes, uint32_t always)
 {
     struct series s = {.ignored = axes | (plans_compared(set) ? 0 : PLOT_BIT(PLAN))};
-    for (int64_t i = 0; i < set->count; i++)
-        set->cases[i].series = set->cases[i].taken ? find_series(&s, &set->cases[i]) : -1;
+    for (int64_t i = 0; i < set->count; i++) {
+        struct plot_case *c = &set->cases[i];
+        c->series = c->taken ? find_series(&s, c) : -1;
+        if (c->series >= 0 && !*s.word[c->series])
+            s.word[c->series] = c->requested;
+    }
     for (int i = 1; i < s.count; i++)
         for (int f = 0; f < PLOT_FIELD_COUNT; f++)
             if (!(s.ignored >> f & 1) && strcmp(s.first[0]->field[f], s.first[i]->field[f]))
@@ -100,14 +114,32 @@ static bool has_word(const char *text, const char *word, size_t n)
     return false;
 }
 
-/* Plans are long: a letter, the first word that some other plan lacks, and how many more differ. */
-static void plan_words(const struct series *s, const struct plot_case *c, size_t bytes, char *out)
+static int plan_letter(const struct series *s, int at)
 {
-    const char *word = c->field[PLOT_PLAN];
-    char first[48] = "";
-    int letter = 0, differ = 0;
-    for (int i = 0; i < s->count && strcmp(s->first[i]->field[PLOT_PLAN], word); i++)
+    int letter = 'A';
+    for (int i = 0; strcmp(s->first[i]->field[PLOT_PLAN], s->first[at]->field[PLOT_PLAN]); i++)
         letter += is_new_plan(s, i);
+    return letter;
+}
+
+/* Another series alike in all but the plan was asked for by the same word. */
+static bool is_word_shared(const struct series *s, int at)
+{
+    const struct plot_case *c = s->first[at];
+    for (int i = 0; i < s->count; i++)
+        if (!strcmp(s->word[i], s->word[at]) &&
+            strcmp(s->first[i]->field[PLOT_PLAN], c->field[PLOT_PLAN]) &&
+            alike(s->first[i], c, s->ignored | PLOT_BIT(PLAN)))
+            return true;
+    return false;
+}
+
+/* The first word of a plan that some other plan lacks, and how many more there are. */
+static void plan_difference(const struct series *s, int at, char *out, size_t bytes)
+{
+    const char *word = s->first[at]->field[PLOT_PLAN];
+    char first[48] = "";
+    int differ = 0;
     for (size_t n; (n = strcspn(word, " ")); word += n, word += strspn(word, " ")) {
         bool everywhere = true;
         for (int i = 0; i < s->count; i++)
@@ -115,22 +147,34 @@ static void plan_words(const struct series *s, const struct plot_case *c, size_t
         if (!everywhere && !differ++)
             snprintf(first, sizeof first, "%.*s", (int)n, word);
     }
-    snprintf(out, bytes, differ > 1 ? "plan %c: %s and %d more" : "plan %c: %s", 'A' + letter,
-             first, differ - 1);
+    snprintf(out, bytes, differ > 1 ? "%s and %d more" : "%s", first, differ - 1);
 }
 
-/* Size and duration first, then what else tells this series from the others; brief: of plans only
- * the letter ("plan A"), which the data file spells out. */
-static void legend(const struct series *s, const struct plot_case *c, bool brief,
+/* Plans are long: they go by the word that asked for them, else by a letter and a difference. */
+static void plan_label(const struct series *s, int at, bool brief, char out[LEGEND_BYTES])
+{
+    char difference[72];
+    int letter = plan_letter(s, at);
+    plan_difference(s, at, difference, sizeof difference);
+    if (*s->word[at])
+        snprintf(out, LEGEND_BYTES, is_word_shared(s, at) ? "%s (plan %c)" : "%s", s->word[at],
+                 letter);
+    else
+        snprintf(out, LEGEND_BYTES, brief ? "plan %c" : "plan %c: %s", letter, difference);
+}
+
+/* Size and duration first, then what else of `shown` tells this series from the others; brief: of
+ * plans without a word only the letter, which the data file spells out. */
+static void legend(const struct series *s, int at, uint32_t shown, bool brief,
                    char out[LEGEND_BYTES])
 {
     char plan[LEGEND_BYTES];
-    plan_words(s, c, brief ? 7 : sizeof plan, plan);
+    plan_label(s, at, brief, plan);
     out[0] = '\0';
     for (int i = 0; i < PLOT_FIELD_COUNT; i++) {
         int f = (PLOT_SIZE + i) % PLOT_FIELD_COUNT;
-        const char *text = f == PLOT_PLAN ? plan : c->field[f];
-        if (s->shown >> f & 1)
+        const char *text = f == PLOT_PLAN ? plan : s->first[at]->field[f];
+        if (shown >> f & 1)
             add_words(out, LEGEND_BYTES, ", ", *text ? field_label[f] : "%s",
                       *text ? text : "not recorded");
     }
@@ -181,19 +225,66 @@ static void count_words(struct plot_note *note, int count, const char *one, cons
         add_words(note->left_out, sizeof note->left_out, "; ", "%s", text);
 }
 
-/* Counts what stands in the records and not, or with a caveat, in the figure. */
-static void left_out(const struct plot_set *set, const struct series *s, struct plot_note *note)
+static bool is_drawn(const struct plot_case *c)
 {
-    int untimed = 0, shaky = 0, untaken = s->more;
+    return c->taken && c->series >= 0;
+}
+
+static bool is_value_drawn(const struct plot_set *set, const struct plot_case *c, int field)
+{
+    for (int64_t i = 0; i < set->count; i++)
+        if (is_drawn(&set->cases[i]) && !strcmp(set->cases[i].field[field], c->field[field]))
+            return true;
+    return false;
+}
+
+/* "other threads, plans": what the timed cases that are not drawn have and no drawn one has. */
+static void why_not_drawn(const struct plot_set *set, char *out, size_t bytes)
+{
+    static const struct {
+        int field;
+        const char *name;
+    } reasons[] = {{PLOT_THREADS, "threads"}, {PLOT_PLAN, "plans"},
+                   {PLOT_SIZE, "sizes"},      {PLOT_FRAMES, "durations"},
+                   {-1, "combinations"}};
+    uint32_t found = 0;
+    for (int64_t i = 0; i < set->count; i++) {
+        const struct plot_case *c = &set->cases[i];
+        int at = 0;
+        while (reasons[at].field >= 0 && is_value_drawn(set, c, reasons[at].field))
+            at++;
+        if (c->timed && !is_drawn(c))
+            found |= UINT32_C(1) << at;
+    }
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (found >> i & 1)
+            add_words(out, bytes, ", ", *out ? "%s" : "other %s", reasons[i].name);
+}
+
+static const char *mark_of(const struct plot_case *c)
+{
+    return c->timed && strcmp(c->status, "passed") ? "*" : "";
+}
+
+/* Counts what stands in the records and not, or with a mark, in the figure. */
+static void left_out(const struct plot_set *set, struct plot_note *note)
+{
+    int untimed = 0, shaky = 0, undrawn = 0;
+    char why[80];
     for (int64_t i = 0; i < set->count; i++) {
         const struct plot_case *c = &set->cases[i];
         untimed += !c->timed;
-        untaken += c->timed && !c->taken;
-        shaky += c->timed && c->taken && strcmp(c->status, "passed");
+        undrawn += c->timed && !is_drawn(c);
+        shaky += is_drawn(c) && *mark_of(c);
     }
+    why_not_drawn(set, why, sizeof why);
     count_words(note, untimed, "case has no time", "cases have no time");
-    count_words(note, untaken, "case is not shown", "cases are not shown");
-    count_words(note, shaky, "time is unstable or throttled", "times are unstable or throttled");
+    count_words(note, undrawn, "case is not shown", "cases are not shown");
+    if (undrawn)
+        add_words(note->left_out, sizeof note->left_out, " ", "(%s)", why);
+    count_words(note, shaky, "time is unstable or throttled (*)",
+                "times are unstable or throttled (*)");
 }
 
 /* Cases with a time on this case's machine at this case's number of threads. */
@@ -260,12 +351,19 @@ static void begin(const struct plot_set *set, const struct series *s, uint32_t a
                   struct plot_note *note)
 {
     char text[400];
-    left_out(set, s, note);
+    bool plans = s->shown & PLOT_BIT(PLAN), named = false;
+    for (int i = 0; plans && i < s->count; i++) {
+        named |= *s->word[i];
+        if (is_new_plan(s, i))
+            fprintf(out, "# plan %c%s%s: %s\n", plan_letter(s, i), *s->word[i] ? ", " : "",
+                    s->word[i], s->first[i]->field[PLOT_PLAN]);
+    }
+    if (plans)
+        add_words(note->left_out, sizeof note->left_out, "",
+                  "plans %sare spelled out in the data file", named ? "go by --kernels and " : "");
+    left_out(set, note);
     caption(set, axes, text, sizeof text);
     note->series = s->count;
-    for (int i = 0, letter = 0; s->shown & PLOT_BIT(PLAN) && i < s->count; i++)
-        if (is_new_plan(s, i))
-            fprintf(out, "# plan %c: %s\n", 'A' + letter++, s->first[i]->field[PLOT_PLAN]);
     fprintf(out, "%s\t%s\t%d", text, note->left_out, s->count);
 }
 
@@ -298,19 +396,19 @@ static void write_duration(struct plot_set *set, FILE *out, struct plot_note *no
                  "pipeline cases with a time, of several durations");
         return;
     }
-    fputs("# columns: clip_s time_s lo_s hi_s frames (interval of the median lo..hi)\n", out);
+    fputs("# columns: clip_s time_s lo_s hi_s frames mark (interval of the median lo..hi)\n", out);
     begin(set, &s, PLOT_BIT(FRAMES), out, note);
     for (int i = 0; i < s.count; i++) {
         char name[LEGEND_BYTES];
-        legend(&s, s.first[i], false, name);
+        legend(&s, i, s.shown, false, name);
         double slope = slope_of(set, i);
         fprintf(out, "\n\n\n%s", name);
         fprintf(out, isnan(slope) ? ", no slope\n" : ", slope %.2f\n", slope);
         for (int64_t k = 0; k < set->count; k++) {
             const struct plot_case *c = &set->cases[k];
             if (c->series == i)
-                fprintf(out, "%.9g\t%.9g\t%.9g\t%.9g\t%lld\n", c->clip_s, c->time_s, c->lo_s,
-                        c->hi_s, (long long)c->frames);
+                fprintf(out, "%.9g\t%.9g\t%.9g\t%.9g\t%lld\t%s\n", c->clip_s, c->time_s, c->lo_s,
+                        c->hi_s, (long long)c->frames, mark_of(c));
         }
     }
 }
@@ -358,7 +456,7 @@ static int sizes_of(const struct plot_set *set, const struct plot_case *size[ROW
             known |= !strcmp(size[k]->field[PLOT_SIZE], c->field[PLOT_SIZE]);
             at += size[k]->width * size[k]->height <= c->width * c->height;
         }
-        if (!c->taken || c->series < 0 || known || count == ROWS_MAX)
+        if (!c->taken || known || count == ROWS_MAX)
             continue;
         memmove(size + at + 1, size + at, (size_t)(count - at) * sizeof *size);
         size[at] = c;
@@ -367,17 +465,57 @@ static int sizes_of(const struct plot_set *set, const struct plot_case *size[ROW
     return count;
 }
 
-static void write_bar(const struct plot_set *set, int series, int row, const char *size, FILE *out)
+/* Takes the cases of at most ROWS_MAX sizes. */
+static int take_sizes(struct plot_set *set, const struct plot_case *size[ROWS_MAX + 1])
 {
-    const struct plot_case *found = NULL;
+    int sizes = sizes_of(set, size);
+    for (int64_t i = 0; i < set->count; i++) {
+        bool known = false;
+        for (int row = 0; row < sizes; row++)
+            known |= !strcmp(size[row]->field[PLOT_SIZE], set->cases[i].field[PLOT_SIZE]);
+        set->cases[i].taken &= known;
+    }
+    return sizes;
+}
+
+static const struct plot_case *bar_of(const struct plot_set *set, int series, const char *size)
+{
     for (int64_t i = 0; i < set->count; i++)
         if (set->cases[i].series == series && !strcmp(set->cases[i].field[PLOT_SIZE], size))
-            found = &set->cases[i];
-    if (found && found->timed)
-        fprintf(out, "%d\t%s\t%.9g\t%.9g\t%.9g\t\n", row, size, video_s_per_h(found, found->time_s),
-                video_s_per_h(found, found->hi_s), video_s_per_h(found, found->lo_s));
+            return &set->cases[i];
+    return NULL;
+}
+
+/* Series below `end` that have a bar at this size. */
+static int bars_before(const struct plot_set *set, int end, const char *size)
+{
+    int bars = 0;
+    for (int i = 0; i < end; i++)
+        bars += bar_of(set, i, size) != NULL;
+    return bars;
+}
+
+/* Bars stand around the middle of their size; a case without a time leaves its place empty. */
+static void write_bar(const struct plot_case *c, int row, double shift, FILE *out)
+{
+    fprintf(out, "%d\t%g\t%s\t", row, shift, c->field[PLOT_SIZE]);
+    if (c->timed)
+        fprintf(out, "%.9g\t%.9g\t%.9g\t%s\t\n", video_s_per_h(c, c->time_s),
+                video_s_per_h(c, c->hi_s), video_s_per_h(c, c->lo_s), mark_of(c));
     else
-        fprintf(out, "%d\t%s\tNaN\tNaN\tNaN\t%s\n", row, size, found ? found->status : "no record");
+        fprintf(out, "NaN\tNaN\tNaN\t\t%s\n", c->status);
+}
+
+static void write_bars(const struct plot_set *set, const struct series *s, int at,
+                       const struct plot_case *const *size, int sizes, FILE *out)
+{
+    for (int row = 0; row < sizes; row++) {
+        const char *name = size[row]->field[PLOT_SIZE];
+        const struct plot_case *c = bar_of(set, at, name);
+        double middle = (bars_before(set, s->count, name) - 1) / 2.0;
+        if (c)
+            write_bar(c, row, bars_before(set, at, name) - middle, out);
+    }
 }
 
 static void write_throughput(struct plot_set *set, FILE *out, struct plot_note *note)
@@ -391,21 +529,29 @@ static void write_throughput(struct plot_set *set, FILE *out, struct plot_note *
         snprintf(note->missing, sizeof note->missing, "pipeline cases with a time");
         return;
     }
+    int sizes = take_sizes(set, size), widest = 0;
     struct series s = group(set, PLOT_BIT(SIZE), 0);
     s.shown |= s.shown ? 0 : PLOT_BIT(MACHINE);
-    int sizes = sizes_of(set, size);
-    fputs("# block 0: caption, not shown, series, sizes, frames of every clip, its seconds\n"
-          "# columns: row size video_s_per_h lo hi why_there_is_no_time\n",
+    for (int row = 0; row < sizes; row++) {
+        int bars = bars_before(set, s.count, size[row]->field[PLOT_SIZE]);
+        widest = bars > widest ? bars : widest;
+    }
+    fputs("# block 0: caption, not shown, series, sizes, frames of every clip, its seconds, most "
+          "bars of a size\n"
+          "# columns: row bars_from_middle size video_s_per_h lo hi mark why_there_is_no_time\n"
+          "# last block: row size\n",
           out);
     begin(set, &s, PLOT_BIT(SIZE), out, note);
-    fprintf(out, "\t%d\t%lld\t%.3g", sizes, (long long)frames, s.first[0]->clip_s);
+    fprintf(out, "\t%d\t%lld\t%.3g\t%d", sizes, (long long)frames, s.first[0]->clip_s, widest);
     for (int i = 0; i < s.count; i++) {
         char name[LEGEND_BYTES];
-        legend(&s, s.first[i], false, name);
+        legend(&s, i, s.shown, false, name);
         fprintf(out, "\n\n\n%s\n", name);
-        for (int row = 0; row < sizes; row++)
-            write_bar(set, i, row, size[row]->field[PLOT_SIZE], out);
+        write_bars(set, &s, i, size, sizes, out);
     }
+    fputs("\n\n\nsizes\n", out);
+    for (int row = 0; row < sizes; row++)
+        fprintf(out, "%d\t%s\n", row, size[row]->field[PLOT_SIZE]);
 }
 
 /* ---- where does the time go? ------------------------------------------------------------------
@@ -431,6 +577,31 @@ static int take_split(struct plot_set *set)
     return rows;
 }
 
+/* A row goes without its plan where the plan is the usual one or a nameless one without rival. */
+static bool is_plan_plain(const struct plot_set *set, const struct series *s,
+                          const struct plot_case *c)
+{
+    const char *word = s->word[c->series];
+    bool lone = true;
+    for (int64_t i = 0; i < set->count; i++)
+        lone &= !is_drawn(&set->cases[i]) || &set->cases[i] == c ||
+                !alike(c, &set->cases[i], PLOT_BIT(PLAN));
+    return strcmp(word, "auto") ? lone && !*word : lone || !is_word_shared(s, c->series);
+}
+
+static void write_row(const struct plot_set *set, const struct series *s,
+                      const struct plot_case *c, FILE *out)
+{
+    char name[LEGEND_BYTES], clip[32] = "still";
+    uint32_t hidden = is_plan_plain(set, s, c) ? PLOT_BIT(PLAN) : 0;
+    legend(s, c->series, s->shown & ~hidden, true, name);
+    if (c->frames > 1)
+        snprintf(clip, sizeof clip, "%.3g s", c->clip_s);
+    fprintf(out, "%s %s%s%s\t%.9g\t%.9g\t%.9g\t%.9g\t%s\n", c->field[PLOT_SIZE], clip,
+            *name ? ", " : "", name, c->stage_s[STAGE_TEXT], c->stage_s[STAGE_DENOISE],
+            c->stage_s[STAGE_DECODE], c->time_s, mark_of(c));
+}
+
 static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note)
 {
     int rows = take_split(set);
@@ -441,24 +612,14 @@ static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note
                  "pipeline cases with the times of text, denoise and decode");
         return;
     }
-    if (s.shown & PLOT_BIT(PLAN))
-        snprintf(note->left_out, sizeof note->left_out, "the data file spells out the plans");
     fputs("# block 0: caption, not shown, series, rows\n"
-          "# columns: case text_s denoise_s decode_s total_s\n",
+          "# columns: case text_s denoise_s decode_s total_s mark\n",
           out);
     begin(set, &s, PLOT_BIT(SIZE) | PLOT_BIT(FRAMES), out, note);
     fprintf(out, "\t%d\n\n\ncase\n", rows);
-    for (int64_t i = 0; i < set->count; i++) {
-        const struct plot_case *c = &set->cases[i];
-        char name[LEGEND_BYTES], clip[32] = "still";
-        legend(&s, c, true, name);
-        if (c->frames > 1)
-            snprintf(clip, sizeof clip, "%.3g s", c->clip_s);
-        if (c->series >= 0)
-            fprintf(out, "%s %s%s%s\t%.9g\t%.9g\t%.9g\t%.9g\n", c->field[PLOT_SIZE], clip,
-                    *name ? ", " : "", name, c->stage_s[STAGE_TEXT], c->stage_s[STAGE_DENOISE],
-                    c->stage_s[STAGE_DECODE], c->time_s);
-    }
+    for (int64_t i = 0; i < set->count; i++)
+        if (is_drawn(&set->cases[i]))
+            write_row(set, &s, &set->cases[i], out);
 }
 
 /* ---- what do more threads bring? --------------------------------------------------------------
@@ -476,23 +637,24 @@ static void write_threads(struct plot_set *set, FILE *out, struct plot_note *not
                  "as run --threads 1,2 makes them");
         return;
     }
-    fputs("# columns: threads video_s_per_h lo hi efficiency_percent\n"
+    fputs("# columns: threads video_s_per_h lo hi efficiency_percent mark\n"
           "# efficiency = p0 T(p0) / (p T(p)), p0 = the fewest threads of the series\n",
           out);
     begin(set, &s, PLOT_BIT(THREADS), out, note);
     for (int i = 0; i < s.count; i++) {
         char name[LEGEND_BYTES];
-        legend(&s, s.first[i], false, name);
+        legend(&s, i, s.shown, false, name);
         fprintf(out, "\n\n\n%s\n", name);
         const struct plot_case *base = s.first[i]; /* sorted: the fewest threads come first */
         for (int64_t k = 0; k < set->count; k++) {
             const struct plot_case *c = &set->cases[k];
             if (c->series == i)
-                fprintf(out, "%lld\t%.9g\t%.9g\t%.9g\t%.9g\n", (long long)c->threads,
+                fprintf(out, "%lld\t%.9g\t%.9g\t%.9g\t%.9g\t%s\n", (long long)c->threads,
                         video_s_per_h(c, c->time_s), video_s_per_h(c, c->hi_s),
                         video_s_per_h(c, c->lo_s),
                         100 * (double)base->threads * base->time_s /
-                            ((double)c->threads * c->time_s));
+                            ((double)c->threads * c->time_s),
+                        mark_of(c));
         }
     }
 }

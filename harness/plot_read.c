@@ -129,6 +129,11 @@ static void free_fields(struct plot_case *c)
         free(c->field[f]);
 }
 
+static bool may_have_time(const char *status)
+{
+    return !strcmp(status, "passed") || !strcmp(status, "unstable") || !strcmp(status, "throttled");
+}
+
 static void read_times(const json_t *record, struct plot_case *c)
 {
     static const char *const stages[] = {"stages.text_ns", "stages.denoise_ns", "stages.decode_ns"};
@@ -137,9 +142,7 @@ static void read_times(const json_t *record, struct plot_case *c)
     c->hi_s = number_at(record, "timing.hi") * 1e-9;
     for (int i = 0; i < STAGE_COUNT; i++)
         c->stage_s[i] = number_at(record, stages[i]) * 1e-9;
-    bool allowed = !strcmp(c->status, "passed") || !strcmp(c->status, "unstable") ||
-                   !strcmp(c->status, "throttled");
-    c->timed = allowed && c->time_s > 0 && isfinite(c->time_s);
+    c->timed = may_have_time(c->status) && c->time_s > 0 && isfinite(c->time_s);
 }
 
 static enum status add_case(struct source *s, const json_t *record, struct plot_set *set)
@@ -154,6 +157,8 @@ static enum status add_case(struct source *s, const json_t *record, struct plot_
     c.clip_s = (double)c.frames / fps;
     snprintf(c.status, sizeof c.status, "%s", text_at(record, "status"));
     snprintf(c.created, sizeof c.created, "%s", text_at(record, "created_utc"));
+    snprintf(c.requested, sizeof c.requested, "%s", text_at(record, "impl.requested"));
+    make_safe(c.requested);
     make_safe(c.status);
     make_safe(c.created);
     read_times(record, &c);
@@ -190,6 +195,11 @@ static enum status read_record(struct source *s, json_t *record, struct plot_set
         return ST_OK;
     if (!s->run)
         return refuse_line(s, "a case before its run record", "");
+    /* A case refused before its plan was made says nothing of size or duration. */
+    if (json_is_null(at(record, "recipe")) && !may_have_time(text_at(record, "status"))) {
+        set->unknown++;
+        return ST_OK;
+    }
     return add_case(s, record, set);
 }
 

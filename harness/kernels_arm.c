@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels_arm.c   The supervisor's side of one variant: its worker, asked in lines (kernels_worker.c has
+ * the protocol). Whatever goes wrong becomes the arm's state and reason. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "patchmark.h"
+#include "worker.h"
+
+
+void arm_stop(struct arm *a, const char *state, const char *reason)
+{
+    a->state = state;
+    snprintf(a->reason, sizeof a->reason, "%s", reason);
+    worker_end(a->worker);
+    a->worker = NULL;
+    if (strcmp(state, "passed") != 0 && strcmp(state, "unstable") != 0)
+        a->n = 0; /* a time nobody may read is not kept */
+}
+
+static void arm_fail(struct arm *a, enum status status, const struct fault *fault)
+{
+    arm_stop(a, status_name(status), fault->text);
+}
+
+/* The worker's own word on what went wrong: "fault STATUS SENTENCE". */
+static bool said_fault(struct arm *a, const char *line)
+{
+    int status, used = 0;
+    struct fault fault = {{0}};
+    if (sscanf(line, "fault %d %n", &status, &used) != 1 || !used)
+        return false;
+    status = status > ST_OK && status < ST_COUNT ? status : ST_CRASHED;
+    fault_set(&fault, ST_OK, "%s", line + used);
+    arm_fail(a, (enum status)status, &fault);
+    return true;
+}
+
+/* Sends a command (NULL: none) and waits for the answer that begins with `word`; what follows it in
+ * *answer. False: the arm has been stopped. */
+static bool ask(struct arm *a, const char *command, double seconds, const char *word,
+                const char **answer)
+{
+    struct fault fault = {{0}};
+    const char *line = NULL;
+    size_t letters = strlen(word);
+    enum status status = command ? worker_send(a->worker, command, &fault) : ST_OK;
+    if (status == ST_OK)
+        status = worker_receive(a->worker, seconds, &line, &fault);
+    if (status != ST_OK) {
+        arm_fail(a, status, &fault);
+        return false;
+    }
+    if (said_fault(a, line))
+        return false;
+    if (strncmp(line, word, letters) != 0 || (line[letters] && line[letters] != ' ')) {
+        fault_set(&fault, ST_CRASHED, "the worker answered '%.80s' where '%s' was due", line, word);
+        arm_fail(a, ST_CRASHED, &fault);
+        return false;
+    }
+    *answer = line + letters + (line[letters] == ' ');
+    return true;
+}
+
+/* How long a worker may stay silent: what the budget grants several times over, and a slow
+ * machine's process start. */
+static double patience(const struct contest *c) { return fmax(3, 5 * c->options->budget); }
+
+void arm_start(const struct contest *c, struct arm *a)
+{
+    char threads[24], seed[24];
+    const char *argv[16] = {"worker", "kernels", a->entry->name, c->shape,
+                                              "--threads", threads, "--seed", seed,
+                                              "--backend", backend_name(c->options->backend)};
+    int n = 10;
+    struct fault fault = {{0}};
+    snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
+    snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
+    if (c->options->counters) {
+        argv[n++] = "--counters";
+        argv[n++] = c->options->counters;
+    }
+    enum status status = registry_usable(a->entry, &fault);
+    if (status == ST_OK)
+        status = worker_spawn(argv, &a->worker, &fault);
+    if (status != ST_OK)
+        arm_fail(a, status, &fault);
+}
+
+bool arm_ready(const struct contest *c, struct arm *a)
+{
+    const char *answer;
+    int numerics;
+    if (!ask(a, NULL, patience(c), "ready", &answer))
+        return false;
+    if (sscanf(answer, "%zu %lf %lf %d %255s", &a->planned_bytes, &a->flops, &a->bytes, &numerics,
+               a->knobs) != 5 ||
+        numerics < 0 || numerics >= NUM_COUNT) {
+        arm_stop(a, status_name(ST_CRASHED), "the worker's description cannot be read");
+        return false;
+    }
+    a->numerics = (enum numerics)numerics;
+    return true;
+}
+
+/* command: "check" or "recheck". The worst of both is what the row reports. */
+bool arm_check(const struct contest *c, struct arm *a, const char *command, double seconds)
+{
+    char text[64];
+    const char *answer;
+    int status, used = 0;
+    double worst, l2, max_abs, ratio;
+    int64_t nonfinite;
+    struct fault fault = {{0}};
+    snprintf(text, sizeof text, "%s %.6g", command, seconds);
+    if (!ask(a, text, patience(c), "checked", &answer))
+        return false;
+    if (sscanf(answer, "%d %lf %lf %lf %lf %" SCNd64 " %n", &status, &worst, &l2, &max_abs, &ratio,
+               &nonfinite, &used) != 6 ||
+        status < 0 || status >= ST_COUNT) {
+        arm_stop(a, status_name(ST_CRASHED), "the worker's verdict cannot be read");
+        return false;
+    }
+    a->worst = fmax(a->worst, worst);
+    a->l2 = fmax(a->l2, l2);
+    a->max_abs = fmax(a->max_abs, max_abs);
+    a->checked_ratio = a->checked ? fmin(a->checked_ratio, ratio) : ratio;
+    a->nonfinite += nonfinite;
+    a->checked = true;
+    if (status == ST_OK)
+        return true;
+    fault_set(&fault, ST_OK, "%s", answer + used);
+    arm_fail(a, (enum status)status, &fault);
+    return false;
+}
+
+bool arm_warm(const struct contest *c, struct arm *a, double seconds)
+{
+    char text[64];
+    const char *answer;
+    snprintf(text, sizeof text, "warm %.6g", seconds);
+    if (!ask(a, text, patience(c), "warmed", &answer))
+        return false;
+    if (sscanf(answer, "%lf %" SCNd64, &a->run_seconds, &a->warm_samples) != 2 ||
+        !(a->run_seconds > 0)) {
+        arm_stop(a, status_name(ST_CRASHED), "the worker's warm-up cannot be read");
+        return false;
+    }
+    a->runs = kernels_runs_per_sample(a->run_seconds);
+    return true;
+}
+
+static int64_t block_count(const struct contest *c, const struct arm *a)
+{
+    double sample = a->run_seconds * (double)a->runs;
+    int64_t count = (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, KERNELS_BLOCK_SECONDS / sample));
+    int64_t most = c->options->repetitions ? c->options->repetitions : KERNELS_MOST_SAMPLES;
+    return count < most - a->n ? count : most - a->n;
+}
+
+void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
+{
+    char text[96];
+    const char *answer;
+    int64_t count = block_count(c, a);
+    if (count < 1)
+        return;
+    snprintf(text, sizeof text, "block %" PRIu64 " %" PRId64 " %" PRId64, seed, a->runs, count);
+    double expected = a->run_seconds * (double)(a->runs * count);
+    if (!ask(a, text, patience(c) + 10 * expected, "times", &answer))
+        return;
+    for (int64_t i = 0; i < count; i++) {
+        char *end;
+        a->samples[a->n] = strtod(answer, &end);
+        if (end == answer || !(a->samples[a->n] > 0)) {
+            arm_stop(a, status_name(ST_CRASHED), "the worker's times cannot be read");
+            return;
+        }
+        a->n++;
+        answer = end;
+    }
+    if (a->rounds < KERNELS_MOST_SAMPLES)
+        a->order[a->rounds++] = place;
+    a->summary = stats_summary(a->samples, a->n);
+}
+
+void arm_counters(const struct contest *c, struct arm *a)
+{
+    char text[64];
+    const char *line = NULL;
+    struct fault fault = {{0}};
+    snprintf(text, sizeof text, "counters %" PRId64, a->runs);
+    enum status status = worker_send(a->worker, text, &fault);
+    while (status == ST_OK) {
+        struct kernels_counter *k = &a->counter[a->counters];
+        int used = 0;
+        char value[32];
+        status = worker_receive(a->worker, patience(c), &line, &fault);
+        if (status != ST_OK || a->counters == COUNTERS_MAX ||
+            sscanf(line, "counter %63s %31s %n", k->name, value, &used) != 2)
+            break;
+        k->available = strcmp(value, "null") != 0;
+        k->value = strtod(value, NULL);
+        snprintf(k->text, sizeof k->text, "%s", line + used);
+        a->counters++;
+    }
+    if (status != ST_OK)
+        arm_fail(a, status, &fault);
+}
+
+void arm_finish(const struct contest *c, struct arm *a)
+{
+    const char *answer;
+    if (ask(a, "end", patience(c), "bye", &answer)) {
+        a->peak_bytes = (size_t)strtoull(answer, NULL, 10);
+        worker_end(a->worker);
+        a->worker = NULL;
+    }
+}

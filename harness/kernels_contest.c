@@ -1,0 +1,275 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels_contest.c   Each variant lives in its own worker. All are verified first; then they take turns
+ * in blocks, in a new random order every round, on the same fresh data, until every interval is narrow
+ * or the budget is spent; then the timed outputs are checked. Everything statistical happens here, out
+ * of reach of the code under test. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernels.h"
+#include "patchmark.h"
+#include "random.h"
+#include "worker.h"
+
+#define NARROW 0.01                     /* half width of the interval over the median: done */
+#define WIDE 0.05                       /* above it a row is unstable */
+#define LEAST_SAMPLES 10
+#define LEAST_ROUNDS 5                  /* samples of one visit resemble each other */
+#define OVERRUN 0.5                     /* of the budget, see arms_sampled */
+#define FLOOR_SLACK 1.1                 /* the peak is measured too, and a neighbour may dent it */
+#define CHECK_SECONDS 2.0               /* of reference per variant; past it rows are sampled */
+
+static double half_width(const struct arm *a)
+{
+    return (a->summary.hi - a->summary.lo) / 2 / a->summary.median;
+}
+
+static bool arm_done(const struct contest *c, const struct arm *a)
+{
+    if (c->options->repetitions)
+        return a->n >= c->options->repetitions;
+    if (a->n >= KERNELS_MOST_SAMPLES)
+        return true;
+    return a->n >= LEAST_SAMPLES && a->rounds >= LEAST_ROUNDS && half_width(a) <= NARROW;
+}
+
+/* An interval needs a least number of samples; for these a slow machine may overrun the budget. */
+static bool arms_sampled(const struct contest *c)
+{
+    for (int i = 0; i < c->count; i++)
+        if (c->arms[i].worker && c->arms[i].n < KERNELS_LEAST_SAMPLES)
+            return false;
+    return true;
+}
+
+static int arms_open(const struct contest *c)
+{
+    int open = 0;
+    for (int i = 0; i < c->count; i++)
+        open += c->arms[i].worker && !arm_done(c, &c->arms[i]);
+    return open;
+}
+
+static void progress(const struct contest *c, const char *doing, double left)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    if (doing)
+        fprintf(stderr, "\r\033[K%s: %s, %d of %d variants to go, %.0f s left",
+                op_table[c->problem.op]->name, doing, arms_open(c), c->count, fmax(0, left));
+    else
+        fputs("\r\033[K", stderr);
+}
+
+/* Fisher and Yates, from the seed: the order can be had again. */
+static void shuffle(int *order, int count, uint64_t seed, uint64_t round)
+{
+    struct random_stream stream = random_stream_of(seed, "order of arms");
+    for (int i = 0; i < count; i++)
+        order[i] = i;
+    for (int i = count - 1; i > 0; i--) {
+        int other = (int)(random_bits(stream, round * 4096 + (uint64_t)i) % (uint64_t)(i + 1));
+        int kept = order[i];
+        order[i] = order[other];
+        order[other] = kept;
+    }
+}
+
+/* All arms take part until all are done: one that left early would no longer be interleaved. */
+static enum status rounds_run(struct contest *c, double deadline, struct fault *fault)
+{
+    int *order = malloc((size_t)c->count * sizeof *order);
+    if (!order)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the order of variants");
+    for (uint64_t round = 0; arms_open(c) > 0 && !interrupted_by; round++) {
+        double over = clock_seconds() - deadline;
+        if (round > 0 && !c->options->repetitions && over > 0 &&
+            (arms_sampled(c) || over > OVERRUN * c->options->budget))
+            break;
+        progress(c, "timing", deadline - clock_seconds());
+        shuffle(order, c->count, c->options->seed, round);
+        for (int i = 0; i < c->count && !interrupted_by; i++)
+            if (c->arms[order[i]].worker)
+                arm_block(c, &c->arms[order[i]], c->options->seed + 1 + round, i);
+    }
+    free(order);
+    return interrupted_by ? fault_set(fault, ST_INTERRUPTED, "interrupted") : ST_OK;
+}
+
+/* Returns the seconds lost to variants that failed: a hanging one must not eat the others' time. */
+static double verify_arms(struct contest *c)
+{
+    double share = c->options->budget / (4 * c->count), lost = 0;
+    for (int i = 0; i < c->count && !interrupted_by; i++) {
+        struct arm *a = &c->arms[i];
+        double begin = clock_seconds();
+        progress(c, "verifying", c->options->budget);
+        arm_start(c, a);
+        if (a->worker && arm_ready(c, a) && arm_check(c, a, "check", fmin(CHECK_SECONDS, share)))
+            arm_warm(c, a, fmin(0.5, share / 2));
+        lost += a->worker ? 0 : clock_seconds() - begin;
+    }
+    return lost;
+}
+
+static void recheck_arms(struct contest *c)
+{
+    double seconds = fmin(CHECK_SECONDS, c->options->budget / (8 * c->count));
+    for (int i = 0; i < c->count && !interrupted_by; i++) {
+        struct arm *a = &c->arms[i];
+        if (a->worker && arm_check(c, a, "recheck", seconds) && c->options->counters)
+            arm_counters(c, a);
+        if (a->worker)
+            arm_finish(c, a);
+    }
+}
+
+/* No vector set is faster than what the probe reached, slack included; for narrower types than f32
+ * the probe says nothing. A time below that floor is not believed: the work was not done. */
+static void judge_floor(const struct contest *c, struct arm *a)
+{
+    double floor = a->flops / (c->peak->flops * FLOOR_SLACK);
+    char reason[256];
+    if (a->numerics != NUM_F32 || !(c->peak->flops > 0) || a->summary.median >= floor)
+        return;
+    snprintf(reason, sizeof reason,
+             "%.3g ms is less than the %.3g ms that %.3g MFLOP need at a peak of %.1f GFLOP/s",
+             1e3 * a->summary.median, 1e3 * floor, a->flops / 1e6, c->peak->flops / 1e9);
+    arm_stop(a, "mistrusted", reason);
+}
+
+static void judge_spread(struct arm *a)
+{
+    bool enough = a->n >= KERNELS_LEAST_SAMPLES, narrow = enough && half_width(a) <= WIDE;
+    a->state = narrow ? "passed" : "unstable";
+    if (!enough)
+        snprintf(a->reason, sizeof a->reason,
+                 "%" PRId64 " of the least %d samples; raise --budget", a->n,
+                 KERNELS_LEAST_SAMPLES);
+    else if (!narrow)
+        snprintf(a->reason, sizeof a->reason,
+                 "the %.3g %% interval is +-%.2g %% of the median after %" PRId64
+                 " samples; a quieter machine or a larger --budget may help",
+                 100 * a->summary.level, 100 * half_width(a), a->n);
+}
+
+static void judge(const struct contest *c, struct arm *a)
+{
+    if (!a->state && a->n > 0) {
+        bool counted = c->options->repetitions && a->n >= c->options->repetitions;
+        a->stop_reason = counted || a->n >= KERNELS_MOST_SAMPLES ? "count"
+                         : arm_done(c, a)                ? "interval"
+                                                         : "budget";
+        judge_spread(a);
+        judge_floor(c, a);
+    }
+    if (!a->state)
+        arm_stop(a, status_name(ST_CRASHED), "no sample was taken");
+}
+
+/* A busy neighbour during the first measurement must not brand a kernel: the peak is the best of
+ * what was seen before and after. */
+static void peak_again(struct contest *c)
+{
+    const char *isa = "";
+    double again = measure_fma_peak((int)c->options->threads, &isa);
+    if (again > c->peak->flops)
+        *c->peak = (struct fma_peak){again, isa};
+}
+
+static const struct arm *fastest_but(const struct contest *c, const struct arm *but)
+{
+    const struct arm *best = NULL;
+    for (int i = 0; i < c->count; i++) {
+        const struct arm *a = &c->arms[i];
+        if (a != but && arm_timed(a) && numerics_exact(a->numerics) &&
+            (!best || a->summary.median < best->summary.median))
+            best = a;
+    }
+    return best;
+}
+
+/* NaN where either has too few samples for an interval: two times are no comparison. */
+static void ratio_of(const struct contest *c, const struct arm *slow, const struct arm *fast,
+                     double ratio[3])
+{
+    ratio[0] = ratio[1] = ratio[2] = NAN;
+    if (slow->n >= KERNELS_LEAST_SAMPLES && fast->n >= KERNELS_LEAST_SAMPLES)
+        stats_ratio(slow->samples, slow->n, fast->samples, fast->n, c->options->seed, &ratio[0],
+                    &ratio[1], &ratio[2]);
+}
+
+static void compare_arms(struct contest *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        struct arm *a = &c->arms[i];
+        a->ratio[0] = a->ratio[1] = a->ratio[2] = NAN;
+        if (!arm_timed(a) || !numerics_exact(a->numerics))
+            continue;
+        if (!c->baseline) { /* the registry is sorted by number */
+            c->baseline = a;
+            a->ratio[0] = a->ratio[1] = a->ratio[2] = 1;
+            continue;
+        }
+        ratio_of(c, c->baseline, a, a->ratio);
+    }
+    c->best = fastest_but(c, NULL);
+    c->against = c->best == c->baseline ? fastest_but(c, c->best) : c->baseline;
+    if (c->best && c->against)
+        ratio_of(c, c->against, c->best, c->ratio);
+}
+
+enum status contest_run(struct contest *c, struct fault *fault)
+{
+    double deadline = clock_seconds() + c->options->budget;
+    deadline += verify_arms(c);
+    /* The outputs are checked once more at the end; that belongs to the budget too. */
+    double spent = c->options->budget - (deadline - clock_seconds());
+    enum status status = rounds_run(c, deadline - fmin(spent, c->options->budget / 3), fault);
+    if (status == ST_OK)
+        recheck_arms(c);
+    progress(c, NULL, 0);
+    if (interrupted_by)
+        return fault_set(fault, ST_INTERRUPTED, "interrupted");
+    TRY(status);
+    peak_again(c);
+    for (int i = 0; i < c->count; i++)
+        judge(c, &c->arms[i]);
+    compare_arms(c);
+    return ST_OK;
+}
+
+enum status contest_new(const struct kernels_options *options, const struct problem *shape,
+                        const struct registry_entry *const *picked, int picked_count,
+                        struct fma_peak *peak, struct contest *c, struct fault *fault)
+{
+    *c = (struct contest){.options = options, .problem = *shape, .peak = peak};
+    shape_print(shape, c->shape, sizeof c->shape);
+    c->arms = calloc((size_t)picked_count, sizeof *c->arms);
+    for (int i = 0; c->arms && i < picked_count; i++) {
+        struct arm *a = &c->arms[c->count];
+        if (strcmp(picked[i]->op, op_table[shape->op]->name) != 0)
+            continue;
+        a->entry = picked[i];
+        c->count++;
+        a->samples = malloc((KERNELS_MOST_SAMPLES + KERNELS_BLOCK_MAX) * sizeof *a->samples);
+        a->order = malloc(KERNELS_MOST_SAMPLES * sizeof *a->order);
+        if (!a->samples || !a->order)
+            return fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
+    }
+    return c->arms ? ST_OK : fault_set(fault, ST_NO_MEMORY, "no memory for the variants");
+}
+
+void contest_free(struct contest *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        worker_end(c->arms[i].worker);
+        free(c->arms[i].samples);
+        free(c->arms[i].order);
+    }
+    free(c->arms);
+}
