@@ -137,6 +137,25 @@ static enum status write_plan(const struct engine *engine, struct fault *fault)
 
 static double gib(size_t bytes) { return (double)bytes / (double)(1 << 30); }
 
+/* The summary with the plain C variants counted instead of named. */
+static void print_kernels(const struct engine *engine)
+{
+    char text[2048], *rest = text, *word;
+    int plain = 0;
+    engine_plan_summary(engine, text, sizeof text);
+    printf("kernels ");
+    while ((word = strsep(&rest, " ")) != NULL) {
+        const char *equals = strchr(word, '=');
+        if (equals && (!strcmp(equals, "=c_01_plain") || !strcmp(equals, "=expanded")))
+            plain++;
+        else
+            printf(" %s", word);
+    }
+    if (plain)
+        printf("  and plain C for %d other ops", plain);
+    putchar('\n');
+}
+
 static void print_plan(const struct job *job)
 {
     const struct geometry *g = &job->c.request.geometry;
@@ -148,9 +167,8 @@ static void print_plan(const struct job *job)
         printf("%s\n", text);
     printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H, (long long)g->W,
            (long long)g->S);
-    engine_plan_summary(job->engine, text, sizeof text);
-    printf("plan    %s\n", text);
-    printf("memory  %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
+    print_kernels(job->engine);
+    printf("memory   %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
            gib(host_memory_available()));
 }
 

@@ -3,6 +3,7 @@
 /* main.c   A table of subcommands and the only exit. */
 #include "commands.h"
 #include "host.h"
+#include "threads.h"
 
 #include <locale.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ static int run_command(const struct subcommand *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    threads_settle(argv);
     setlocale(LC_ALL, "C");
     signals_install();
     if (argc < 2 || asks_help(argv[1])) {

@@ -71,6 +71,15 @@ static int find_series(struct series *s, const struct plot_case *c)
     return s->count++;
 }
 
+/* A plan that one series has a word for goes by it in the others too. */
+static void share_words(struct series *s)
+{
+    for (int i = 0; i < s->count; i++)
+        for (int k = 0; !*s->word[i] && k < s->count; k++)
+            if (!strcmp(s->first[i]->field[PLOT_PLAN], s->first[k]->field[PLOT_PLAN]))
+                s->word[i] = s->word[k];
+}
+
 /* Gives every taken case its series. `always` names fields that legends carry even when alike. */
 static struct series group(struct plot_set *set, uint32_t axes, uint32_t always)
 {
@@ -81,6 +90,7 @@ static struct series group(struct plot_set *set, uint32_t axes, uint32_t always)
         if (c->series >= 0 && !*s.word[c->series])
             s.word[c->series] = c->requested;
     }
+    share_words(&s);
     for (int i = 1; i < s.count; i++)
         for (int f = 0; f < PLOT_FIELD_COUNT; f++)
             if (!(s.ignored >> f & 1) && strcmp(s.first[0]->field[f], s.first[i]->field[f]))
@@ -244,8 +254,10 @@ static void why_not_drawn(const struct plot_set *set, char *out, size_t bytes)
     static const struct {
         int field;
         const char *name;
-    } reasons[] = {{PLOT_THREADS, "threads"}, {PLOT_PLAN, "plans"},
-                   {PLOT_SIZE, "sizes"},      {PLOT_FRAMES, "durations"},
+    } reasons[] = {{PLOT_THREADS, "threads"},
+                   {PLOT_PLAN, "plans"},
+                   {PLOT_SIZE, "sizes"},
+                   {PLOT_FRAMES, "durations"},
                    {-1, "combinations"}};
     uint32_t found = 0;
     for (int64_t i = 0; i < set->count; i++) {
@@ -262,9 +274,15 @@ static void why_not_drawn(const struct plot_set *set, char *out, size_t bytes)
             add_words(out, bytes, ", ", *out ? "%s" : "other %s", reasons[i].name);
 }
 
-static const char *mark_of(const struct plot_case *c)
+static bool is_shaky(const struct plot_case *c)
 {
-    return c->timed && strcmp(c->status, "passed") ? "*" : "";
+    return c->timed && strcmp(c->status, "passed");
+}
+
+/* gnuplot misreads an empty last column. */
+static const char *status_of(const struct plot_case *c)
+{
+    return *c->status ? c->status : "unknown";
 }
 
 /* Counts what stands in the records and not, or with a mark, in the figure. */
@@ -276,7 +294,7 @@ static void left_out(const struct plot_set *set, struct plot_note *note)
         const struct plot_case *c = &set->cases[i];
         untimed += !c->timed;
         undrawn += c->timed && !is_drawn(c);
-        shaky += is_drawn(c) && *mark_of(c);
+        shaky += is_drawn(c) && is_shaky(c);
     }
     why_not_drawn(set, why, sizeof why);
     count_words(note, untimed, "case has no time", "cases have no time");
@@ -396,7 +414,8 @@ static void write_duration(struct plot_set *set, FILE *out, struct plot_note *no
                  "pipeline cases with a time, of several durations");
         return;
     }
-    fputs("# columns: clip_s time_s lo_s hi_s frames mark (interval of the median lo..hi)\n", out);
+    fputs("# columns: clip_s time_s lo_s hi_s frames status (interval of the median lo..hi)\n",
+          out);
     begin(set, &s, PLOT_BIT(FRAMES), out, note);
     for (int i = 0; i < s.count; i++) {
         char name[LEGEND_BYTES];
@@ -408,7 +427,7 @@ static void write_duration(struct plot_set *set, FILE *out, struct plot_note *no
             const struct plot_case *c = &set->cases[k];
             if (c->series == i)
                 fprintf(out, "%.9g\t%.9g\t%.9g\t%.9g\t%lld\t%s\n", c->clip_s, c->time_s, c->lo_s,
-                        c->hi_s, (long long)c->frames, mark_of(c));
+                        c->hi_s, (long long)c->frames, status_of(c));
         }
     }
 }
@@ -500,10 +519,10 @@ static void write_bar(const struct plot_case *c, int row, double shift, FILE *ou
 {
     fprintf(out, "%d\t%g\t%s\t", row, shift, c->field[PLOT_SIZE]);
     if (c->timed)
-        fprintf(out, "%.9g\t%.9g\t%.9g\t%s\t\n", video_s_per_h(c, c->time_s),
-                video_s_per_h(c, c->hi_s), video_s_per_h(c, c->lo_s), mark_of(c));
+        fprintf(out, "%.9g\t%.9g\t%.9g\t%s\n", video_s_per_h(c, c->time_s),
+                video_s_per_h(c, c->hi_s), video_s_per_h(c, c->lo_s), status_of(c));
     else
-        fprintf(out, "NaN\tNaN\tNaN\t\t%s\n", c->status);
+        fprintf(out, "NaN\tNaN\tNaN\t%s\n", status_of(c));
 }
 
 static void write_bars(const struct plot_set *set, const struct series *s, int at,
@@ -538,7 +557,7 @@ static void write_throughput(struct plot_set *set, FILE *out, struct plot_note *
     }
     fputs("# block 0: caption, not shown, series, sizes, frames of every clip, its seconds, most "
           "bars of a size\n"
-          "# columns: row bars_from_middle size video_s_per_h lo hi mark why_there_is_no_time\n"
+          "# columns: row bars_from_middle size video_s_per_h lo hi status\n"
           "# last block: row size\n",
           out);
     begin(set, &s, PLOT_BIT(SIZE), out, note);
@@ -589,8 +608,8 @@ static bool is_plan_plain(const struct plot_set *set, const struct series *s,
     return strcmp(word, "auto") ? lone && !*word : lone || !is_word_shared(s, c->series);
 }
 
-static void write_row(const struct plot_set *set, const struct series *s,
-                      const struct plot_case *c, FILE *out)
+static void write_row(const struct plot_set *set, const struct series *s, const struct plot_case *c,
+                      FILE *out)
 {
     char name[LEGEND_BYTES], clip[32] = "still";
     uint32_t hidden = is_plan_plain(set, s, c) ? PLOT_BIT(PLAN) : 0;
@@ -599,7 +618,7 @@ static void write_row(const struct plot_set *set, const struct series *s,
         snprintf(clip, sizeof clip, "%.3g s", c->clip_s);
     fprintf(out, "%s %s%s%s\t%.9g\t%.9g\t%.9g\t%.9g\t%s\n", c->field[PLOT_SIZE], clip,
             *name ? ", " : "", name, c->stage_s[STAGE_TEXT], c->stage_s[STAGE_DENOISE],
-            c->stage_s[STAGE_DECODE], c->time_s, mark_of(c));
+            c->stage_s[STAGE_DECODE], c->time_s, status_of(c));
 }
 
 static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note)
@@ -613,7 +632,7 @@ static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note
         return;
     }
     fputs("# block 0: caption, not shown, series, rows\n"
-          "# columns: case text_s denoise_s decode_s total_s mark\n",
+          "# columns: case text_s denoise_s decode_s total_s status\n",
           out);
     begin(set, &s, PLOT_BIT(SIZE) | PLOT_BIT(FRAMES), out, note);
     fprintf(out, "\t%d\n\n\ncase\n", rows);
@@ -637,7 +656,7 @@ static void write_threads(struct plot_set *set, FILE *out, struct plot_note *not
                  "as run --threads 1,2 makes them");
         return;
     }
-    fputs("# columns: threads video_s_per_h lo hi efficiency_percent mark\n"
+    fputs("# columns: threads video_s_per_h lo hi efficiency_percent status\n"
           "# efficiency = p0 T(p0) / (p T(p)), p0 = the fewest threads of the series\n",
           out);
     begin(set, &s, PLOT_BIT(THREADS), out, note);
@@ -654,7 +673,7 @@ static void write_threads(struct plot_set *set, FILE *out, struct plot_note *not
                         video_s_per_h(c, c->lo_s),
                         100 * (double)base->threads * base->time_s /
                             ((double)c->threads * c->time_s),
-                        mark_of(c));
+                        status_of(c));
         }
     }
 }

@@ -19,6 +19,7 @@
 
 #include "patchmark.h"
 #include "registry.h"
+#include "threads.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 24)
 #define STDERR_BYTES 4096
@@ -48,30 +49,28 @@ static double now_seconds(void)
 
 /* ---- starting --------------------------------------------------------------------------------- */
 
-/* Variables that would change a measurement behind our back: an idle worker must not spin, and
- * Google Benchmark reads its flags from the environment. */
+/* Not passed on: variables that would change a measurement behind our back. An idle worker must not
+ * spin, and Google Benchmark reads its flags from the environment. */
 static bool variable_kept(const char *variable)
 {
-    static const char *const dropped[] = {"OMP_WAIT_POLICY=", "GOMP_SPINCOUNT=", "BENCHMARK_"};
-    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
-        if (!strncmp(variable, dropped[i], strlen(dropped[i])))
-            return false;
-    return true;
+    return !threads_variable(variable) && strncmp(variable, "BENCHMARK_", 10) != 0;
 }
 
 static char **environment_new(void)
 {
-    static char passive[] = "OMP_WAIT_POLICY=passive";
-    size_t count = 0, kept = 0;
+    size_t count = 0, own = 0, kept = 0;
     while (environ && environ[count])
         count++;
-    char **copy = malloc((count + 2) * sizeof *copy);
+    while (threads_environment[own])
+        own++;
+    char **copy = malloc((count + own + 1) * sizeof *copy);
     if (!copy)
         return NULL;
     for (size_t i = 0; i < count; i++)
         if (variable_kept(environ[i]))
             copy[kept++] = environ[i];
-    copy[kept++] = passive;
+    for (size_t i = 0; i < own; i++)
+        copy[kept++] = (char *)threads_environment[i];
     copy[kept] = NULL;
     return copy;
 }

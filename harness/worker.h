@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* worker.h   Fresh processes of this program that do the measuring. The supervisor sends lines and
  * receives lines; it owns the deadline, so that a worker which crashes, hangs or goes silent costs one
- * row. Spawned with posix_spawn (never fork alone), OMP_WAIT_POLICY=passive, own process group. */
+ * row. Spawned with posix_spawn (never fork alone), threads that sleep when idle, own process group. */
 #ifndef PATCHMARK_WORKER_H
 #define PATCHMARK_WORKER_H
 

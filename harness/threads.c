@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "threads.h"
+#include "patchmark.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const threads_environment[] = {"OMP_WAIT_POLICY=passive", "GOMP_SPINCOUNT=1000", NULL};
+
+bool threads_variable(const char *variable)
+{
+    for (const char *const *own = threads_environment; *own; own++)
+        if (!strncmp(variable, *own, strcspn(*own, "=") + 1))
+            return true;
+    return false;
+}
+
+void threads_settle(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    for (const char *const *own = threads_environment; *own; own++)
+        putenv((char *)*own);
+    execv(self_path(), argv);
+}
