@@ -113,6 +113,7 @@ static enum status draw(const char *scripts, const char *name, const char *data,
     snprintf(script, sizeof script, "%s/%s.gp", scripts, name);
     /* -d: without the user's start-up files */
     char *argv[] = {"gnuplot", "-d", "-c", script, (char *)data, (char *)base, NULL};
+    setenv("LC_ALL", "C.UTF-8", 1); /* in any other locale gnuplot warns about its degree sign */
     pid_t pid;
     int error = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
     if (error)

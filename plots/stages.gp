@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The Patchmark authors
 # SPDX-License-Identifier: Apache-2.0
 # stages.gp   block 0 goes on with: 4 rows
-#   columns of block 1: 1 case  2 text_s  3 denoise_s  4 decode_s  5 total_s
+#   columns of block 1: 1 case  2 text_s  3 denoise_s  4 decode_s  5 total_s  6 status
 DATA = ARG1
 BASE = ARG2
 load ARG0[1:strlen(ARG0) - strlen("stages.gp")]."style.gp"
@@ -15,7 +15,8 @@ set title "Where does the time of a clip go?"
 set xlabel "share of the time (percent); numbers are seconds"
 set xrange [0:108]
 set xtics 0, 10, 100
-set yrange [rows - 0.4:-0.6]
+set format x "%g"
+set yrange [(rows < 4 ? 4 : rows) - 0.4:-0.6]
 set ytics font ",10" scale 0
 left = 0.03 + 0.0064 * longest
 set lmargin at screen (left < 0.45 ? left : 0.45)
@@ -28,8 +29,7 @@ upto(k) = sum [c = 2:k] column(c)
 share(k) = 100 * upto(k) / upto(4)
 from(k) = k == 2 ? 0 : share(k - 1)
 middle(k) = (from(k) + share(k)) / 2
-seconds(v) = v < 10 ? sprintf("%.2f", v) : v < 100 ? sprintf("%.1f", v) : sprintf("%.0f", v)
-inside(k) = share(k) - from(k) > 6 ? seconds(column(k)) : ""
+inside(k) = share(k) - from(k) > 6 ? rounded(column(k)) : ""
 stage(k) = k == 2 ? "text encoding" : k == 3 ? "denoising" : "decoding"
 shade(k) = word("#E69F00 #0072B2 #C8E4F4", k - 1)
 ink(k) = word("#000000 #FFFFFF #000000", k - 1)
@@ -42,7 +42,7 @@ do for [kind in kinds] {
             with boxxyerror linecolor rgb shade(k) linewidth 1 dashtype 1 title stage(k), \
         for [k = 2:4] DATA index 1 every ::1 using (middle(k)):0:(inside(k)) \
             with labels font ",10" textcolor rgb ink(k) notitle, \
-        DATA index 1 every ::1 using (100.8):0:(seconds(column(5))." s") \
+        DATA index 1 every ::1 using (100.8):0:(rounded(column(5))." s".mark(6)) \
             with labels left font ",10" notitle
     set output
 }

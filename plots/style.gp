@@ -29,8 +29,18 @@ set style line 21 linecolor rgb "#ECECEC" linewidth 0.8 dashtype 1
 set title noenhanced font ",16" offset 0, 0.4
 set label 8 caption at screen 0.012, 0.045 left noenhanced font ",10" textcolor rgb "#404040"
 set label 9 not_shown at screen 0.012, 0.018 left noenhanced font ",10" textcolor rgb "#404040"
-set lmargin at screen 0.085
+set lmargin at screen 0.115
 set rmargin at screen 0.985
+
+# A number as people read it: two or three digits count.
+rounded(v) = v < 0.1 ? sprintf("%#.2g", v) : v < 10 ? sprintf("%.2f", v) : \
+    v < 100 ? sprintf("%.1f", v) : sprintf("%.0f", v)
+
+# mark(k): what stands beside a time whose status, column k, is not the best.
+mark(k) = strcol(k) eq "passed" ? "" : "*"
+
+# Axis labels stand at the picture's edge: gnuplot pushes its own out of it where ticks are wide.
+set label 7 "" at screen 0.014, graph 0.5 center rotate by 90
 
 # The legend stands between the x label and the caption, in as many columns as it needs.
 legend_rows = series < 5 ? series : 5

@@ -25,7 +25,7 @@ enum { DRAWN = 3 }; /* data files alone, and a sentence why */
 
 /* One case; zero and NULL stand for what most tests want. */
 struct sample {
-    const char *model, *status, *plan, *plan_class, *claim, *created;
+    const char *model, *status, *plan, *plan_class, *claim, *created, *requested;
     int width, height, frames, threads;
     double time_s; /* 0: no time */
 };
@@ -48,6 +48,8 @@ static void add_case(FILE *out, const struct sample *s)
         or (s->created, "2031-02-03T04:05:06Z"), or (s->status, "passed"),
         or (s->claim, "measured"), or (s->model, "tiny"), s->width, s->height, s->frames,
         or (s->plan, "linear=c_01_plain conv3d=c_01_plain"), or (s->plan_class, "exact"), threads);
+    if (s->requested)
+        fprintf(out, "\"impl\":{\"requested\":\"%s\"},", s->requested);
     if (s->time_s > 0)
         fprintf(out,
                 "\"timing\":{\"median\":%.0f,\"lo\":%.0f,\"hi\":%.0f},\"stages\":{\"text_ns\":"
@@ -120,9 +122,12 @@ static int numbers_of(const char *data, const char *legend, int row, double *out
         at++;
     }
     int count = 0;
-    for (char *end; count < room && *at != '\n'; at = *end == '\t' ? end + 1 : end) {
-        out[count++] = strtod(at, &end);
+    for (char *end; count < room; at = end + 1) {
+        double value = strtod(at, &end);
         if (end == at)
+            break;
+        out[count++] = value;
+        if (*end != '\t')
             break;
     }
     return count;
@@ -154,8 +159,10 @@ static void data_files_carry_the_numbers(void **state)
     assert_has(data, "128x72, slope 1.50\n");
     assert_has(data, "72x128, slope 1.50\n");
     assert_has(data, "measured, cpu-a, tiny, f32, 4 steps, exact plans, threads 2, 2031-02-03\t");
-    assert_has(data, "1 case has no time");
-    assert_has(data, "1 time is unstable or throttled");
+    assert_has(data,
+               "\t1 case has no time; 1 case is not shown (other threads); 1 time is unstable or "
+               "throttled (*)\t");
+    assert_has(data, "\t64\tunstable\n");
     assert_int_equal(numbers_of(data, "128x72", 0, v, 8), 5);
     assert_true(v[0] == 1.0 / 16 && v[1] == 0.5 && v[4] == 1); /* the still is drawn, not fitted */
     numbers_of(data, "128x72", 1, v, 8);
@@ -163,12 +170,12 @@ static void data_files_carry_the_numbers(void **state)
     free(data);
 
     data = picture(&p, "throughput.tsv", NULL);
-    assert_has(data, "\n0\t128x72\t900\t750\t1000\t\n"); /* 64 frames, 4 s, in 16 s */
-    assert_has(data, "\n1\t72x128\t600\t500\t");
+    assert_has(data, "\n0\t0\t128x72\t900\t750\t1000\tpassed\n"); /* 64 frames, 4 s, in 16 s */
+    assert_has(data, "\n1\t0\t72x128\t600\t500\t666.666667\tunstable\n");
     free(data);
 
     data = picture(&p, "stages.tsv", NULL);
-    assert_has(data, "\n128x72 still\t0.05\t0.3\t0.15\t0.5\n");
+    assert_has(data, "\n128x72 still\t0.05\t0.3\t0.15\t0.5\tpassed\n");
     free(data);
 
     data = picture(&p, "threads.tsv", NULL);
@@ -194,10 +201,97 @@ static void a_case_without_a_time_leaves_a_named_gap(void **state)
     assert_int_equal(s.code, DRAWN);
     assert_has(s.out, "not drawn: it needs pipeline cases that differ only in threads");
     char *data = picture(&p, "throughput.tsv", NULL);
-    assert_has(data, "\t256x144\tNaN\tNaN\tNaN\tcrashed\n");
+    assert_has(data, "\n2\t0\t256x144\tNaN\tNaN\tNaN\tcrashed\n");
     assert_has(data, "\t64x64\tNaN\tNaN\tNaN\twrong\n"); /* a wrong result has no speed */
     free(data);
     assert_null(picture(&p, "threads.tsv", NULL));
+    temporary_remove(p.folder);
+}
+
+/* A plan measured at one size leaves no gap at the others, and bars stand around the middle. */
+static void each_size_has_the_bars_that_were_tried(void **state)
+{
+    (void)state;
+    static const struct sample samples[] = {
+        {.width = 64, .height = 64, .frames = 17, .time_s = 1, .plan = "linear=a"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 2, .plan = "linear=b"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 3, .plan = "linear=c"},
+        {.width = 128, .height = 72, .frames = 17, .time_s = 4, .plan = "linear=a"},
+        {.width = 128, .height = 72, .frames = 17, .status = "timeout", .plan = "linear=c"},
+    };
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", samples, 5);
+    assert_int_equal(plot(p.records, p.pictures, "text").code, DRAWN);
+    char *data = picture(&p, "throughput.tsv", NULL);
+    assert_has(data, "\t3\t2\t17\t1.06\t3\n"); /* series, sizes, frames, seconds, most bars */
+    assert_has(data, "plan A: linear=a\n0\t-1\t64x64\t3825\t");
+    assert_has(data, "\n1\t-0.5\t128x72\t956.25\t");
+    assert_has(data, "plan B: linear=b\n0\t0\t64x64\t1912.5\t1593.75\t2125\tpassed\n\n");
+    assert_has(data, "\n1\t0.5\t128x72\tNaN\tNaN\tNaN\ttimeout\n");
+    assert_has(data, "\n\n\nsizes\n0\t64x64\n1\t128x72\n");
+    assert_null(strstr(data, "no record"));
+    free(data);
+    temporary_remove(p.folder);
+}
+
+static void plans_go_by_the_word_that_asked_for_them(void **state)
+{
+    (void)state;
+    static const struct sample samples[] = {
+        {.width = 64, .height = 64, .frames = 17, .time_s = 1, .plan = "x=1", .requested = "auto"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 2, .plan = "x=2", .requested = "base"},
+        {.width = 96, .height = 96, .frames = 17, .time_s = 3, .plan = "x=1", .requested = "auto"},
+        {.width = 96, .height = 96, .frames = 33, .time_s = 4, .plan = "x=2", .requested = "base"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 5, .plan = "x=3", .requested = "auto"},
+    };
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", samples, 4);
+    assert_int_equal(plot(p.records, p.pictures, "text").code, DRAWN);
+    char *data = picture(&p, "throughput.tsv", NULL);
+    assert_has(data, "\n\n\nauto\n0\t-0.5\t64x64\t");
+    assert_has(data, "\n\n\nbase\n0\t0.5\t64x64\t");
+    assert_has(data, "# plan A, auto: x=1\n# plan B, base: x=2\n");
+    assert_has(data, "plans go by --kernels and are spelled out in the data file");
+    free(data);
+    data = picture(&p, "stages.tsv", NULL);
+    assert_has(data, "\n64x64 1.06 s\t");
+    assert_has(data, "\n64x64 1.06 s, base\t");
+    assert_has(data, "\n96x96 1.06 s\t");
+    assert_has(data, "\n96x96 2.06 s, base\t"); /* without a rival, yet not the usual plan */
+    free(data);
+
+    write_records(p.records, "cpu-a", samples, 5);
+    assert_int_equal(plot(p.records, p.pictures, "text").code, DRAWN);
+    data = picture(&p, "stages.tsv", NULL);
+    assert_has(data, "\n64x64 1.06 s, auto (plan A)\t");
+    assert_has(data, "\n64x64 1.06 s, auto (plan C)\t");
+    assert_has(data, "\n64x64 1.06 s, base\t");
+    assert_has(data, "\n96x96 1.06 s\t");
+    free(data);
+    temporary_remove(p.folder);
+}
+
+/* One word on two machines becomes two plans, and one question. */
+static void a_word_means_the_same_on_every_machine(void **state)
+{
+    (void)state;
+    static const struct sample a = {
+        .width = 64, .height = 64, .frames = 17, .time_s = 1, .plan = "x=1", .requested = "auto"};
+    static const struct sample b[] = {
+        {.width = 64, .height = 64, .frames = 17, .time_s = 2, .plan = "x=2", .requested = "auto"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 3, .plan = "x=3", .requested = "c"},
+    };
+    struct place p = place_new();
+    char path[600];
+    write_records(p.records, "cpu-a", &a, 1);
+    snprintf(path, sizeof path, "%s/b.jsonl", p.folder);
+    write_records(path, "cpu-b", b, 2);
+    assert_int_equal(plot(p.folder, p.pictures, "text").code, DRAWN);
+    char *data = picture(&p, "throughput.tsv", NULL);
+    assert_has(data, "\n\n\ncpu-a, auto\n");
+    assert_has(data, "\n\n\ncpu-b, auto\n");
+    assert_has(data, "\n\n\ncpu-b, c\n");
+    free(data);
     temporary_remove(p.folder);
 }
 
@@ -258,8 +352,8 @@ static void machines_overlay_and_the_newer_of_two_stays(void **state)
     assert_has(s.out, "\"older_cases\": 1");
     assert_int_equal(s.out[0], '{');
     char *data = picture(&p, "throughput.tsv", NULL);
-    assert_has(data, "\n\n\ncpu-a\n0\t64x64\t1912.5\t");
-    assert_has(data, "\n\n\ncpu-b\n0\t64x64\t1912.5\t");
+    assert_has(data, "\n\n\ncpu-a\n0\t-0.5\t64x64\t1912.5\t");
+    assert_has(data, "\n\n\ncpu-b\n0\t0.5\t64x64\t1912.5\t");
     assert_null(strstr(data, "cpu-c"));
     free(data);
     temporary_remove(p.folder);
@@ -306,7 +400,20 @@ static void hostile_names_stay_text(void **state)
              trap);
     snprintf(machine, sizeof machine, "<touch %s |%s \\u001b[31m", trap, model);
     struct sample samples[] = {
-        {.model = model, .width = 64, .height = 64, .frames = 17, .time_s = 1},
+        {.model = model,
+         .width = 64,
+         .height = 64,
+         .frames = 17,
+         .time_s = 1,
+         .plan = model,
+         .requested = model},
+        {.model = model,
+         .width = 64,
+         .height = 64,
+         .frames = 17,
+         .time_s = 3,
+         .plan = "x",
+         .requested = machine},
         {.model = "tiny", .width = 64, .height = 64, .frames = 33, .time_s = 1, .threads = 1},
         {.model = model, .width = 64, .height = 64, .frames = 33, .time_s = 2, .status = model},
         {.model = model,
@@ -317,7 +424,7 @@ static void hostile_names_stay_text(void **state)
          .threads = 1,
          .created = model},
     };
-    write_records(p.records, machine, samples, 4);
+    write_records(p.records, machine, samples, 5);
     snprintf(p.pictures, sizeof p.pictures, "%s/o'`touch trap`$(touch trap)", p.folder);
     struct spawned s = plot(p.records, p.pictures, "text");
     assert_int_equal(s.code, DRAWN);
@@ -326,6 +433,10 @@ static void hostile_names_stay_text(void **state)
     assert_null(strchr(s.out, '\x1b'));
     char *data = picture(&p, "duration.tsv", NULL);
     assert_non_null(data);
+    assert_null(strpbrk(data, "`'\"<|\x1b$"));
+    free(data);
+    data = picture(&p, "throughput.tsv", NULL);
+    assert_has(data, "plan B, x_touch ");
     assert_null(strpbrk(data, "`'\"<|\x1b$"));
     free(data);
     temporary_remove(p.folder);
@@ -365,6 +476,26 @@ static void broken_records_are_named(void **state)
         "without width");
 }
 
+/* A case that was refused before its plan was made has no recipe, and spoils no file. */
+static void a_case_without_a_recipe_is_counted(void **state)
+{
+    (void)state;
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", power_law, 2);
+    FILE *out = fopen(p.records, "a");
+    assert_non_null(out);
+    fputs(
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.0\"},\"kind\":\"case\",\"case_kind\":"
+        "\"pipeline\",\"status\":\"refused\",\"recipe\":null}\n",
+        out);
+    fclose(out);
+    struct spawned s = plot(p.records, p.pictures, "json");
+    assert_int_equal(s.code, DRAWN);
+    assert_has(s.out, "\"cases\": 2");
+    assert_has(s.out, "\"cases_without_recipe\": 1");
+    temporary_remove(p.folder);
+}
+
 static void says_what_is_missing(void **state)
 {
     (void)state;
@@ -389,6 +520,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_files_carry_the_numbers),
         cmocka_unit_test(a_case_without_a_time_leaves_a_named_gap),
+        cmocka_unit_test(each_size_has_the_bars_that_were_tried),
+        cmocka_unit_test(plans_go_by_the_word_that_asked_for_them),
+        cmocka_unit_test(a_word_means_the_same_on_every_machine),
         cmocka_unit_test(unlike_cases_never_share_a_curve),
         cmocka_unit_test(machines_overlay_and_the_newer_of_two_stays),
 #ifdef HAVE_GNUPLOT
@@ -396,6 +530,7 @@ int main(void)
 #endif
         cmocka_unit_test(hostile_names_stay_text),
         cmocka_unit_test(broken_records_are_named),
+        cmocka_unit_test(a_case_without_a_recipe_is_counted),
         cmocka_unit_test(says_what_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
