@@ -13,20 +13,24 @@
 SHELL := /bin/bash
 B ?= build
 WITHOUT ?=
-CC ?= gcc
+# make's own default is cc, which ?= would leave in place.
+ifeq ($(origin CC),default)
+  CC := gcc
+endif
 CXX ?= g++
-NUMBERS := $(shell nproc 2>/dev/null || echo 2)
+# As many jobs as processors, unless make was called with -j of its own.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 
 .PHONY: all bench test deps program tests check asan tsan clean format FORCE
 .DEFAULT_GOAL := all
 
 all: deps
-	@$(MAKE) --no-print-directory -j$(NUMBERS) program
+	@$(MAKE) --no-print-directory $(JOBS) program
 bench: deps
-	@$(MAKE) --no-print-directory -j$(NUMBERS) program
+	@$(MAKE) --no-print-directory $(JOBS) program
 	@harness/bench.sh $(B)
 test: deps
-	@$(MAKE) --no-print-directory -j$(NUMBERS) program tests
+	@$(MAKE) --no-print-directory $(JOBS) program tests
 	@$(MAKE) --no-print-directory check
 deps:
 	@WITHOUT="$(WITHOUT)" harness/deps.sh $(MAKECMDGOALS)

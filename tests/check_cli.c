@@ -18,22 +18,6 @@
 #include "support/json_check.h"
 #include "support/spawn.h"
 
-static char *folder;
-
-static int set_up(void **state)
-{
-    (void)state;
-    folder = temporary_folder();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    temporary_remove(folder);
-    return 0;
-}
-
 /* Words up to NULL behind the program's name. */
 static struct spawned patchmark(const char *first, ...)
 {
@@ -80,20 +64,25 @@ static void odd_sizes_go_to_y4m(void **state)
     assert_int_equal(y4m_frames(path, "YUV4MPEG2 W50 H34 "), 6);
 }
 
-static void two_runs_give_the_same_bytes(void **state)
+static void assert_same_file(const char *one, const char *two)
 {
-    const char *one = at("%s/one.y4m", folder), *two = at("%s/two.y4m", folder);
     size_t n, m;
-    (void)state;
-    struct spawned s = patchmark(TINY, "--size=72x128", "--frames=5", "-o", one, NULL);
-    assert_ok(&s);
-    s = patchmark(TINY, "--size=72x128", "--frames=5", "-o", two, NULL);
-    assert_ok(&s);
     char *a = file_read(one, &n), *b = file_read(two, &m);
     assert_int_equal(n, m);
     assert_memory_equal(a, b, n);
     free(a);
     free(b);
+}
+
+static void two_runs_give_the_same_bytes(void **state)
+{
+    const char *one = at("%s/one.y4m", folder), *two = at("%s/two.y4m", folder);
+    (void)state;
+    struct spawned s = patchmark(TINY, "--size=72x128", "--frames=5", "-o", one, NULL);
+    assert_ok(&s);
+    s = patchmark(TINY, "--size=72x128", "--frames=5", "-o", two, NULL);
+    assert_ok(&s);
+    assert_same_file(one, two);
 }
 
 static void another_prompt_or_seed_gives_another_clip(void **state)
@@ -154,7 +143,6 @@ static void dumped_text_goes_back_in(void **state)
 {
     const char *dump = at("%s/dump", folder), *one = at("%s/t1.y4m", folder);
     const char *two = at("%s/t2.y4m", folder), *embeds = at("%s/dump/text_embeds.safetensors", folder);
-    size_t n, m;
     (void)state;
     struct spawned s = patchmark(TINY, "--size=40x24", "--frames=5", "--dump", dump, "-o", one, NULL);
     assert_ok(&s);
@@ -163,11 +151,7 @@ static void dumped_text_goes_back_in(void **state)
     s = patchmark("generate", "--prompt-embeds", embeds, "--steps=2", "--size=40x24", "--frames=5", "-o",
                   two, NULL);
     assert_ok(&s);
-    char *a = file_read(one, &n), *b = file_read(two, &m);
-    assert_int_equal(n, m);
-    assert_memory_equal(a, b, n);
-    free(a);
-    free(b);
+    assert_same_file(one, two);
 }
 
 static void noise_of_the_wrong_shape_says_both(void **state)
@@ -416,5 +400,5 @@ int main(void)
         cmocka_unit_test(a_suite_file_names_its_bad_line),
         cmocka_unit_test(a_broken_kernel_costs_its_own_row),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }

@@ -179,12 +179,12 @@ static int drop_root(void **state)
 
 static void put(const char *path, const char *text)
 {
-    char *folder = strdup(at("%s/%s", root, path));
+    char *parent = strdup(at("%s/%s", root, path));
     struct fault fault = {0};
-    *strrchr(folder, '/') = '\0';
-    if (folder_create(folder, &fault) != ST_OK)
+    *strrchr(parent, '/') = '\0';
+    if (folder_create(parent, &fault) != ST_OK)
         fail_msg("%s", fault.text);
-    free(folder);
+    free(parent);
     file_put(at("%s/%s", root, path), text, strlen(text));
 }
 

@@ -24,22 +24,6 @@
 #include "support/files.h"
 #include "support/spawn.h"
 
-static char *folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = temporary_folder();
-    return 0;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    temporary_remove(folder);
-    return 0;
-}
-
 /* ---- clips ----------------------------------------------------------------------------------- */
 
 #define WIDTH_MAX 128
@@ -521,5 +505,5 @@ int main(void)
         cmocka_unit_test(a_full_disk_leaves_the_old_file),
         KIND_TESTS,
     };
-    return cmocka_run_group_tests_name("media", tests, make_folder, drop_folder);
+    return cmocka_run_group_tests_name("media", tests, folder_make, folder_drop);
 }

@@ -24,22 +24,6 @@
 #include "support/json_check.h"
 #include "support/spawn.h"
 
-static char *folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = temporary_folder();
-    return 0;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    temporary_remove(folder);
-    return 0;
-}
-
 /* Names in the machine's folder that end so. */
 static int count_ending(const char *results, const char *ending)
 {
@@ -307,5 +291,5 @@ int main(void)
         cmocka_unit_test(a_full_disk_keeps_no_torn_run),
         cmocka_unit_test(only_ordinary_files_are_replaced),
     };
-    return cmocka_run_group_tests_name("record", tests, make_folder, drop_folder);
+    return cmocka_run_group_tests_name("record", tests, folder_make, folder_drop);
 }

@@ -22,22 +22,6 @@
 #include "support/files.h"
 #include "support/spawn.h"
 
-static char *folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    folder = temporary_folder();
-    return 0;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    temporary_remove(folder);
-    return 0;
-}
-
 /* ---- files from text ------------------------------------------------------------------------- */
 
 /* Header text with its true length before it, then `contents` bytes counting up. */
@@ -521,5 +505,5 @@ int main(void)
         cmocka_unit_test(bad_targets_are_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
     };
-    return cmocka_run_group_tests_name("safetensors", tests, make_folder, drop_folder);
+    return cmocka_run_group_tests_name("safetensors", tests, folder_make, folder_drop);
 }

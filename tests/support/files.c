@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 #include "files.h"
+#include "spawn.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -17,11 +18,27 @@ static void need(bool good, const char *what)
     abort();
 }
 
-int folder_count(const char *folder)
+char *folder;
+
+int folder_make(void **state)
 {
-    DIR *dir = opendir(folder);
+    (void)state;
+    folder = temporary_folder();
+    return 0;
+}
+
+int folder_drop(void **state)
+{
+    (void)state;
+    temporary_remove(folder);
+    return 0;
+}
+
+int folder_count(const char *path)
+{
+    DIR *dir = opendir(path);
     int count = 0;
-    need(dir != NULL, folder);
+    need(dir != NULL, path);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(dir);

@@ -7,7 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-int folder_count(const char *folder); /* entries, hidden ones too */
+/* A temporary folder for a group of tests: its set-up and tear-down. */
+extern char *folder;
+int folder_make(void **state);
+int folder_drop(void **state);
+
+int folder_count(const char *path); /* entries, hidden ones too */
 
 /* A path in a ring of a few static buffers: at("%s/a.mp4", folder). */
 __attribute__((format(printf, 1, 2))) const char *at(const char *format, ...);
