@@ -100,7 +100,7 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     TRY(pick("--dtype", s->dtype, dtype_names, 3, &dtype, fault));
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
     int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
-    TRY(in_range("--threads", (double)threads, 1, 4096, fault));
+    TRY(in_range("--threads", (double)threads, 1, fmax(64, 4.0 * host_cores()), fault));
     *c = (struct engine_config){.choice = {s->kernels, s->plan}, .type = elem_find(s->dtype),
                                 .threads = (int)threads, .fill = (enum fill)fill};
     return ST_OK;
@@ -225,6 +225,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "device", c->spec.device);
     sha256_hex(r->prompt, strlen(r->prompt), hash);
     json_text(j, "prompt_sha256", hash);
+    sha256_hex(r->negative, strlen(r->negative), hash);
+    json_text(j, "negative_sha256", hash);
     json_int(j, "seed", (int64_t)r->seed);
 }
 

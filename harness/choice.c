@@ -36,7 +36,7 @@ static int rank_of(const char *target)
     for (size_t i = 0; i < sizeof target_rank / sizeof target_rank[0]; i++)
         if (!strcmp(target_rank[i], target))
             return (int)i;
-    return (int)(sizeof target_rank / sizeof target_rank[0]);
+    return 0;
 }
 
 static bool known_target(const char *word)
@@ -156,6 +156,19 @@ static enum status parse_list(struct choice *c, const char *words, struct fault 
     return s;
 }
 
+/* A variant states the values that its knob may have; nothing else reaches it. */
+static enum status parse_knob(const struct variant *v, int k, const char *text, int64_t *out,
+                              struct fault *fault)
+{
+    char *end;
+    *out = strtoll(text, &end, 10);
+    for (int i = 0; end != text && !*end && i < v->knob[k].count; i++)
+        if (v->knob[k].values[i] == *out)
+            return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name, v->name,
+                     text);
+}
+
 static enum status parse_knobs(char *text, struct rule *rule, struct fault *fault)
 {
     const struct variant *v = rule->entry->variant;
@@ -172,7 +185,7 @@ static enum status parse_knobs(char *text, struct rule *rule, struct fault *faul
             k++;
         if (!equals || k == KNOB_MAX || !v->knob[k].name)
             return fault_set(fault, ST_BAD_INPUT, "variant %s has no knob '%s'", v->name, item);
-        rule->knob[k] = strtoll(equals + 1, NULL, 10);
+        TRY(parse_knob(v, k, equals + 1, &rule->knob[k], fault));
     }
     return ST_OK;
 }
@@ -276,23 +289,28 @@ static bool accepts(const struct registry_entry *e, const struct problem *p, int
     return true;
 }
 
-typedef bool wanted_fn(const struct registry_entry *e, const char *target);
-
-static bool any_exact(const struct registry_entry *e, const char *target)
+/* Classes that the gate of a stored type holds: f32 and Winograd anywhere, half classes on their own
+ * type. Words never choose a coarser one; it must be named. */
+static bool is_exact_for(enum numerics n, enum elem type)
 {
-    (void)target;
-    return !e->variant || numerics_exact(e->variant->numerics);
-}
-static bool of_target(const struct registry_entry *e, const char *t) { return !strcmp(e->target, t); }
-static bool is_library(const struct registry_entry *e, const char *target)
-{
-    (void)target;
-    return variant_number(e->name) == 0;
+    return n == NUM_F32 || n == NUM_WINOGRAD || (n == NUM_BF16 && type == ELEM_BF16) ||
+           (n == NUM_F16 && type == ELEM_F16);
 }
 
-/* The best accepting variant that `wanted` lets through: by target rank, then by number. Variants of
- * plugins are served where they are named, never by themselves. */
-static bool best_variant(const struct choice *c, const struct problem *p, wanted_fn *wanted,
+/* Whether a word may choose the entry. Plugins and device kernels are served where they are named. */
+static bool is_wanted(const struct registry_entry *e, enum word word, const char *target, enum elem type)
+{
+    if (!e->variant || e->plugin_hash || e->variant->needs >= GPU_SM80)
+        return false;
+    if (word == WORD_BASE && variant_number(e->name) != 0)
+        return false;
+    if (word == WORD_TARGET && strcmp(e->target, target) != 0)
+        return false;
+    return is_exact_for(e->variant->numerics, type);
+}
+
+/* The best accepting variant that the word may choose: by target rank, then by number. */
+static bool best_variant(const struct choice *c, const struct problem *p, enum word word,
                          const char *target, struct resolved *out)
 {
     int count, best = -1;
@@ -300,8 +318,8 @@ static bool best_variant(const struct choice *c, const struct problem *p, wanted
     for (int i = 0; i < count; i++) {
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
-        if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best || all[i].plugin_hash ||
-            !wanted(&all[i], target) || !accepts(&all[i], p, c->threads, &r))
+        if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best ||
+            !is_wanted(&all[i], word, target, problem_type(p)) || !accepts(&all[i], p, c->threads, &r))
             continue;
         best = rank;
         *out = r;
@@ -324,13 +342,13 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
     case WORD_EXPANDED:
         out->serve = op_table[p->op]->composite ? SERVE_EXPAND : SERVE_REFERENCE;
         return ST_OK;
-    case WORD_AUTO: found = best_variant(c, p, any_exact, NULL, out); break;
-    case WORD_BASE: found = best_variant(c, p, is_library, NULL, out); break;
-    case WORD_TARGET: found = best_variant(c, p, of_target, rule->target, out); break;
+    case WORD_AUTO:
+    case WORD_BASE:
+    case WORD_TARGET: found = best_variant(c, p, rule->word, rule->target, out); break;
     case WORD_VARIANT: break;
     }
-    if (!found && rule->word != WORD_AUTO)
-        found = best_variant(c, p, of_target, "c", out);
+    if (!found)
+        found = best_variant(c, p, WORD_TARGET, "c", out);
     if (expands(p, found, out)) {
         out->serve = SERVE_EXPAND;
         return ST_OK;

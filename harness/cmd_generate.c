@@ -52,6 +52,7 @@ struct job {
     int64_t *step_ns;
     int64_t encode_ns;
     bool json;
+    FILE *document;                 /* where JSON goes */
     struct fault *fault;
 };
 
@@ -137,22 +138,28 @@ static enum status write_plan(const struct engine *engine, struct fault *fault)
 
 static double gib(size_t bytes) { return (double)bytes / (double)(1 << 30); }
 
-/* The summary with the plain C variants counted instead of named. */
+/* The plan by variant: "avx2_01_panel: linear; c_01_plain: patchify, ..." */
 static void print_kernels(const struct engine *engine)
 {
-    char text[2048], *rest = text, *word;
-    int plain = 0;
+    char text[2048], seen[2048] = " ";
     engine_plan_summary(engine, text, sizeof text);
-    printf("kernels ");
-    while ((word = strsep(&rest, " ")) != NULL) {
-        const char *equals = strchr(word, '=');
-        if (equals && (!strncmp(equals, "=c_", 3) || !strcmp(equals, "=expanded")))
-            plain++;
-        else
-            printf(" %s", word);
+    const char *gap = "kernels ";
+    for (const char *op = text; *op; op += strcspn(op, " ") + (op[strcspn(op, " ")] == ' ')) {
+        const char *variant = op + strcspn(op, "=") + 1;
+        char name[160], mark[168];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(variant, " "), variant);
+        snprintf(mark, sizeof mark, " %s ", name);
+        if (strstr(seen, mark))
+            continue;
+        snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s ", name);
+        printf("%s%s:", gap, name);
+        gap = "\n         ";
+        for (const char *at = op; *at; at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ')) {
+            const char *other = at + strcspn(at, "=") + 1;
+            if (strcspn(other, " ") == strlen(name) && !strncmp(other, name, strlen(name)))
+                printf(" %.*s", (int)(other - at - 1), at);
+        }
     }
-    if (plain)
-        printf("  and plain C for %d other ops", plain);
     putchar('\n');
 }
 
@@ -168,7 +175,7 @@ static void print_plan(const struct job *job)
     printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H, (long long)g->W,
            (long long)g->S);
     print_kernels(job->engine);
-    printf("memory   %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
+    printf("memory  %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
            gib(host_memory_available()));
 }
 
@@ -217,7 +224,11 @@ static void print_result(const struct job *job)
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         double s = (double)f->run_ns * 1e-9;
         load_s += (double)f->load_ns * 1e-9;
-        printf("%-8s %8.3f s %6.1f%% %12.1f", stage_names[i], s, 100 * s / all_s, f->flops * 1e-9 / s);
+        printf("%-8s %8.3f s %6.1f%%", stage_names[i], s, 100 * s / all_s);
+        if (f->run_ns > 0)
+            printf(" %12.1f", f->flops * 1e-9 / s);
+        else
+            printf(" %12s", "-");
         if (i == STAGE_DENOISE)
             printf("   %lld steps, median %.3f s", (long long)job->c.request.steps, median_step_s(job));
         putchar('\n');
@@ -273,7 +284,7 @@ static void print_json(const struct job *job)
         json_text(&j, "output", output);
     }
     json_end(&j);
-    printf("%s\n", j.text);
+    fprintf(job->document, "%s\n", j.text);
     json_free(&j);
 }
 
@@ -314,7 +325,9 @@ static enum status generate_clip(struct job *job, struct fault *fault)
     TRY(engine_plan(job->engine, &job->c.request, !dry_run, fault));
     if (plan_path)
         TRY(write_plan(job->engine, fault));
-    if (!job->json)
+    if (job->json)
+        TRY(stdout_take(&job->document, fault));
+    else
         print_plan(job);
     fflush(stdout);
     if (!dry_run)
@@ -335,6 +348,8 @@ int cmd_generate(int argc, char **argv, struct fault *fault)
     job.json = !strcmp(format, "json");
     if (s == ST_OK)
         s = generate_clip(&job, fault);
+    if (job.document && fclose(job.document) && s == ST_OK)
+        s = fault_set(fault, ST_IO, "standard output could not be written");
     if (job.media)
         media_abort(job.media);
     dump_close(job.dump, false, fault);

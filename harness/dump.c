@@ -110,6 +110,17 @@ static void shape_text(const struct safetensor *t, char *out, size_t bytes)
         snprintf(out + used, bytes - used, "]");
 }
 
+static enum status check_finite(const char *path, const char *name, const float *data, int64_t elems,
+                                struct fault *fault)
+{
+    int64_t bad = 0;
+    for (int64_t i = 0; i < elems; i++)
+        bad += !isfinite(data[i]);
+    return bad ? fault_set(fault, ST_BAD_INPUT, "%s: '%s' holds %lld values that are NaN or infinite", path,
+                           name, (long long)bad)
+               : ST_OK;
+}
+
 /* Reads a tensor of exactly the wanted shape; a 0 in `want` takes any size up to `most` there. */
 static enum status load_exact(struct safetensors *file, const char *path, const char *name, int rank,
                               const int64_t *want, int64_t most, float **out, int64_t *found_rows,
@@ -139,6 +150,8 @@ static enum status load_exact(struct safetensors *file, const char *path, const 
     if (!(*out = malloc((size_t)elems * sizeof **out)))
         return fault_set(fault, ST_NO_MEMORY, "no memory for '%s' of %s", name, path);
     enum status s = safetensors_read(file, t, 0, elems, *out, fault);
+    if (s == ST_OK)
+        s = check_finite(path, name, *out, elems, fault);
     if (s != ST_OK) {
         free(*out);
         *out = NULL;

@@ -114,9 +114,18 @@ size_t engine_peak_bytes(const struct engine *engine)
     return peak + engine->arena[OUTSIDE].peak_bytes;
 }
 
-static enum status check_fits(const struct engine *e, struct fault *fault)
+/* What the generator and its hooks hold on the host beside the engine's slabs: latents in two layouts,
+ * the noise, one decoded chunk as bytes and as f32. */
+static size_t host_bytes(const struct geometry *g)
 {
-    size_t needed = engine_peak_bytes(e), available = host_memory_available();
+    size_t latent = (size_t)(g->C * g->T * g->H * g->W) * sizeof(float);
+    size_t chunk = (size_t)(4 * g->pad_width * g->pad_height * 3) * (1 + sizeof(float));
+    return 3 * latent + chunk;
+}
+
+static enum status check_fits(const struct engine *e, const struct geometry *g, struct fault *fault)
+{
+    size_t needed = engine_peak_bytes(e) + host_bytes(g), available = host_memory_available();
     if (needed <= available)
         return ST_OK;
     return fault_set(fault, ST_NO_MEMORY, "this needs %.2f GiB of memory and %.2f GiB are available;"
@@ -131,7 +140,7 @@ enum status engine_plan(struct engine *engine, const struct generate_request *re
     reset(engine, MODE_TRACE);
     TRY(pass_on(engine, generate(&engine->ops, request), fault));
     sum_up(engine);
-    return check_memory ? check_fits(engine, fault) : ST_OK;
+    return check_memory ? check_fits(engine, &request->geometry, fault) : ST_OK;
 }
 
 enum status engine_count(struct engine *engine, const struct generate_request *request,
@@ -217,13 +226,20 @@ enum status engine_execute(struct engine *engine, const struct generate_request 
     engine->started_ns = clock_ns();
     for (int32_t i = 0; i < engine->sites; i++)
         engine->site[i].run_ns = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        engine->stage[i].figures.load_ns = engine->stage[i].figures.run_ns = 0;
     if (take_outside(engine) != ST_OK)
         return fault_set(fault, ST_NO_MEMORY, "no memory for what outlives the stages");
     enum status s = generate(&engine->ops, &watched);
+    engine->total_ns = clock_ns() - engine->started_ns - engine->hooks_ns;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        engine->total_ns -= engine->stage[i].figures.load_ns;
     progress_show(engine, true);
     engine->step_ns = NULL;
     return pass_on(engine, s, fault);
 }
+
+int64_t engine_total_ns(const struct engine *engine) { return engine->total_ns; }
 
 const struct traced_call *engine_trace(const struct engine *engine, int64_t *count)
 {

@@ -29,6 +29,9 @@ struct engine_config {
     enum fill fill;
     uint64_t weights_seed;
     bool quiet;                     /* no progress bar whatever stderr is */
+    /* called now and then during execution instead of the bar; share of the work done, 0 to 1 */
+    void (*progress)(void *user, double share);
+    void *user;
 };
 
 struct stage_figures {
@@ -57,6 +60,10 @@ size_t engine_peak_bytes(const struct engine *engine);      /* largest stage + w
  * request->sink are called, their time is in no figure. */
 enum status engine_execute(struct engine *engine, const struct generate_request *request,
                            int64_t *step_ns, struct fault *fault);
+
+/* Wall time of the last execution from the prompt string to the last frame, without loading weights
+ * and without hooks. */
+int64_t engine_total_ns(const struct engine *engine);
 
 /* The resolved plan, one line per distinct (op shape, step range): "shape-line<TAB>first-last<TAB>
  * variant<TAB>knob=value,..."; steps 0-0 mean all calls. */

@@ -14,9 +14,15 @@ void progress_show(struct engine *e, bool last)
     static const char bar[] = "##############################";
     static const char dots[] = "..............................";
     int64_t now = clock_ns();
-    if (e->config.quiet || e->flops_total <= 0 || (!last && now - e->shown_ns < 100000000))
+    bool told = e->config.progress != NULL;
+    int64_t pause_ns = told ? 500000000 : 100000000;
+    if ((e->config.quiet && !told) || e->flops_total <= 0 || (!last && now - e->shown_ns < pause_ns))
         return;
     e->shown_ns = now;
+    if (told) {
+        e->config.progress(e->config.user, last ? 1 : e->flops_done / e->flops_total);
+        return;
+    }
     if (last) {
         fprintf(stderr, "\r%79s\r", "");
         return;

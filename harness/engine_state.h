@@ -79,7 +79,7 @@ struct engine {
     int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns;
     int64_t *step_ns;
     double flops_done, flops_total;
-    int64_t started_ns, shown_ns;
+    int64_t started_ns, shown_ns, total_ns;
     struct fault fault;
     struct traced_call *trace;      /* built on demand */
 };

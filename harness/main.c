@@ -5,9 +5,13 @@
 #include "host.h"
 #include "threads.h"
 
+#include <fcntl.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int cmd_worker(int argc, char **argv, struct fault *fault)
 {
@@ -115,28 +119,49 @@ static int run_command(const struct subcommand *c, int argc, char **argv)
     int code = c->run(argc, argv, &fault);
     if (fault.text[0])
         fprintf(stderr, "patchmark: %s\n", fault.text);
-    if (code == EXIT_OK && (fflush(stdout) || ferror(stdout))) {
-        fputs("patchmark: standard output could not be written\n", stderr);
-        return EXIT_INPUT;
-    }
     return interrupted_by ? 128 + interrupted_by : code;
+}
+
+/* A file opened while 0, 1 or 2 is closed would get its number, and with it what is printed. */
+static void hold_standard_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDONLY)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Output that a full disk swallowed is a failure. A reader that left early, as head does, chose to:
+ * that ends as the signal would have, without a word. */
+static int finish_output(int code)
+{
+    struct pollfd reader = {STDOUT_FILENO, 0, 0};
+    bool lost = fflush(stdout) || ferror(stdout);
+    if (!lost || code != EXIT_OK)
+        return code;
+    if (poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR))
+        return 128 + SIGPIPE;
+    fputs("patchmark: standard output could not be written\n", stderr);
+    return EXIT_INPUT;
 }
 
 int main(int argc, char **argv)
 {
+    hold_standard_streams();
     threads_settle(argv);
     setlocale(LC_ALL, "C");
     signals_install();
     if (argc < 2 || asks_help(argv[1])) {
         usage(argc < 2 ? stderr : stdout);
-        exit(argc < 2 ? EXIT_INPUT : EXIT_OK);
+        exit(finish_output(argc < 2 ? EXIT_INPUT : EXIT_OK));
     }
     if (!strcmp(argv[1], "--version")) {
         printf("patchmark %s\n", build_commit());
-        exit(EXIT_OK);
+        exit(finish_output(EXIT_OK));
     }
     for (const struct subcommand *c = subcommands; c->name; c++)
         if (!strcmp(argv[1], c->name))
-            exit(run_command(c, argc - 2, argv + 2));
+            exit(finish_output(run_command(c, argc - 2, argv + 2)));
     exit(unknown_command(argv[1]));
 }

@@ -6,6 +6,11 @@
 
 #include "op.h"
 
+/* When samples are enough, and when a figure is not to be believed. */
+#define MEASURE_LEAST_SAMPLES 6     /* the fewest whose extremes cover the median with 95% */
+#define MEASURE_WIDE 0.05           /* half width of the interval over the median: unstable above */
+#define MEASURE_PEAK_SLACK 1.1      /* the peak is measured too, and a neighbour may dent it */
+
 /* The measured body: `iterations` runs of the work, nothing else. Returns the work's status. */
 typedef enum status measured_fn(void *user, int64_t iterations);
 
@@ -20,6 +25,11 @@ enum status measure_block(enum backend backend, const char *name, measured_fn *f
                           int64_t iterations, int64_t count, double *samples, struct fault *fault);
 
 double clock_seconds(void);                 /* CLOCK_MONOTONIC */
+
+/* What makes a time worth reading, wherever one is judged. */
+#define MEASURE_PEAK_SLACK 1.1              /* roofs are measured too, and a neighbour may dent them */
+#define MEASURE_LEAST_SAMPLES 6             /* fewer carry no 95 % interval of the median */
+#define MEASURE_WIDE 0.05                   /* half an interval over its median; above: unstable */
 
 /* Floating-point peak of this machine as it is now: independent FMAs on `threads` threads, best of the
  * vector sets this build and machine have (`isa` names it), flops per second. About 50 ms. */

@@ -3,6 +3,7 @@
 /* patchmark.c   Status names, exit codes, signals, and where this program lies. */
 #include "patchmark.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +47,16 @@ void signals_install(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+enum status stdout_take(FILE **out, struct fault *fault)
+{
+    fflush(stdout);
+    int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    *out = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!*out || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        return fault_set(fault, ST_IO, "standard output cannot be set apart");
+    return ST_OK;
+}
+
 const char *self_path(void)
 {
     static char path[4096];
@@ -56,6 +67,24 @@ const char *self_path(void)
     return path;
 }
 
+void command_append(char *line, size_t bytes, const char *word)
+{
+    size_t used = strlen(line);
+    if (used && used + 1 < bytes)
+        line[used++] = ' ';
+    if (*word && !strpbrk(word, " \t\n*?[]{}\"'\\$&;|<>()#~!`")) {
+        snprintf(line + used, bytes - used, "%s", word);
+        return;
+    }
+    snprintf(line + used, bytes - used, "'");
+    for (const char *c = word; *c; c++) {
+        used = strlen(line);
+        snprintf(line + used, bytes - used, *c == '\'' ? "'\\''" : "%c", *c);
+    }
+    used = strlen(line);
+    snprintf(line + used, bytes - used, "'");
+}
+
 const char *self_command_line(void)
 {
     static char text[8192];
@@ -63,13 +92,10 @@ const char *self_command_line(void)
     FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
     if (!in)
         return text;
-    size_t n = fread(raw, 1, sizeof raw - 1, in), used = 0;
+    size_t n = fread(raw, 1, sizeof raw - 1, in);
     fclose(in);
     raw[n] = 0;
-    for (const char *word = raw; word < raw + n && used < sizeof text; word += strlen(word) + 1) {
-        const char *quote = !*word || strpbrk(word, " *?[]\"'\\$&;|<>()") ? "'" : "";
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s", used ? " " : "", quote, word,
-                                 quote);
-    }
+    for (const char *word = raw; word < raw + n; word += strlen(word) + 1)
+        command_append(text, sizeof text, word);
     return text;
 }

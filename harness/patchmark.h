@@ -52,8 +52,14 @@ const char *status_name(enum status status); /* "passed", "refused", ...: the st
 extern volatile int interrupted_by;
 void signals_install(void);
 
+/* Standard output for ourselves alone: a stream on it, while file descriptor 1 now goes to stderr, so
+ * that nothing a kernel prints gets between what we say. */
+enum status stdout_take(FILE **out, struct fault *fault);
+
 /* This program's path, for workers; its whole command line, for records. */
 const char *self_path(void);
 const char *self_command_line(void);
+/* Appends a blank and the word, quoted for a shell where it must be; cuts at `bytes`. */
+void command_append(char *line, size_t bytes, const char *word);
 
 #endif

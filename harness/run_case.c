@@ -6,30 +6,17 @@
 #include "measure.h"
 #include "worker.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void describe_repro(struct outcome *o, const struct case_spec *s)
-{
-    size_t used = (size_t)snprintf(o->repro, sizeof o->repro,
-                                   "build/patchmark run --model %s --size %lldx%lld --frames %lld --steps"
-                                   " %lld --threads %d --dtype %s --scheduler %s --guidance %g --seed %llu",
-                                   s->model, (long long)o->c.request.geometry.width,
-                                   (long long)o->c.request.geometry.height,
-                                   (long long)o->c.request.geometry.frames, (long long)o->c.request.steps,
-                                   o->c.config.threads, s->dtype, s->scheduler, o->c.request.guidance,
-                                   (unsigned long long)s->seed);
-    if (s->kernels && used < sizeof o->repro)
-        snprintf(o->repro + used, sizeof o->repro - used, " --kernels '%s'", s->kernels);
-}
 
 /* ---- talking with the worker ---- */
 
 #define WORDS_MAX 48
 
 struct words {
-    const char *word[WORDS_MAX];
-    char number[8][40];
+    const char *word[WORDS_MAX];    /* NULL-terminated */
+    char number[8][40], size[48], seed[24];
     int count, numbers;
 };
 
@@ -50,75 +37,163 @@ static void add_number(struct words *w, const char *flag, double value)
     }
 }
 
+/* Everything that makes the case, as flags; the worker and the line that repeats it read the same. */
+static void words_of(const struct outcome *o, const char *counters, struct words *w)
+{
+    const struct case_spec *s = &o->c.spec;
+    const struct geometry *g = &o->c.request.geometry;
+    snprintf(w->size, sizeof w->size, "%lldx%lld", (long long)g->width, (long long)g->height);
+    snprintf(w->seed, sizeof w->seed, "%llu", (unsigned long long)s->seed);
+    add(w, "--model", s->model);
+    add(w, "--prompt", s->prompt);
+    add(w, "--negative", s->negative[0] ? s->negative : NULL);
+    add(w, "--size", w->size);
+    add_number(w, "--frames", (double)g->frames);
+    add_number(w, "--steps", (double)o->c.request.steps);
+    add_number(w, "--threads", (double)o->c.config.threads);
+    add_number(w, "--fps", s->fps);
+    add_number(w, "--guidance", s->guidance);
+    add_number(w, "--shift", s->shift);
+    add(w, "--seed", w->seed);
+    add(w, "--dtype", s->dtype);
+    add(w, "--kernels", s->kernels);
+    add(w, "--scheduler", s->scheduler);
+    add(w, "--device", s->device);
+    add(w, "--fill", s->fill);
+    add(w, "--counters", counters);
+}
+
 static enum status spawn(const struct outcome *o, const char *counters, struct worker **out,
                          struct fault *fault)
 {
-    const struct case_spec *s = &o->c.spec;
-    char size[48], seed[24];
     struct words w = {.word = {"worker", "pipeline"}, .count = 2};
-    snprintf(size, sizeof size, "%lldx%lld", (long long)o->c.request.geometry.width,
-             (long long)o->c.request.geometry.height);
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->seed);
-    add(&w, "--model", s->model);
-    add(&w, "--prompt", s->prompt);
-    add(&w, "--negative", s->negative);
-    add(&w, "--size", size);
-    add_number(&w, "--frames", (double)o->c.request.geometry.frames);
-    add_number(&w, "--steps", (double)o->c.request.steps);
-    add_number(&w, "--threads", (double)o->c.config.threads);
-    add_number(&w, "--fps", s->fps);
-    add_number(&w, "--guidance", s->guidance);
-    add_number(&w, "--shift", s->shift);
-    add(&w, "--seed", seed);
-    add(&w, "--dtype", s->dtype);
-    add(&w, "--kernels", s->kernels);
-    add(&w, "--scheduler", s->scheduler);
-    add(&w, "--device", s->device);
-    add(&w, "--fill", s->fill);
-    add(&w, "--counters", counters);
+    words_of(o, counters, &w);
     return worker_spawn(w.word, out, fault);
 }
 
-static void take_sample(struct outcome *o, const char *text)
+static void describe_repro(struct outcome *o, const char *counters)
+{
+    struct words w = {.count = 0};
+    words_of(o, counters, &w);
+    snprintf(o->repro, sizeof o->repro, "build/patchmark run");
+    for (int i = 0; i < w.count; i++)
+        command_append(o->repro, sizeof o->repro, w.word[i]);
+    for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
+        command_append(o->repro, sizeof o->repro, "--plugin");
+        command_append(o->repro, sizeof o->repro, *plugin);
+    }
+}
+
+/* ---- what the worker says: a handler per word, false where the line is not as it should be ---- */
+
+/* One sample per "go", as long as the plan's steps, its frames those of the first clip. */
+static bool take_sample(struct outcome *o, const char *text)
 {
     char *end;
     int64_t i = o->samples, steps = o->c.request.steps;
+    if (!o->asked || i == SAMPLES_MAX)
+        return false;
+    o->asked = false;
     o->total[i] = (double)strtoll(text, &end, 10);
     for (int s = 0; s < STAGE_COUNT; s++)
         o->stage[s][i] = (double)strtoll(end, &end, 10);
     for (int s = 0; s < STAGE_COUNT; s++)
         o->load[s][i] = (double)strtoll(end, &end, 10);
+    uint64_t frames = strtoull(end, &end, 16);
+    o->frames_differ = o->frames_differ || frames != o->frames_hash;
     for (int64_t k = 0; k < steps; k++)
         o->step[k * SAMPLES_MAX + i] = (double)strtoll(end, &end, 10);
     o->samples++;
+    return !*end && o->total[i] > 0;
 }
 
-static void take_counter(struct outcome *o, const char *text, bool available)
+static bool take_counter_as(struct outcome *o, const char *text, bool available)
 {
     char name[128];
     int used = 0;
     if (sscanf(text, "%127s %n", name, &used) != 1)
-        return;
+        return false;
     if (!available) {
         json_unavailable(&o->counters, name, text + used);
-        return;
+        return true;
     }
     json_open_object(&o->counters, name);
     json_int(&o->counters, "value", strtoll(text + used, NULL, 10));
     json_none(&o->counters, "why");
     json_end(&o->counters);
+    return true;
 }
 
-static void take_check(struct outcome *o, const char *text)
+static bool take_counter(struct outcome *o, const char *text) { return take_counter_as(o, text, true); }
+static bool take_counter_off(struct outcome *o, const char *t) { return take_counter_as(o, t, false); }
+
+static bool take_check(struct outcome *o, const char *text)
 {
-    double worst, l2, most, ratio;
-    long long problems;
+    struct checked *c = &o->check;
     int status;
-    if (sscanf(text, "%d %lg %lg %lg %lg %lld", &status, &worst, &l2, &most, &ratio, &problems) == 6)
-        snprintf(o->check, sizeof o->check,
-                 "{\"worst\":%.9g,\"l2_rel\":%.9g,\"max_abs\":%.9g,\"checked_ratio\":%.9g,"
-                 "\"problems\":%lld}", worst, l2, most, ratio, problems);
+    c->given = sscanf(text, "%d %lg %lg %lg %lg %" SCNd64 " %" SCNu64, &status, &c->worst, &c->l2,
+                      &c->max_abs, &c->ratio, &c->problems, &c->seed) == 7;
+    return c->given;
 }
+
+static bool keep_text(char *to, size_t bytes, const char *text)
+{
+    return (size_t)snprintf(to, bytes, "%s", text) < bytes;
+}
+
+static bool take_recipe(struct outcome *o, const char *t) { return keep_text(o->recipe, sizeof o->recipe, t); }
+static bool take_work(struct outcome *o, const char *t) { return keep_text(o->work, sizeof o->work, t); }
+static bool take_sha256(struct outcome *o, const char *t) { return keep_text(o->sha256, sizeof o->sha256, t); }
+
+static bool take_plugin(struct outcome *o, const char *text)
+{
+    size_t used = strlen(o->plugins);
+    return keep_text(o->plugins + used, sizeof o->plugins - used, text) &&
+           keep_text(o->plugins + strlen(o->plugins), sizeof o->plugins - strlen(o->plugins), " ");
+}
+
+static bool take_planned(struct outcome *o, const char *t) { return (o->planned = strtod(t, NULL)) > 0; }
+static bool take_resident(struct outcome *o, const char *t) { return (o->resident = strtod(t, NULL)) > 0; }
+
+/* The best of what is seen before and after: a neighbour may dent either. */
+static bool take_peak(struct outcome *o, const char *text)
+{
+    double peak;
+    char isa[16];
+    if (sscanf(text, "%lg %15s", &peak, isa) != 2)
+        return false;
+    if (peak > o->fma_peak) {
+        o->fma_peak = peak;
+        strcpy(o->isa, isa);
+    }
+    return true;
+}
+
+static bool take_first(struct outcome *o, const char *text)
+{
+    return sscanf(text, "%lg %" SCNx64, &o->first_ns, &o->frames_hash) == 2;
+}
+
+static bool take_share(struct outcome *o, const char *text)
+{
+    outcome_progress(o, strtod(text, NULL));
+    return true;
+}
+
+static bool take_rechecked(struct outcome *o, const char *text) { return (o->rechecked = !*text); }
+static bool take_nothing(struct outcome *o, const char *text) { return o && !*text; }
+
+static const struct {
+    const char *word;
+    bool (*take)(struct outcome *o, const char *rest);
+} handlers[] = {
+    {"recipe", take_recipe},   {"work", take_work},         {"sha256", take_sha256},
+    {"plugin", take_plugin},   {"planned", take_planned},   {"resident", take_resident},
+    {"check", take_check},     {"peak", take_peak},         {"first", take_first},
+    {"at", take_share},        {"sample", take_sample},     {"counter", take_counter},
+    {"ready", take_nothing},   {"bye", take_nothing},       {"counter_off", take_counter_off},
+    {"rechecked", take_rechecked},
+};
 
 static const char *behind(const char *line, const char *word)
 {
@@ -127,39 +202,22 @@ static const char *behind(const char *line, const char *word)
 }
 
 /* Takes one line in. *done is set on the word waited for; a "fail" line becomes its status. */
-static enum status take_line(struct outcome *o, const char *line, const char *until, bool *done)
+static enum status take_line(struct outcome *o, const char *line, const char *until, bool *done,
+                             struct fault *fault)
 {
-    const char *rest;
-    *done = behind(line, until) != NULL;
-    if ((rest = behind(line, "recipe")))
-        snprintf(o->recipe, sizeof o->recipe, "%s", rest);
-    else if ((rest = behind(line, "work")))
-        snprintf(o->work, sizeof o->work, "%s", rest);
-    else if ((rest = behind(line, "sha256")))
-        snprintf(o->sha256, sizeof o->sha256, "%s", rest);
-    else if ((rest = behind(line, "planned")))
-        o->planned = strtod(rest, NULL);
-    else if ((rest = behind(line, "resident")))
-        o->resident = strtod(rest, NULL);
-    else if ((rest = behind(line, "first")))
-        o->first_ns = strtod(rest, NULL);
-    else if ((rest = behind(line, "check")))
-        take_check(o, rest);
-    else if ((rest = behind(line, "peak")))
-        sscanf(rest, "%lg %15s", &o->fma_peak, o->isa);
-    else if ((rest = behind(line, "sample")))
-        take_sample(o, rest);
-    else if ((rest = behind(line, "counter")))
-        take_counter(o, rest, true);
-    else if ((rest = behind(line, "counter_off")))
-        take_counter(o, rest, false);
-    else if ((rest = behind(line, "fail"))) {
+    const char *rest = behind(line, "fail");
+    if (rest) {
         char *sentence;
         long status = strtol(rest, &sentence, 10);
         snprintf(o->reason, sizeof o->reason, "%s", sentence + (*sentence == ' '));
         return status > 0 && status < ST_COUNT ? (enum status)status : ST_CRASHED;
     }
-    return ST_OK;
+    *done = behind(line, until) != NULL;
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+        if ((rest = behind(line, handlers[i].word)) && handlers[i].take(o, rest))
+            return ST_OK;
+    return fault_set(fault, ST_CRASHED, "the worker said something that run does not understand: %.200s",
+                     line);
 }
 
 static enum status wait_for(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -169,7 +227,7 @@ static enum status wait_for(struct worker *w, const struct run_limits *limits, s
     while (!done) {
         const char *line;
         TRY(worker_receive(w, limits->deadline_s, &line, fault));
-        TRY(take_line(o, line, until, &done));
+        TRY(take_line(o, line, until, &done, fault));
     }
     return ST_OK;
 }
@@ -182,6 +240,12 @@ double outcome_work(const struct outcome *o, const char *key)
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
     const char *at = strstr(o->work, quoted);
     return at ? strtod(at + strlen(quoted), NULL) : NAN;
+}
+
+void outcome_progress(const struct outcome *o, double share)
+{
+    if (o->progress)
+        o->progress(o, share);
 }
 
 bool outcome_timed(const struct outcome *o) { return o->status == ST_OK && !o->mistrusted; }
@@ -198,15 +262,12 @@ static bool narrow(const struct summary *s, double share)
     return (s->hi - s->lo) / 2 <= share * s->median;
 }
 
-/* Six samples are the fewest whose extremes cover the median with 95%; for them the budget may be
- * overrun by half. */
-enum { ENOUGH = 6 };
-
+/* For the fewest samples that give an interval the budget may be overrun by half. */
 static const char *reason_to_stop(const struct outcome *o, const struct run_limits *limits, double spent_s)
 {
     double next_s = spent_s + o->summary.median * 1e-9;
-    double allowed_s = o->samples < ENOUGH ? 1.5 * limits->budget_s : limits->budget_s;
-    if (o->samples >= ENOUGH && o->samples >= limits->least_samples && narrow(&o->summary, 0.02))
+    double allowed_s = o->samples < MEASURE_LEAST_SAMPLES ? 1.5 * limits->budget_s : limits->budget_s;
+    if (o->samples >= MEASURE_LEAST_SAMPLES && o->samples >= limits->least_samples && narrow(&o->summary, 0.02))
         return "interval";
     if (o->samples == SAMPLES_MAX)
         return "count";
@@ -216,14 +277,13 @@ static const char *reason_to_stop(const struct outcome *o, const struct run_limi
 /* Too few or too scattered samples, or a rate that the machine cannot have. */
 static void judge(struct outcome *o)
 {
-    const double slack = 1.1; /* the peak is measured too, and a neighbour may dent it */
     double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
-    o->mistrusted = rate > slack * o->fma_peak;
-    o->unstable = o->samples < ENOUGH || !narrow(&o->summary, 0.05);
+    o->mistrusted = rate > MEASURE_PEAK_SLACK * o->fma_peak;
+    o->unstable = o->samples < MEASURE_LEAST_SAMPLES || !narrow(&o->summary, MEASURE_WIDE);
     if (o->mistrusted)
         snprintf(o->reason, sizeof o->reason, "%.0f GFLOP/s are more than this machine's measured"
                  " multiply-add peak of %.0f", rate * 1e-9, o->fma_peak * 1e-9);
-    else if (o->samples < ENOUGH)
+    else if (o->samples < MEASURE_LEAST_SAMPLES)
         snprintf(o->reason, sizeof o->reason, "%lld clips are too few for a 95%% interval; raise"
                  " --budget", (long long)o->samples);
     else if (o->unstable)
@@ -236,6 +296,7 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
 {
     double start = clock_seconds();
     for (o->stop_reason = NULL; !o->stop_reason;) {
+        o->asked = true;
         TRY(worker_send(w, "go", fault));
         TRY(wait_for(w, limits, o, "sample", fault));
         o->summary = stats_summary(o->total, o->samples);
@@ -244,6 +305,9 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
     TRY(worker_send(w, "end", fault));
     TRY(wait_for(w, limits, o, "bye", fault));
     judge(o);
+    if (o->frames_differ)
+        return fault_set(fault, ST_WRONG, "the timed clips differ from the first one; every run of a plan"
+                         " must give the same frames");
     return ST_OK;
 }
 
@@ -251,6 +315,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
 {
     struct fault fault = {{0}};
     struct worker *w = NULL;
+    describe_repro(o, limits->counters);
     o->status = spawn(o, limits->counters, &w, &fault);
     if (o->status == ST_OK)
         o->status = wait_for(w, limits, o, "ready", &fault);
@@ -271,7 +336,6 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
     json_open_object(&o->counters, NULL);
     *out = o;
     TRY(case_resolve(s, &o->c, fault));
-    describe_repro(o, s);
     o->step = calloc((size_t)o->c.request.steps * SAMPLES_MAX, sizeof *o->step);
     return o->step ? ST_OK : ST_NO_MEMORY;
 }

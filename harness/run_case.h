@@ -9,20 +9,32 @@
 
 #define SAMPLES_MAX 1000
 
+/* The worst over all distinct problems of the plan, before the clock ran. */
+struct checked {
+    bool given;
+    double worst, l2, max_abs, ratio;
+    int64_t problems;
+    uint64_t seed;
+};
+
 struct outcome {
     enum status status;
     bool unstable, mistrusted;
     char reason[1024];
     struct pipeline_case c;
-    char recipe[8192], work[1024], sha256[65], check[512], isa[16];
+    char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
+    struct checked check;
     double planned, resident, fma_peak, first_ns;
     double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
     double *step;                   /* SAMPLES_MAX samples of each step */
     int64_t samples;
+    uint64_t frames_hash;           /* of the first clip; all must agree */
+    bool asked, frames_differ, rechecked;
     const char *stop_reason;        /* interval, budget, count */
     struct summary summary;
     struct json counters;
-    char repro[2048];
+    char repro[4096];
+    void (*progress)(const struct outcome *o, double share); /* or NULL */
 };
 
 /* How long and how often a case is timed. */
@@ -44,6 +56,7 @@ void run_case(struct outcome *o, const struct run_limits *limits);
 /* A number of the worker's "work" line; NAN where it said none. */
 double outcome_work(const struct outcome *o, const char *key);
 bool outcome_timed(const struct outcome *o);        /* passed or unstable */
+void outcome_progress(const struct outcome *o, double share);
 const char *outcome_state(const struct outcome *o); /* the state of its record */
 
 /* run_report.c */

@@ -4,6 +4,7 @@
 #include "elem.h"
 #include "run_case.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,27 @@ static void json_derived(const struct outcome *o, struct json *j)
     json_end(j);
 }
 
+static void json_check(const struct outcome *o, struct json *j)
+{
+    const struct checked *c = &o->check;
+    char hash[24];
+    if (!c->given) {
+        json_none(j, "correctness");
+        return;
+    }
+    json_open_object(j, "correctness");
+    json_number(j, "worst", c->worst);
+    json_number(j, "l2_rel", c->l2);
+    json_number(j, "max_abs", c->max_abs);
+    json_number(j, "checked_ratio", c->ratio);
+    json_int(j, "problems", c->problems);
+    json_int(j, "seed", (int64_t)c->seed);
+    json_bool(j, "rechecked", o->rechecked);
+    snprintf(hash, sizeof hash, "%016" PRIx64, o->frames_hash);
+    json_text(j, "frames_hash", hash);
+    json_end(j);
+}
+
 /* What was asked for; the recipe has what it became. */
 const char *outcome_plan(const struct outcome *o)
 {
@@ -100,15 +122,21 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
     json_open_object(j, "impl");
-    json_text(j, "requested", o->c.spec.plan ? o->c.spec.plan : outcome_plan(o));
+    json_text(j, "requested", outcome_plan(o));
+    json_open_array(j, "plugins");
+    for (const char *hash = o->plugins; *hash; hash += strcspn(hash, " ") + 1)
+        json_bytes(j, NULL, hash, strcspn(hash, " "));
     json_end(j);
-    json_raw(j, "correctness", o->check[0] ? o->check : "null");
+    json_end(j);
+    json_check(o, j);
     if (timed) {
         json_timing(o, j);
         json_stages(o, j);
         json_derived(o, j);
     } else {
         json_none(j, "timing");
+        json_none(j, "stages");
+        json_none(j, "derived");
     }
     json_raw(j, "work", o->work[0] ? o->work : "null");
     json_open_object(j, "memory");

@@ -3,18 +3,24 @@
 /* run_worker.c   The process that runs one pipeline case. It plans, verifies every kernel of the plan
  * on the shapes of this very case, runs once, and then runs once for every "go" it is sent.
  *
- *   out: recipe JSON | sha256 HEX | work JSON | planned BYTES | check STATUS WORST L2 MAX RATIO N |
- *        peak FLOPS ISA | first NS | ready | sample TOTAL TEXT DENOISE DECODE LOAD*3 STEPS... |
- *        counter NAME VALUE | counter_off NAME REASON | resident BYTES | bye | fail STATUS SENTENCE
- *   in:  go | end */
+ *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
+ *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
+ *        at SHARE | sample TOTAL TEXT DENOISE DECODE LOAD*3 FRAMES-HASH STEPS... |
+ *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
+ *        fail STATUS SENTENCE
+ *   in:  go | end
+ * After "end" every kernel is checked once more: one that stops computing after a while would be fast. */
 #include "case.h"
 #include "check.h"
 #include "commands.h"
 #include "host.h"
 #include "measure.h"
+#include "worker.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *counter_names;
@@ -40,16 +46,28 @@ struct session {
     struct engine *engine;
     struct counters *counters;
     int64_t *step_ns;
+    uint64_t frames_hash;           /* of the clip at hand */
+    FILE *out;
 };
 
-/* The clip's last byte has arrived in host memory; nothing is kept of it. */
+/* Outside of the timed window, as every hook: all clips of a case must hash alike. */
 static enum status take_frames(void *user, const uint8_t *rgb, int64_t first, int64_t count)
 {
-    (void)user;
-    (void)rgb;
-    (void)first;
-    (void)count;
+    struct session *s = user;
+    const struct geometry *g = &s->c.request.geometry;
+    uint64_t hash = first ? s->frames_hash : UINT64_C(0xcbf29ce484222325);
+    for (int64_t i = 0; i < count * g->height * g->width * 3; i++)
+        hash = (hash ^ rgb[i]) * UINT64_C(0x100000001b3);
+    s->frames_hash = hash;
     return ST_OK;
+}
+
+/* Signs of life, for the supervisor's patience and its progress line. */
+static void tell_progress(void *user, double share)
+{
+    struct session *s = user;
+    fprintf(s->out, "at %.4f\n", share);
+    fflush(s->out);
 }
 
 static void tell_work(const struct session *s)
@@ -68,7 +86,7 @@ static void tell_work(const struct session *s)
     json_number(&j, "flops_denoise", flops[STAGE_DENOISE]);
     json_number(&j, "flops_decode", flops[STAGE_DECODE]);
     json_end(&j);
-    printf("work %s\n", j.text);
+    fprintf(s->out, "work %s\n", j.text);
     json_free(&j);
 }
 
@@ -78,24 +96,38 @@ static void tell_recipe(const struct session *s)
     char hash[65];
     json_init(&j, false);
     case_recipe(&s->c, s->engine, &j, NULL);
-    printf("recipe %s\n", j.text);
+    fprintf(s->out, "recipe %s\n", j.text);
     json_free(&j);
     case_recipe_sha256(&s->c, s->engine, hash);
-    printf("sha256 %s\nplanned %zu\n", hash, engine_peak_bytes(s->engine));
+    fprintf(s->out, "sha256 %s\nplanned %zu\n", hash, engine_peak_bytes(s->engine));
+}
+
+/* The plan's variants from outside, each file once. */
+static void tell_plugins(const struct session *s)
+{
+    int64_t count;
+    const struct traced_call *trace = engine_trace(s->engine, &count);
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t hash = trace[i].entry ? trace[i].entry->plugin_hash : 0;
+        bool known = !hash;
+        for (int64_t k = 0; k < i && !known; k++)
+            known = trace[k].entry && trace[k].entry->plugin_hash == hash;
+        if (!known)
+            fprintf(s->out, "plugin %016" PRIx64 "\n", hash);
+    }
 }
 
 /* Worst figures over all problems of the plan. */
 struct verdict {
     struct check_result worst;
     int64_t problems;
-    double checked, all;
+    double checked;
 };
 
-static enum status check_call(const struct traced_call *call, int threads, struct verdict *v,
-                              struct fault *fault)
+static enum status check_call(const struct traced_call *call, int threads, uint64_t seed,
+                              struct verdict *v, struct fault *fault)
 {
-    enum { SEED = 7 };
-    const double reference_s = 0.02;
+    const double reference_s = 0.05; /* a plan has many problems; past it rows are sampled */
     struct operands operands;
     struct bound bound;
     struct check_result result;
@@ -104,16 +136,16 @@ static enum status check_call(const struct traced_call *call, int threads, struc
     shape_print(&call->problem, line, sizeof line);
     TRY(shape_parse(line, &shape, fault));
     TRY(operands_new(&shape, false, false, &operands, fault));
-    operands_fill(&operands, SEED, PATTERN_RANDOM);
+    operands_fill(&operands, seed, PATTERN_RANDOM);
     enum status s = bound_new(call->entry->variant, call->knob, &operands, threads, &bound, fault);
     if (s == ST_OK) {
-        check_bound(&bound, SEED, reference_s, &result);
+        check_bound(&bound, seed, reference_s, &result);
         s = result.status;
         v->worst.worst = fmax(v->worst.worst, result.worst);
         v->worst.l2 = fmax(v->worst.l2, result.l2);
         v->worst.max_abs = fmax(v->worst.max_abs, result.max_abs);
         v->checked += result.checked_ratio;
-        v->all++;
+        v->problems++;
         if (s != ST_OK)
             fault_set(fault, s, "%s/%s on %s: %s", call->entry->op, call->entry->name, line, result.text);
         bound_free(&bound);
@@ -122,47 +154,66 @@ static enum status check_call(const struct traced_call *call, int threads, struc
     return s;
 }
 
-static enum status verify_plan(const struct session *s, struct fault *fault)
+static enum status check_plan(const struct session *s, uint64_t seed, struct verdict *v,
+                              struct fault *fault)
 {
-    struct verdict v = {0};
     int64_t count;
     const struct traced_call *trace = engine_trace(s->engine, &count);
     enum status status = ST_OK;
-    for (int64_t i = 0; status == ST_OK && i < count; i++)
+    for (int64_t i = 0; status == ST_OK && i < count; i++) {
+        tell_progress((void *)s, 0);
         if (trace[i].entry)
-            status = check_call(&trace[i], s->c.config.threads, &v, fault);
-    printf("check %d %.9g %.9g %.9g %.9g %lld\n", (int)status, v.worst.worst, v.worst.l2,
-           v.worst.max_abs, v.all ? v.checked / v.all : 1.0, (long long)v.all);
+            status = check_call(&trace[i], s->c.config.threads, seed, v, fault);
+    }
     return status;
+}
+
+/* Data that no kernel can have seen before; the seed is told, so that a failure can be repeated. */
+static uint64_t fresh_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+        seed = (uint64_t)(clock_seconds() * 1e9);
+    return seed >> 1;
+}
+
+static enum status verify_plan(const struct session *s, struct fault *fault)
+{
+    struct verdict v = {0};
+    uint64_t seed = fresh_seed();
+    enum status status = check_plan(s, seed, &v, fault);
+    fprintf(s->out, "check %d %.9g %.9g %.9g %.9g %" PRId64 " %" PRIu64 "\n", (int)status, v.worst.worst,
+            v.worst.l2, v.worst.max_abs, v.problems ? v.checked / (double)v.problems : 1.0, v.problems,
+            seed);
+    return status;
+}
+
+static void tell_peak(const struct session *s)
+{
+    const char *isa;
+    double peak = measure_fma_peak(s->c.config.threads, &isa);
+    fprintf(s->out, "peak %.17g %s\n", peak, isa);
 }
 
 static enum status prepare(struct session *s, struct fault *fault)
 {
     TRY(case_resolve(&spec, &s->c, fault));
-    s->c.config.quiet = true;
-    s->c.request.sink = (struct generate_sink){.frames = take_frames};
+    s->c.config.progress = tell_progress;
+    s->c.config.user = s;
+    s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
     if (!(s->step_ns = calloc((size_t)s->c.request.steps, sizeof *s->step_ns)))
         return ST_NO_MEMORY;
     TRY(engine_new(&s->c.config, &s->engine, fault));
     TRY(engine_plan(s->engine, &s->c.request, true, fault));
     tell_recipe(s);
     tell_work(s);
-    fflush(stdout);
+    tell_plugins(s);
+    fflush(s->out);
     TRY(verify_plan(s, fault));
     if (counter_names)
         TRY(counters_open(counter_names, &s->counters, fault));
-    const char *isa;
-    double peak = measure_fma_peak(s->c.config.threads, &isa);
-    printf("peak %.17g %s\n", peak, isa);
+    tell_peak(s);
     return ST_OK;
-}
-
-static int64_t total_ns(const struct session *s)
-{
-    int64_t total = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        total += engine_stage(s->engine, (enum stage)i)->run_ns;
-    return total;
 }
 
 static enum status sample(struct session *s, struct fault *fault)
@@ -172,14 +223,15 @@ static enum status sample(struct session *s, struct fault *fault)
     TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
     if (s->counters)
         counters_stop(s->counters);
-    printf("sample %lld", (long long)total_ns(s));
+    fprintf(s->out, "sample %" PRId64, engine_total_ns(s->engine));
     for (int i = 0; i < STAGE_COUNT; i++)
-        printf(" %lld", (long long)engine_stage(s->engine, (enum stage)i)->run_ns);
+        fprintf(s->out, " %" PRId64, engine_stage(s->engine, (enum stage)i)->run_ns);
     for (int i = 0; i < STAGE_COUNT; i++)
-        printf(" %lld", (long long)engine_stage(s->engine, (enum stage)i)->load_ns);
+        fprintf(s->out, " %" PRId64, engine_stage(s->engine, (enum stage)i)->load_ns);
+    fprintf(s->out, " %016" PRIx64, s->frames_hash);
     for (int64_t i = 0; i < s->c.request.steps; i++)
-        printf(" %lld", (long long)s->step_ns[i]);
-    putchar('\n');
+        fprintf(s->out, " %" PRId64, s->step_ns[i]);
+    putc('\n', s->out);
     return ST_OK;
 }
 
@@ -188,25 +240,30 @@ static void tell_counters(const struct session *s)
     for (int i = 0; s->counters && i < counters_count(s->counters); i++) {
         const struct counter *c = counters_at(s->counters, i);
         if (c->available)
-            printf("counter %s %lld\n", c->name, (long long)c->value);
+            fprintf(s->out, "counter %s %" PRId64 "\n", c->name, c->value);
         else
-            printf("counter_off %s %s\n", c->name, c->why);
+            fprintf(s->out, "counter_off %s %s\n", c->name, c->why);
     }
 }
 
 static enum status serve(struct session *s, struct fault *fault)
 {
     char line[64];
+    struct verdict again = {0};
     TRY(prepare(s, fault));
     TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
-    printf("first %lld\nready\n", (long long)total_ns(s));
-    fflush(stdout);
+    fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
+            s->frames_hash);
+    fflush(s->out);
     while (fgets(line, sizeof line, stdin) && !strcmp(line, "go\n")) {
         TRY(sample(s, fault));
-        fflush(stdout);
+        fflush(s->out);
     }
     tell_counters(s);
-    printf("resident %zu\nbye\n", host_peak_resident());
+    tell_peak(s);
+    fprintf(s->out, "resident %zu\n", host_peak_resident());
+    TRY(check_plan(s, fresh_seed(), &again, fault));
+    fprintf(s->out, "rechecked\nbye\n");
     return ST_OK;
 }
 
@@ -214,13 +271,14 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
 {
     struct session s = {0};
     struct fault mine = {{0}};
+    if (worker_take_line_out(&s.out, fault) != ST_OK)
+        return EXIT_CHECK;
     enum status status = options_parse(options, argc, argv, NULL, NULL, &mine);
-    (void)fault;
     if (status == ST_OK)
         status = serve(&s, &mine);
     if (status != ST_OK)
-        printf("fail %d %s\n", (int)status, mine.text[0] ? mine.text : "no reason given");
-    fflush(stdout);
+        fprintf(s.out, "fail %d %s\n", (int)status, mine.text[0] ? mine.text : "no reason given");
+    fflush(s.out);
     counters_free(s.counters);
     engine_free(s.engine);
     free(s.step_ns);

@@ -7,6 +7,7 @@
 #include "patchmark.h"
 #include "worker.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,10 @@ static void print_row(const struct row *r, FILE *out)
                 r->reason);
         return;
     }
-    snprintf(gate, sizeof gate, "<= %.1e, >= %.1f dB", r->gate_latent, r->gate_psnr);
+    if (isinf(r->gate_latent))
+        snprintf(gate, sizeof gate, "approximate: no gate");
+    else
+        snprintf(gate, sizeof gate, "<= %.1e, >= %.1f dB", r->gate_latent, r->gate_psnr);
     fprintf(out, "%-34s %-5s %-8s %10.1e %10.1e %10.1e %9.1f   %-24s %s\n", r->plan, r->type, r->fill,
             r->block, r->step, r->latent, r->psnr, gate, status_name(r->status));
     if (r->status == ST_WRONG)

@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -364,4 +365,12 @@ enum status worker_receive(struct worker *w, double seconds, const char **line, 
     }
     w->silent = false;
     return ST_OK;
+}
+
+/* ---- the other end ---------------------------------------------------------------------------- */
+
+enum status worker_take_line_out(FILE **out, struct fault *fault)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return stdout_take(out, fault);
 }

@@ -20,6 +20,9 @@ enum status worker_receive(struct worker *w, double seconds, const char **line, 
 /* What the worker wrote to stderr so far (last 4 KiB). */
 const char *worker_stderr(struct worker *w);
 size_t worker_peak_resident(const struct worker *w); /* after it ended, bytes */
+/* In the worker: the line to the supervisor, taken away from standard output, so that nothing a kernel
+ * prints can pass for an answer (it goes to stderr); and the worker dies with its supervisor. */
+enum status worker_take_line_out(FILE **out, struct fault *fault);
 void worker_end(struct worker *w);  /* asks it to finish, kills after a grace, frees */
 
 #endif

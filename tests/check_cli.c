@@ -380,6 +380,51 @@ static void a_broken_kernel_costs_its_own_row(void **state)
     assert_non_null(strstr(strstr(s.out, "crashed"), " s +-")); /* the next row has its time */
 }
 
+/* ---- where output goes ---- */
+
+/* A line for bash; $1 is the temporary folder. */
+static struct spawned bash(const char *line)
+{
+    const char *argv[] = {"bash", "-c", line, "bash", folder, NULL};
+    return spawn_program((char *const *)argv, NULL);
+}
+
+static void lost_output_is_told_a_departed_reader_is_not(void **state)
+{
+    (void)state;
+    static const char *const lost[] = {
+        BUILD_DIR "/patchmark list >/dev/full",
+        BUILD_DIR "/patchmark list --format json >/dev/full",
+        BUILD_DIR "/patchmark --help >/dev/full",
+        BUILD_DIR "/patchmark list >&-",
+    };
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        struct spawned s = bash(lost[i]);
+        assert_int_equal(s.code, 2);
+        assert_non_null(strstr(s.err, "standard output could not be written"));
+    }
+    struct spawned s = bash("{ sleep 0.5; " BUILD_DIR "/patchmark list; } | true; "
+                            "exit ${PIPESTATUS[0]}");
+    assert_int_equal(s.code, 141);
+    assert_string_equal(s.err, "");
+}
+
+static void a_closed_stdout_leaves_records_whole(void **state)
+{
+    glob_t files;
+    size_t bytes;
+    (void)state;
+    bash(BUILD_DIR "/patchmark run --size 32x32 --frames 1 --steps 1 --budget 0.1 --kernels c "
+                   "--results \"$1/closed\" >&-");
+    assert_int_equal(glob(at("%s/closed/*/*.jsonl", folder), 0, NULL, &files), 0);
+    char *text = file_read(files.gl_pathv[0], &bytes);
+    assert_int_equal(lines_of(text), 2);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        assert_true(json_valid(line));
+    free(text);
+    globfree(&files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +444,8 @@ int main(void)
         cmocka_unit_test(run_writes_a_record_per_case),
         cmocka_unit_test(a_suite_file_names_its_bad_line),
         cmocka_unit_test(a_broken_kernel_costs_its_own_row),
+        cmocka_unit_test(lost_output_is_told_a_departed_reader_is_not),
+        cmocka_unit_test(a_closed_stdout_leaves_records_whole),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }
