@@ -45,14 +45,16 @@ const struct model_config *case_model(const char *name, struct fault *fault)
     }
     struct stat info;
     if (!stat(name, &info)) {
-        fault_set(fault, ST_BAD_INPUT, "--model %s is a path, and checkpoints cannot be read yet; name a"
-                  " preset ('patchmark list models')", name);
+        fault_set(fault, ST_BAD_INPUT,
+                  "--model %s is a path, and checkpoints cannot be read yet; name a"
+                  " preset ('patchmark list models')",
+                  name);
         return NULL;
     }
     char near[256];
     nearest_names(name, names, count, near, sizeof near);
-    fault_set(fault, ST_BAD_INPUT, "there is no model '%s'%s 'patchmark list models' shows all", name,
-              near[0] ? near : ";");
+    fault_set(fault, ST_BAD_INPUT, "there is no model '%s'%s 'patchmark list models' shows all",
+              name, near[0] ? near : ";");
     return NULL;
 }
 
@@ -62,8 +64,10 @@ static enum status check_device(const char *device, struct fault *fault)
     if (!strcmp(device, "cpu"))
         return ST_OK;
     if (sscanf(device, "cuda:%d%n", &index, &used) == 1 && !device[used])
-        return fault_set(fault, ST_NOT_BUILT, "--device %s: no CUDA kernel is built into this program;"
-                         " use --device cpu", device);
+        return fault_set(fault, ST_NOT_BUILT,
+                         "--device %s: no CUDA kernel is built into this program;"
+                         " use --device cpu",
+                         device);
     return fault_set(fault, ST_BAD_INPUT, "--device '%s' should be cpu or cuda:N", device);
 }
 
@@ -75,17 +79,20 @@ static enum status in_range(const char *flag, double value, double least, double
     return fault_set(fault, ST_BAD_INPUT, "%s %g is outside of %g to %g", flag, value, least, most);
 }
 
-static enum status frames_of(const struct case_spec *s, const struct model_config *model, double fps,
-                             int64_t *frames, struct fault *fault)
+static enum status frames_of(const struct case_spec *s, const struct model_config *model,
+                             double fps, int64_t *frames, struct fault *fault)
 {
     if (s->frames != CASE_UNSET && !isnan(s->seconds))
-        return fault_set(fault, ST_BAD_INPUT, "--frames and --seconds say the same thing; give one");
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--frames and --seconds say the same thing; give one");
     if (!isnan(s->seconds)) {
         TRY(in_range("--seconds", s->seconds, 0, GEOMETRY_MAX_FRAMES / fps, fault));
         *frames = llround(s->seconds * fps);
         if (*frames < 1)
-            return fault_set(fault, ST_BAD_INPUT, "--seconds %g at %g fps is less than one frame;"
-                             " a still is --frames 1", s->seconds, fps);
+            return fault_set(fault, ST_BAD_INPUT,
+                             "--seconds %g at %g fps is less than one frame;"
+                             " a still is --frames 1",
+                             s->seconds, fps);
         return ST_OK;
     }
     *frames = s->frames != CASE_UNSET ? s->frames : model->frames;
@@ -101,8 +108,10 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
     int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
     TRY(in_range("--threads", (double)threads, 1, fmax(64, 4.0 * host_cores()), fault));
-    *c = (struct engine_config){.choice = {s->kernels, s->plan}, .type = elem_find(s->dtype),
-                                .threads = (int)threads, .fill = (enum fill)fill};
+    *c = (struct engine_config){.choice = {s->kernels, s->plan},
+                                .type = elem_find(s->dtype),
+                                .threads = (int)threads,
+                                .fill = (enum fill)fill};
     return ST_OK;
 }
 
@@ -134,7 +143,8 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     return ST_OK;
 }
 
-enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault)
+enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
+                         struct fault *fault)
 {
     memset(out, 0, sizeof *out);
     out->spec = *spec;
@@ -142,19 +152,23 @@ enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out
     return resolve_config(spec, &out->config, fault);
 }
 
-int64_t case_passes(const struct pipeline_case *c) { return c->request.guidance > 1 ? 2 : 1; }
+int64_t case_passes(const struct pipeline_case *c)
+{
+    return c->request.guidance > 1 ? 2 : 1;
+}
 
 void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
 {
     const struct generate_request *r = &c->request;
     char length[64] = "a still";
     if (r->geometry.frames > 1)
-        snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)", (long long)r->geometry.frames,
-                 c->fps, (double)r->geometry.frames / c->fps);
+        snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)",
+                 (long long)r->geometry.frames, c->fps, (double)r->geometry.frames / c->fps);
     snprintf(out, bytes, "%s  %lldx%lld, %s, %lld step%s of %s, guidance %g, %s, %d thread%s",
              r->model->name, (long long)r->geometry.width, (long long)r->geometry.height, length,
-             (long long)r->steps, r->steps == 1 ? "" : "s", scheduler_names[r->scheduler], r->guidance,
-             elem_name(c->config.type), c->config.threads, c->config.threads == 1 ? "" : "s");
+             (long long)r->steps, r->steps == 1 ? "" : "s", scheduler_names[r->scheduler],
+             r->guidance, elem_name(c->config.type), c->config.threads,
+             c->config.threads == 1 ? "" : "s");
 }
 
 void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes)
@@ -163,7 +177,8 @@ void case_describe_padding(const struct pipeline_case *c, char *out, size_t byte
     out[0] = 0;
     if (g->pad_width == g->width && g->pad_height == g->height && g->pad_frames == g->frames)
         return;
-    snprintf(out, bytes, "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
+    snprintf(out, bytes,
+             "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
              (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
              (long long)g->width, (long long)g->height, (long long)g->frames);
 }
@@ -174,22 +189,23 @@ static void geometry_sha256(const struct model_config *m, char out[65])
     const struct transformer_config *t = &m->transformer;
     const struct vae_config *v = &m->vae;
     char text[1024];
-    int n = snprintf(text, sizeof text,
-                     "text %lld %lld %lld %lld %lld %lld %lld %lld %lld; transformer %lld %lld %lld %lld"
-                     " %lld %lld %lld %lld %lld %lld %lld; vae %lld %lld %lld",
-                     (long long)x->vocab, (long long)x->C, (long long)x->N, (long long)x->D,
-                     (long long)x->F, (long long)x->layers, (long long)x->buckets,
-                     (long long)x->max_distance, (long long)x->rows, (long long)t->in_channels,
-                     (long long)t->out_channels, (long long)t->pt, (long long)t->ph, (long long)t->pw,
-                     (long long)t->layers, (long long)t->N, (long long)t->D, (long long)t->F,
-                     (long long)t->text_dim, (long long)t->freq_dim, (long long)v->base,
-                     (long long)v->z_dim, (long long)v->res_blocks);
+    int n = snprintf(
+        text, sizeof text,
+        "text %lld %lld %lld %lld %lld %lld %lld %lld %lld; transformer %lld %lld %lld %lld"
+        " %lld %lld %lld %lld %lld %lld %lld; vae %lld %lld %lld",
+        (long long)x->vocab, (long long)x->C, (long long)x->N, (long long)x->D, (long long)x->F,
+        (long long)x->layers, (long long)x->buckets, (long long)x->max_distance, (long long)x->rows,
+        (long long)t->in_channels, (long long)t->out_channels, (long long)t->pt, (long long)t->ph,
+        (long long)t->pw, (long long)t->layers, (long long)t->N, (long long)t->D, (long long)t->F,
+        (long long)t->text_dim, (long long)t->freq_dim, (long long)v->base, (long long)v->z_dim,
+        (long long)v->res_blocks);
     for (int i = 0; i < VAE_LEVELS; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)v->mult[i]);
     sha256_hex(text, (size_t)n, out);
 }
 
-static void recipe_members(const struct pipeline_case *c, const struct engine *engine, struct json *j)
+static void recipe_members(const struct pipeline_case *c, const struct engine *engine,
+                           struct json *j)
 {
     const struct generate_request *r = &c->request;
     char hash[65], plan[2048];

@@ -14,12 +14,12 @@ enum word { WORD_AUTO, WORD_BASE, WORD_REFERENCE, WORD_EXPANDED, WORD_TARGET, WO
 static const char *const target_rank[] = {"c", "openblas", "neon", "avx2", "avx512"};
 
 struct rule {
-    int op;                         /* enum op_id, or -1: every op */
-    int first, last;                /* denoising steps; 0, 0: always */
+    int op;          /* enum op_id, or -1: every op */
+    int first, last; /* denoising steps; 0, 0: always */
     enum word word;
     char target[32];
     const struct registry_entry *entry;
-    char *shape;                    /* plan files: the exact shape line, else NULL */
+    char *shape; /* plan files: the exact shape line, else NULL */
     int64_t knob[KNOB_MAX];
     bool knobs_given;
 };
@@ -63,10 +63,14 @@ static enum status unknown_word(const char *word, enum op_id op, bool has_op, st
     char near[256];
     nearest_names(word, names, used, near, sizeof near);
     if (has_op)
-        return fault_set(fault, ST_BAD_INPUT, "%s has no variant '%s'%s 'patchmark list variants'"
-                         " shows all", op_table[op]->name, word, near[0] ? near : ";");
-    return fault_set(fault, ST_BAD_INPUT, "--kernels does not know '%s'%s it takes auto, base,"
-                     " reference, a target, or OP=VARIANT", word, near[0] ? near : ";");
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s has no variant '%s'%s 'patchmark list variants'"
+                         " shows all",
+                         op_table[op]->name, word, near[0] ? near : ";");
+    return fault_set(fault, ST_BAD_INPUT,
+                     "--kernels does not know '%s'%s it takes auto, base,"
+                     " reference, a target, or OP=VARIANT",
+                     word, near[0] ? near : ";");
 }
 
 static enum status parse_word(const char *word, struct rule *rule, struct fault *fault)
@@ -74,7 +78,9 @@ static enum status parse_word(const char *word, struct rule *rule, struct fault 
     static const struct {
         const char *name;
         enum word word;
-    } fixed[] = {{"auto", WORD_AUTO}, {"base", WORD_BASE}, {"reference", WORD_REFERENCE},
+    } fixed[] = {{"auto", WORD_AUTO},
+                 {"base", WORD_BASE},
+                 {"reference", WORD_REFERENCE},
                  {"expanded", WORD_EXPANDED}};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         if (!strcmp(word, fixed[i].name)) {
@@ -90,7 +96,8 @@ static enum status parse_word(const char *word, struct rule *rule, struct fault 
         snprintf(rule->target, sizeof rule->target, "%s", word);
         return ST_OK;
     }
-    return unknown_word(word, rule->op >= 0 ? (enum op_id)rule->op : OP_COUNT, rule->op >= 0, fault);
+    return unknown_word(word, rule->op >= 0 ? (enum op_id)rule->op : OP_COUNT, rule->op >= 0,
+                        fault);
 }
 
 static enum status parse_steps(const char *text, struct rule *rule, struct fault *fault)
@@ -99,8 +106,10 @@ static enum status parse_steps(const char *text, struct rule *rule, struct fault
     if (sscanf(text, "%d-%d%n", &rule->first, &rule->last, &used) != 2 || text[used]) {
         used = 0;
         if (sscanf(text, "%d%n", &rule->first, &used) != 1 || text[used])
-            return fault_set(fault, ST_BAD_INPUT, "--kernels: '@%s' should be a step or a range of"
-                             " steps, as OP@1-10=VARIANT", text);
+            return fault_set(fault, ST_BAD_INPUT,
+                             "--kernels: '@%s' should be a step or a range of"
+                             " steps, as OP@1-10=VARIANT",
+                             text);
         rule->last = rule->first;
     }
     if (rule->first < 1 || rule->last < rule->first)
@@ -165,8 +174,8 @@ static enum status parse_knob(const struct variant *v, int k, const char *text, 
     for (int i = 0; end != text && !*end && i < v->knob[k].count; i++)
         if (v->knob[k].values[i] == *out)
             return ST_OK;
-    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name, v->name,
-                     text);
+    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name,
+                     v->name, text);
 }
 
 static enum status parse_knobs(char *text, struct rule *rule, struct fault *fault)
@@ -289,16 +298,18 @@ static bool accepts(const struct registry_entry *e, const struct problem *p, int
     return true;
 }
 
-/* Classes that the gate of a stored type holds: f32 and Winograd anywhere, half classes on their own
- * type. Words never choose a coarser one; it must be named. */
+/* Classes that the gate of a stored type holds: f32 and Winograd anywhere, half classes on their
+ * own type. Words never choose a coarser one; it must be named. */
 static bool is_exact_for(enum numerics n, enum elem type)
 {
     return n == NUM_F32 || n == NUM_WINOGRAD || (n == NUM_BF16 && type == ELEM_BF16) ||
            (n == NUM_F16 && type == ELEM_F16);
 }
 
-/* Whether a word may choose the entry. Plugins and device kernels are served where they are named. */
-static bool is_wanted(const struct registry_entry *e, enum word word, const char *target, enum elem type)
+/* Whether a word may choose the entry. Plugins and device kernels are served where they are named.
+ */
+static bool is_wanted(const struct registry_entry *e, enum word word, const char *target,
+                      enum elem type)
 {
     if (!e->variant || e->plugin_hash || e->variant->needs >= GPU_SM80)
         return false;
@@ -319,7 +330,8 @@ static bool best_variant(const struct choice *c, const struct problem *p, enum w
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
         if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best ||
-            !is_wanted(&all[i], word, target, problem_type(p)) || !accepts(&all[i], p, c->threads, &r))
+            !is_wanted(&all[i], word, target, problem_type(p)) ||
+            !accepts(&all[i], p, c->threads, &r))
             continue;
         best = rank;
         *out = r;
@@ -344,8 +356,11 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
         return ST_OK;
     case WORD_AUTO:
     case WORD_BASE:
-    case WORD_TARGET: found = best_variant(c, p, rule->word, rule->target, out); break;
-    case WORD_VARIANT: break;
+    case WORD_TARGET:
+        found = best_variant(c, p, rule->word, rule->target, out);
+        break;
+    case WORD_VARIANT:
+        break;
     }
     if (!found)
         found = best_variant(c, p, WORD_TARGET, "c", out);
@@ -355,7 +370,8 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
     }
     char line[256];
     shape_print(p, line, sizeof line);
-    return found ? ST_OK : fault_set(fault, ST_UNAVAILABLE, "no variant built here serves %s", line);
+    return found ? ST_OK
+                 : fault_set(fault, ST_UNAVAILABLE, "no variant built here serves %s", line);
 }
 
 static enum status by_name(const struct choice *c, const struct rule *rule, const struct problem *p,
@@ -397,14 +413,17 @@ enum status choice_resolve(const struct choice *choice, const struct problem *pr
             return rule->word == WORD_VARIANT ? by_name(choice, rule, problem, out, fault)
                                               : by_word(choice, rule, problem, out, fault);
     }
-    return fault_set(fault, ST_BAD_INPUT, "the plan has no line for %s%s; make one for this shape with"
-                     " generate --dry-run --write-plan FILE", line, step ? " at this step" : "");
+    return fault_set(fault, ST_BAD_INPUT,
+                     "the plan has no line for %s%s; make one for this shape with"
+                     " generate --dry-run --write-plan FILE",
+                     line, step ? " at this step" : "");
 }
 
 const char *resolved_name(const struct resolved *r)
 {
-    return r->serve == SERVE_VARIANT ? r->entry->name
-                                     : r->serve == SERVE_REFERENCE ? "reference" : "expanded";
+    return r->serve == SERVE_VARIANT     ? r->entry->name
+           : r->serve == SERVE_REFERENCE ? "reference"
+                                         : "expanded";
 }
 
 void resolved_knobs(const struct resolved *r, char *out, size_t bytes)

@@ -24,7 +24,8 @@ static const struct option options[] = {
     {"--seconds", "S", OPTION_REAL, &spec.seconds, "how long, instead of --frames"},
     {"--steps", "N", OPTION_COUNT, &spec.steps, "denoising steps (the model's own)"},
     {"--threads", "N", OPTION_COUNT, &spec.threads, "CPU threads (all cores this process may use)"},
-    {"--dtype", "T", OPTION_TEXT, &spec.dtype, "storage of activations and weights: f32, bf16, f16"},
+    {"--dtype", "T", OPTION_TEXT, &spec.dtype,
+     "storage of activations and weights: f32, bf16, f16"},
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels,
      "auto, base, reference, a target, OP=VARIANT, OP@1-4=VARIANT; comma-separated"},
     {"--plan", "FILE", OPTION_TEXT, &spec.plan, "replay a plan that --write-plan made"},
@@ -40,7 +41,10 @@ static const struct option options[] = {
     {0},
 };
 
-void help_generate(FILE *out) { options_help(options, out); }
+void help_generate(FILE *out)
+{
+    options_help(options, out);
+}
 
 /* A generation under way. */
 struct job {
@@ -52,7 +56,7 @@ struct job {
     int64_t *step_ns;
     int64_t encode_ns;
     bool json;
-    FILE *document;                 /* where JSON goes */
+    FILE *document; /* where JSON goes */
     struct fault *fault;
 };
 
@@ -136,7 +140,10 @@ static enum status write_plan(const struct engine *engine, struct fault *fault)
 
 /* ---- what is printed ---- */
 
-static double gib(size_t bytes) { return (double)bytes / (double)(1 << 30); }
+static double gib(size_t bytes)
+{
+    return (double)bytes / (double)(1 << 30);
+}
 
 /* The plan by variant: "avx2_01_panel: linear; c_01_plain: patchify, ..." */
 static void print_kernels(const struct engine *engine)
@@ -172,8 +179,8 @@ static void print_plan(const struct job *job)
     case_describe_padding(&job->c, text, sizeof text);
     if (text[0])
         printf("%s\n", text);
-    printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H, (long long)g->W,
-           (long long)g->S);
+    printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H,
+           (long long)g->W, (long long)g->S);
     print_kernels(job->engine);
     printf("memory  %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
            gib(host_memory_available()));
@@ -181,8 +188,8 @@ static void print_plan(const struct job *job)
 
 static void print_dry_run(const struct job *job)
 {
-    printf("%-8s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB",
-           "activ. MiB", "scratch MiB");
+    printf("%-8s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB", "activ. MiB",
+           "scratch MiB");
     double flops = 0;
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
@@ -230,7 +237,8 @@ static void print_result(const struct job *job)
         else
             printf(" %12s", "-");
         if (i == STAGE_DENOISE)
-            printf("   %lld steps, median %.3f s", (long long)job->c.request.steps, median_step_s(job));
+            printf("   %lld steps, median %.3f s", (long long)job->c.request.steps,
+                   median_step_s(job));
         putchar('\n');
     }
     printf("%-8s %8.3f s\n\n", "total", all_s);

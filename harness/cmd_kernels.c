@@ -17,7 +17,7 @@ struct request {
     struct kernels_options options;
     const struct registry_entry **picked;
     int picked_count;
-    struct fma_peak peak;
+    struct roof roof;
     struct record_file *record;
     struct json document;
     bool any_timed, any_failed;
@@ -153,7 +153,7 @@ static void take_stock(struct request *r, const struct contest *c)
 static enum status contest_at(struct request *r, const struct problem *shape, struct fault *fault)
 {
     struct contest c;
-    enum status status = contest_new(&r->options, shape, r->picked, r->picked_count, &r->peak, &c,
+    enum status status = contest_new(&r->options, shape, r->picked, r->picked_count, &r->roof, &c,
                                      fault);
     if (status == ST_OK)
         status = contest_run(&c, fault);
@@ -207,7 +207,7 @@ static enum status open_outputs(struct request *r, struct fault *fault)
 {
     if (strcmp(r->options.results, "none") != 0)
         TRY(record_open(r->options.results, self_command_line(), &r->record, fault));
-    r->peak.flops = measure_fma_peak((int)r->options.threads, &r->peak.isa);
+    roof_measure(&r->roof, (int)r->options.threads);
     json_init(&r->document, true);
     json_open_object(&r->document, NULL);
     json_open_object(&r->document, "schema");
@@ -239,7 +239,7 @@ static enum status close_outputs(struct request *r, struct fault *fault)
 
 int cmd_kernels(int argc, char **argv, struct fault *fault)
 {
-    struct request r = {.peak.isa = ""};
+    struct request r = {.roof.isa = ""};
     enum status status = parse(argc, argv, &r, fault);
     if (status == ST_OK)
         status = check_shape(&r, fault);

@@ -15,7 +15,10 @@ static const struct option options[] = {
     {0},
 };
 
-void help_list(FILE *out) { options_help(options, out); }
+void help_list(FILE *out)
+{
+    options_help(options, out);
+}
 
 /* ---- ops ---- */
 
@@ -52,8 +55,8 @@ static void needs_text(uint64_t needs, char *out, size_t bytes)
                                      host_feature_name(UINT64_C(1) << bit));
 }
 
-/* Whether it can run here, and whether it ever ran on the hardware it is for. A CPU variant that can
- * run here runs on its hardware here and now. */
+/* Whether it can run here, and whether it ever ran on the hardware it is for. A CPU variant that
+ * can run here runs on its hardware here and now. */
 static void standing(const struct registry_entry *e, const char **runs, const char **ran,
                      struct fault *why)
 {
@@ -130,8 +133,10 @@ static enum status count_model(const struct model_config *m, struct model_figure
     TRY(engine_new(&c.config, &engine, fault));
     enum status status = engine_count(engine, &c.request, fault);
     *out = (struct model_figures){
-        .text = text_parameters(&m->text), .transformer = transformer_parameters(&m->transformer),
-        .decoder = vae_decoder_parameters(&m->vae), .tokens = c.request.geometry.S,
+        .text = text_parameters(&m->text),
+        .transformer = transformer_parameters(&m->transformer),
+        .decoder = vae_decoder_parameters(&m->vae),
+        .tokens = c.request.geometry.S,
         .forward_flops = engine_stage(engine, STAGE_DENOISE)->flops / (double)case_passes(&c),
         .decode_flops = engine_stage(engine, STAGE_DECODE)->flops,
     };
@@ -149,9 +154,10 @@ static enum status list_models(struct json *j, struct fault *fault)
         TRY(count_model(m, &f, fault));
         if (!j) {
             printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward,"
-                   " %.4g to decode; %s\n", m->name, (double)f.transformer * 1e-6, (long long)m->width,
-                   (long long)m->height, (long long)m->frames, (long long)f.tokens,
-                   f.forward_flops * 1e-12, f.decode_flops * 1e-12, m->summary);
+                   " %.4g to decode; %s\n",
+                   m->name, (double)f.transformer * 1e-6, (long long)m->width, (long long)m->height,
+                   (long long)m->frames, (long long)f.tokens, f.forward_flops * 1e-12,
+                   f.decode_flops * 1e-12, m->summary);
             continue;
         }
         json_open_object(j, NULL);
@@ -183,8 +189,8 @@ static enum status list_all(const char *what, struct fault *fault)
     char near[64];
     if (what && strcmp(what, kinds[0]) && strcmp(what, kinds[1]) && strcmp(what, kinds[2])) {
         nearest_names(what, kinds, 3, near, sizeof near);
-        return fault_set(fault, ST_BAD_INPUT, "list knows ops, variants and models, not '%s'%s", what,
-                         near);
+        return fault_set(fault, ST_BAD_INPUT, "list knows ops, variants and models, not '%s'%s",
+                         what, near);
     }
     json_init(&j, true);
     json_open_object(&j, NULL);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* cmd_run.c   Pipeline cases, each in a worker of its own: verified, timed until the interval of the
- * median is narrow or the budget is spent, one row and one record each. */
+/* cmd_run.c   Pipeline cases, each in a worker of its own: verified, timed until the interval of
+ * the median is narrow or the budget is spent, one row and one record each. */
 #include "commands.h"
 #include "measure.h"
 #include "record.h"
@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
@@ -19,7 +18,8 @@ static struct run_limits limits = {.budget_s = 12, .deadline_s = 600, .least_sam
 static bool dry_run;
 
 static const struct option options[] = {
-    {"--suite", "NAME|FILE", OPTION_TEXT, &suite, "quick, standard, or a file of sections and lists"},
+    {"--suite", "NAME|FILE", OPTION_TEXT, &suite,
+     "quick, standard, or a file of sections and lists"},
     {"--model", "LIST", OPTION_TEXT, &axes.model, "presets, comma-separated (tiny)"},
     {"--prompt", "TEXT", OPTION_TEXT, &base.prompt, "the same prompt for every case"},
     {"--size", "LIST", OPTION_TEXT, &axes.size, "sizes, as 128x72,72x128"},
@@ -30,9 +30,12 @@ static const struct option options[] = {
     {"--dtype", "LIST", OPTION_TEXT, &axes.dtype, "f32, bf16, f16"},
     {"--kernels", "LIST", OPTION_TEXT, &axes.kernels, "plans, separated by '/', as base/auto"},
     {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s, "timing of one case ends here (12)"},
-    {"--repetitions", "N", OPTION_COUNT, &limits.least_samples, "at least so many timed clips a case (3)"},
-    {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s, "a worker that shows no progress for so long is killed (600)"},
-    {"--counters", "LIST", OPTION_TEXT, &limits.counters, "PAPI events, as PAPI_TOT_CYC,perf::PAGE-FAULTS"},
+    {"--repetitions", "N", OPTION_COUNT, &limits.least_samples,
+     "at least so many timed clips a case (3)"},
+    {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s,
+     "a worker that shows no progress for so long is killed (600)"},
+    {"--counters", "LIST", OPTION_TEXT, &limits.counters,
+     "PAPI events, as PAPI_TOT_CYC,perf::PAGE-FAULTS"},
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
     CASE_OPTIONS(base),
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "list the cases with tokens, flops and memory"},
@@ -40,7 +43,10 @@ static const struct option options[] = {
     {0},
 };
 
-void help_run(FILE *out) { options_help(options, out); }
+void help_run(FILE *out)
+{
+    options_help(options, out);
+}
 
 /* What has come out so far: counts for the exit code, times to set plans side by side. */
 struct timed_plan {
@@ -51,7 +57,7 @@ struct timed_plan {
 struct totals {
     int timed, timed_alone, failed, other;
     enum status first_other;
-    struct timed_plan *plan;        /* `timed` of them; the rest are unstable or approximate */
+    struct timed_plan *plan; /* `timed` of them; the rest are unstable or approximate */
 };
 
 /* Which case runs, for the progress line. */
@@ -62,21 +68,13 @@ static struct {
 
 static void show_progress(const struct outcome *o, double share)
 {
-    char name[96];
-    if (!isatty(STDERR_FILENO))
-        return;
+    char name[96], left[48] = "";
     double spent_s = clock_seconds() - place.started_s, done = place.at - 1;
     outcome_name(o, name, sizeof name);
-    fprintf(stderr, "\r\033[Kcase %d of %d: %s %s, %lld clips timed, this one %.0f%%", place.at,
-            place.count, name, outcome_plan(o), (long long)o->samples, 100 * share);
     if (done > 0)
-        fprintf(stderr, "; about %.0f s left", spent_s / done * (place.count - done));
-}
-
-static void clear_progress(void)
-{
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+        snprintf(left, sizeof left, "; about %.0f s left", spent_s / done * (place.count - done));
+    progress_line("case %d of %d: %s %s, %lld clips timed, this one %.0f%%%s", place.at, place.count,
+                  name, outcome_plan(o), (long long)o->samples, 100 * share, left);
 }
 
 static enum status count_outcome(struct totals *t, const struct outcome *o)
@@ -103,7 +101,8 @@ static enum status count_outcome(struct totals *t, const struct outcome *o)
     return ST_OK;
 }
 
-/* For each case that ran under several plans, the others' speed as a multiple of the first one's. */
+/* For each case that ran under several plans, the others' speed as a multiple of the first one's.
+ */
 static void compare_plans(const struct totals *t)
 {
     bool any = false;
@@ -112,7 +111,8 @@ static void compare_plans(const struct totals *t)
         for (int k = 0; k < i; k++)
             first = first && strcmp(t->plan[k].name, t->plan[i].name) != 0;
         for (int k = i + 1; first && k < t->timed; k++) {
-            if (strcmp(t->plan[k].name, t->plan[i].name) || !strcmp(t->plan[k].plan, t->plan[i].plan))
+            if (strcmp(t->plan[k].name, t->plan[i].name) ||
+                !strcmp(t->plan[k].plan, t->plan[i].plan))
                 continue;
             if (alone)
                 printf("%s%s: ", any ? "" : "\n", t->plan[i].name);
@@ -169,7 +169,7 @@ static void tell(const struct outcome *o, struct json *document)
         json_end(document);
         return;
     }
-    clear_progress();
+    progress_line(NULL);
     outcome_row(o, stdout);
     fflush(stdout);
 }
@@ -184,8 +184,8 @@ static enum status keep(const struct outcome *o, struct record_file *file, struc
     return record_write(file, &j, fault);
 }
 
-static enum status one_case(const struct case_spec *s, struct record_file *file, struct json *document,
-                            struct totals *totals, struct fault *fault)
+static enum status one_case(const struct case_spec *s, struct record_file *file,
+                            struct json *document, struct totals *totals, struct fault *fault)
 {
     struct outcome *o = NULL;
     enum status status = outcome_new(s, &o, fault);
@@ -222,7 +222,8 @@ static enum status check_cases(const struct case_list *list, struct fault *fault
     return ST_OK;
 }
 
-static enum status run_list(const struct case_list *list, struct totals *totals, struct fault *fault)
+static enum status run_list(const struct case_list *list, struct totals *totals,
+                            struct fault *fault)
 {
     bool json = !strcmp(format, "json");
     struct record_file *file = NULL;
@@ -266,7 +267,8 @@ static enum status run_all(struct totals *totals, struct fault *fault)
     if (strcmp(format, "text") && strcmp(format, "json"))
         return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
-        return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d", SAMPLES_MAX);
+        return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
+                         SAMPLES_MAX);
     if (!base.prompt)
         base.prompt = "a red ball rolls to the left";
     enum status s = suite ? cases_from_suite(suite, &base, &axes, &list, fault)
@@ -288,5 +290,6 @@ int cmd_run(int argc, char **argv, struct fault *fault)
         return exit_code_of(s);
     if (totals.failed)
         return EXIT_CHECK;
-    return totals.other && !totals.timed && !totals.timed_alone ? exit_code_of(totals.first_other) : EXIT_OK;
+    return totals.other && !totals.timed && !totals.timed_alone ? exit_code_of(totals.first_other)
+                                                                : EXIT_OK;
 }

@@ -233,7 +233,9 @@ static enum status verify_ops(const struct request *r, struct json *j, struct co
                "rel. L2", "status");
     for (int i = 0; i < r->count; i++) {
         struct verify_row row = {.entry = r->picked[i]};
+        progress_line("variant %d of %d: %s/%s", i + 1, r->count, row.entry->op, row.entry->name);
         TRY(verify_variant(&r->op, &row, fault));
+        progress_line(NULL);
         count(counts, row.status);
         if (j)
             json_row(j, r, &row);

@@ -23,7 +23,7 @@ static void path_of(const struct dump *d, const char *name, char out[4096])
 enum status dump_check(const char *folder, struct fault *fault)
 {
     struct stat info;
-    if (strlen(folder) >= sizeof ((struct dump *)0)->folder)
+    if (strlen(folder) >= sizeof((struct dump *)0)->folder)
         return fault_set(fault, ST_BAD_INPUT, "--dump: the folder's name is too long");
     if (!stat(folder, &info) && !S_ISDIR(info.st_mode))
         return fault_set(fault, ST_BAD_INPUT, "--dump %s is a file; name a folder", folder);
@@ -46,7 +46,8 @@ enum status dump_open(const char *folder, const struct pipeline_case *c, struct 
     return ST_OK;
 }
 
-enum status dump_text(struct dump *d, const float *prompt, const float *negative, struct fault *fault)
+enum status dump_text(struct dump *d, const float *prompt, const float *negative,
+                      struct fault *fault)
 {
     const struct text_config *t = &d->c->request.model->text;
     char path[4096];
@@ -105,26 +106,28 @@ static void shape_text(const struct safetensor *t, char *out, size_t bytes)
 {
     size_t used = (size_t)snprintf(out, bytes, "[");
     for (int i = 0; i < t->rank && used < bytes; i++)
-        used += (size_t)snprintf(out + used, bytes - used, "%s%lld", i ? "," : "", (long long)t->dim[i]);
+        used += (size_t)snprintf(out + used, bytes - used, "%s%lld", i ? "," : "",
+                                 (long long)t->dim[i]);
     if (used < bytes)
         snprintf(out + used, bytes - used, "]");
 }
 
-static enum status check_finite(const char *path, const char *name, const float *data, int64_t elems,
-                                struct fault *fault)
+static enum status check_finite(const char *path, const char *name, const float *data,
+                                int64_t elems, struct fault *fault)
 {
     int64_t bad = 0;
     for (int64_t i = 0; i < elems; i++)
         bad += !isfinite(data[i]);
-    return bad ? fault_set(fault, ST_BAD_INPUT, "%s: '%s' holds %lld values that are NaN or infinite", path,
-                           name, (long long)bad)
+    return bad ? fault_set(fault, ST_BAD_INPUT,
+                           "%s: '%s' holds %lld values that are NaN or infinite", path, name,
+                           (long long)bad)
                : ST_OK;
 }
 
 /* Reads a tensor of exactly the wanted shape; a 0 in `want` takes any size up to `most` there. */
-static enum status load_exact(struct safetensors *file, const char *path, const char *name, int rank,
-                              const int64_t *want, int64_t most, float **out, int64_t *found_rows,
-                              struct fault *fault)
+static enum status load_exact(struct safetensors *file, const char *path, const char *name,
+                              int rank, const int64_t *want, int64_t most, float **out,
+                              int64_t *found_rows, struct fault *fault)
 {
     const struct safetensor *t = safetensors_find(file, name);
     if (!t)
@@ -144,8 +147,8 @@ static enum status load_exact(struct safetensors *file, const char *path, const 
         char is[160], should[160];
         shape_text(t, is, sizeof is);
         shape_text(&wanted, should, sizeof should);
-        return fault_set(fault, ST_BAD_INPUT, "%s: '%s' has shape %s, this clip wants %s", path, name,
-                         is, should);
+        return fault_set(fault, ST_BAD_INPUT, "%s: '%s' has shape %s, this clip wants %s", path,
+                         name, is, should);
     }
     if (!(*out = malloc((size_t)elems * sizeof **out)))
         return fault_set(fault, ST_NO_MEMORY, "no memory for '%s' of %s", name, path);
@@ -175,12 +178,12 @@ enum status load_embeds(const char *path, const struct model_config *model, bool
     struct safetensors *file;
     int64_t shape[3] = {1, 0, model->text.C};
     TRY(safetensors_open(path, &file, fault));
-    enum status s = load_exact(file, path, "prompt_embeds", 3, shape, model->text.rows, prompt, rows,
-                               fault);
+    enum status s =
+        load_exact(file, path, "prompt_embeds", 3, shape, model->text.rows, prompt, rows, fault);
     if (s == ST_OK && want_negative) {
         shape[1] = *rows;
-        s = load_exact(file, path, "negative_prompt_embeds", 3, shape, model->text.rows, negative, rows,
-                       fault);
+        s = load_exact(file, path, "negative_prompt_embeds", 3, shape, model->text.rows, negative,
+                       rows, fault);
     }
     safetensors_free(file);
     return s;

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *copy_text(const char *text) { return text ? strdup(text) : NULL; }
+static char *copy_text(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
 
 enum status engine_new(const struct engine_config *config, struct engine **out, struct fault *fault)
 {
@@ -87,8 +90,9 @@ static enum status pass_on(const struct engine *e, enum status s, struct fault *
         return s;
     if (e->fault.text[0])
         return fault_set(fault, s, "%s", e->fault.text);
-    return fault_set(fault, s, "%s", s == ST_NO_MEMORY ? "no memory for the host's own buffers"
-                                                       : "the generator stopped without a reason");
+    return fault_set(fault, s, "%s",
+                     s == ST_NO_MEMORY ? "no memory for the host's own buffers"
+                                       : "the generator stopped without a reason");
 }
 
 static void sum_up(struct engine *e)
@@ -114,8 +118,8 @@ size_t engine_peak_bytes(const struct engine *engine)
     return peak + engine->arena[OUTSIDE].peak_bytes;
 }
 
-/* What the generator and its hooks hold on the host beside the engine's slabs: latents in two layouts,
- * the noise, one decoded chunk as bytes and as f32. */
+/* What the generator and its hooks hold on the host beside the engine's slabs: latents in two
+ * layouts, the noise, one decoded chunk as bytes and as f32. */
 static size_t host_bytes(const struct geometry *g)
 {
     size_t latent = (size_t)(g->C * g->T * g->H * g->W) * sizeof(float);
@@ -128,7 +132,8 @@ static enum status check_fits(const struct engine *e, const struct geometry *g, 
     size_t needed = engine_peak_bytes(e) + host_bytes(g), available = host_memory_available();
     if (needed <= available)
         return ST_OK;
-    return fault_set(fault, ST_NO_MEMORY, "this needs %.2f GiB of memory and %.2f GiB are available;"
+    return fault_set(fault, ST_NO_MEMORY,
+                     "this needs %.2f GiB of memory and %.2f GiB are available;"
                      " make the size, the frames or the model smaller, or try --dtype bf16",
                      (double)needed / (1 << 30), (double)available / (1 << 30));
 }
@@ -239,7 +244,10 @@ enum status engine_execute(struct engine *engine, const struct generate_request 
     return pass_on(engine, s, fault);
 }
 
-int64_t engine_total_ns(const struct engine *engine) { return engine->total_ns; }
+int64_t engine_total_ns(const struct engine *engine)
+{
+    return engine->total_ns;
+}
 
 const struct traced_call *engine_trace(const struct engine *engine, int64_t *count)
 {
@@ -252,10 +260,14 @@ const struct traced_call *engine_trace(const struct engine *engine, int64_t *cou
     for (int32_t i = 0; i < e->sites; i++) {
         const struct site *s = &e->site[i];
         if (s->resolved.serve != SERVE_EXPAND)
-            trace[(*count)++] = (struct traced_call){
-                .problem = s->problem, .stage = s->stage, .served_by = resolved_name(&s->resolved),
-                .entry = s->resolved.entry, .knob = s->resolved.knob, .calls = s->calls,
-                .flops = s->flops, .run_ns = s->run_ns};
+            trace[(*count)++] = (struct traced_call){.problem = s->problem,
+                                                     .stage = s->stage,
+                                                     .served_by = resolved_name(&s->resolved),
+                                                     .entry = s->resolved.entry,
+                                                     .knob = s->resolved.knob,
+                                                     .calls = s->calls,
+                                                     .flops = s->flops,
+                                                     .run_ns = s->run_ns};
     }
     return trace;
 }

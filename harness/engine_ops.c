@@ -17,11 +17,17 @@ int64_t clock_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct engine *engine_of(struct ops *ops) { return (struct engine *)ops; }
+static struct engine *engine_of(struct ops *ops)
+{
+    return (struct engine *)ops;
+}
 
 /* ---- calls ---- */
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static enum status note(struct engine *e, struct site *site, const struct problem *p)
 {
@@ -85,7 +91,8 @@ static enum status call(struct ops *ops, enum op_id op, const void *problem)
     struct engine *e = engine_of(ops);
     struct site *site;
     if (e->current == OUTSIDE)
-        return fault_set(&e->fault, ST_WRONG, "%s is called outside of a stage", op_table[op]->name);
+        return fault_set(&e->fault, ST_WRONG, "%s is called outside of a stage",
+                         op_table[op]->name);
     TRY(site_of(e, op, problem, &site));
     site->calls += ops->mode != MODE_EXECUTE;
     if (site->resolved.serve == SERVE_EXPAND)
@@ -127,8 +134,9 @@ static enum status engine_alloc(struct ops *ops, struct tensor *t, enum elem ele
     if (__builtin_mul_overflow((size_t)rows, (size_t)row_elems, &bytes) ||
         __builtin_mul_overflow(bytes, elem_bytes(elem), &bytes) ||
         arena_take(&e->arena[e->current], bytes, &offset) != ST_OK)
-        return fault_set(&e->fault, ST_NO_MEMORY, "%s of %lld x %lld elements does not fit any memory",
-                         name, (long long)rows, (long long)row_elems);
+        return fault_set(&e->fault, ST_NO_MEMORY,
+                         "%s of %lld x %lld elements does not fit any memory", name,
+                         (long long)rows, (long long)row_elems);
     *t = (struct tensor){.data = slab_of(e) + offset, .elem = elem, .stride = row_elems};
     return ST_OK;
 }
@@ -147,10 +155,13 @@ static enum status engine_weight(struct ops *ops, struct tensor *t, const struct
     return ops->mode == MODE_EXECUTE ? weight_bind(e, t, spec) : weight_note(e, t, spec);
 }
 
-static bool is_float(enum elem elem) { return elem == ELEM_F32 || elem == ELEM_BF16 || elem == ELEM_F16; }
+static bool is_float(enum elem elem)
+{
+    return elem == ELEM_F32 || elem == ELEM_BF16 || elem == ELEM_F16;
+}
 
-static enum status engine_put(struct ops *ops, const struct tensor *t, const void *host, int64_t rows,
-                              int64_t row_elems)
+static enum status engine_put(struct ops *ops, const struct tensor *t, const void *host,
+                              int64_t rows, int64_t row_elems)
 {
     enum elem from = is_float(t->elem) ? ELEM_F32 : t->elem;
     size_t host_row = (size_t)row_elems * elem_bytes(from);
@@ -184,8 +195,8 @@ static enum status take_slab(struct engine *e, char **slab, size_t bytes)
     size_t room = (bytes + PAGES) & ~(size_t)(PAGES - 1);
     free(*slab);
     if (!(*slab = aligned_alloc(4096, room)))
-        return fault_set(&e->fault, ST_NO_MEMORY, "the machine gave no %zu MiB though they were planned",
-                         room >> 20);
+        return fault_set(&e->fault, ST_NO_MEMORY,
+                         "the machine gave no %zu MiB though they were planned", room >> 20);
 #pragma omp parallel for schedule(static) num_threads(e->config.threads)
     for (size_t at = 0; at < room; at += PAGES)
         memset(*slab + at, 0, PAGES);
@@ -262,9 +273,16 @@ void engine_ops_fill(struct engine *e)
 #define CALL_MEMBER(folder, op) .op = call_##op,
         OP_LIST(CALL_MEMBER)
 #undef CALL_MEMBER
-        .alloc = engine_alloc, .release = engine_release, .weight = engine_weight,
-        .put = engine_put, .get = engine_get, .enter = engine_enter, .leave = engine_leave,
-        .step = engine_step, .fault = &e->fault, .type = e->config.type,
+            .alloc = engine_alloc,
+        .release = engine_release,
+        .weight = engine_weight,
+        .put = engine_put,
+        .get = engine_get,
+        .enter = engine_enter,
+        .leave = engine_leave,
+        .step = engine_step,
+        .fault = &e->fault,
+        .type = e->config.type,
     };
     e->current = OUTSIDE;
 }

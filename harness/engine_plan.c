@@ -29,7 +29,8 @@ static int by_text(const void *a, const void *b)
 
 static bool same_answer(const struct line *a, const struct line *b)
 {
-    return !strcmp(a->shape, b->shape) && !strcmp(a->variant, b->variant) && !strcmp(a->knobs, b->knobs);
+    return !strcmp(a->shape, b->shape) && !strcmp(a->variant, b->variant) &&
+           !strcmp(a->knobs, b->knobs);
 }
 
 /* Sorted lines, neighbouring steps with one answer merged. Owned by the caller. */
@@ -60,8 +61,8 @@ enum status engine_plan_write(const struct engine *engine, FILE *out)
         return ST_NO_MEMORY;
     fputs("# shape\tsteps (0-0: all)\tvariant\tknobs\n", out);
     for (int32_t i = 0; i < count; i++)
-        fprintf(out, "%s\t%d-%d\t%s\t%s\n", line[i].shape, line[i].first, line[i].last, line[i].variant,
-                line[i].knobs);
+        fprintf(out, "%s\t%d-%d\t%s\t%s\n", line[i].shape, line[i].first, line[i].last,
+                line[i].variant, line[i].knobs);
     free(line);
     return ferror(out) ? ST_IO : ST_OK;
 }

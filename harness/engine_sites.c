@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* engine_sites.c   Distinct problems of a trace, found by hash. The key holds what a plan may depend
- * on: dims, types, strides, which operands are given; never addresses or scalars. */
+/* engine_sites.c   Distinct problems of a trace, found by hash. The key holds what a plan may
+ * depend on: dims, types, strides, which operands are given; never addresses or scalars. */
 #include "engine_state.h"
 
 #include <stdlib.h>
@@ -98,6 +98,8 @@ enum status site_of(struct engine *e, enum op_id op, const void *problem, struct
     }
     if (e->ops.mode != MODE_EXECUTE)
         return add_site(e, &p, key, out);
-    return fault_set(&e->fault, ST_WRONG, "%s was called with a shape that the trace had not met; the"
-                     " model's control flow depends on data", op_table[op]->name);
+    return fault_set(&e->fault, ST_WRONG,
+                     "%s was called with a shape that the trace had not met; the"
+                     " model's control flow depends on data",
+                     op_table[op]->name);
 }

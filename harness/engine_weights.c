@@ -3,8 +3,8 @@
 /* engine_weights.c   Weights of a stage: noted in the trace with the forms that the chosen variants
  * want, later drawn through one staging buffer, packed, and kept until the stage is left. A matrix
  * that every reader packs is never resident unpacked. */
-#include "engine_state.h"
 #include "elem.h"
+#include "engine_state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,9 @@ static int64_t elems_of(const struct weight_spec *spec)
 
 static void fill_tensor(struct tensor *t, const struct weight *w, int32_t number, void *data)
 {
-    *t = (struct tensor){.data = data, .elem = w->elem, .weight = number,
+    *t = (struct tensor){.data = data,
+                         .elem = w->elem,
+                         .weight = number,
                          .stride = w->spec.rank > 1 ? w->elems / w->spec.dim[0] : w->elems};
 }
 
@@ -69,8 +71,10 @@ enum status weight_bind(struct engine *e, struct tensor *t, const struct weight_
         return outside(e, spec->name);
     int32_t number = ++e->weights_seen;
     if (number > plan->weights || strcmp(plan->weight[number - 1].spec.name, spec->name) != 0)
-        return fault_set(&e->fault, ST_WRONG, "weight %s is asked for in another order than in the"
-                         " trace", spec->name);
+        return fault_set(&e->fault, ST_WRONG,
+                         "weight %s is asked for in another order than in the"
+                         " trace",
+                         spec->name);
     const struct weight *w = &plan->weight[number - 1];
     fill_tensor(t, w, number, w->raw ? e->weights_slab + w->offset : NULL);
     return ST_OK;
@@ -116,8 +120,8 @@ static enum status add_pack(struct stage_plan *plan, const struct problem *p,
         plan->pack = grown;
         plan->pack_room = room;
     }
-    struct pack k = {.entry = r->entry, .problem = *p, .bytes = r->need.packed_bytes,
-                     .next = w->first_pack};
+    struct pack k = {
+        .entry = r->entry, .problem = *p, .bytes = r->need.packed_bytes, .next = w->first_pack};
     memcpy(k.knob, r->knob, sizeof k.knob);
     plan->pack[plan->packs++] = k;
     w->first_pack = plan->packs;
@@ -212,8 +216,9 @@ static enum status load_pack(struct engine *e, struct stage_plan *plan, const st
     }
     struct exec exec = {.threads = e->config.threads, .knob = k->knob};
     enum status s = k->entry->variant->prepare(&p.attention, &exec, e->weights_slab + k->offset);
-    return s == ST_OK ? s : fault_set(&e->fault, s, "%s/%s could not pack the weights of %s",
-                                      k->entry->op, k->entry->name, info->name);
+    return s == ST_OK ? s
+                      : fault_set(&e->fault, s, "%s/%s could not pack the weights of %s",
+                                  k->entry->op, k->entry->name, info->name);
 }
 
 enum status weights_load(struct engine *e, enum stage stage)
@@ -224,9 +229,11 @@ enum status weights_load(struct engine *e, enum stage stage)
             read_weight(e, &plan->weight[i], e->weights_slab + plan->weight[i].offset);
     if (!plan->packs)
         return ST_OK;
-    char *staging = aligned_alloc(TENSOR_ALIGN, aligned(plan->staging_elems * elem_bytes(e->ops.type)));
+    char *staging =
+        aligned_alloc(TENSOR_ALIGN, aligned(plan->staging_elems * elem_bytes(e->ops.type)));
     if (!staging)
-        return fault_set(&e->fault, ST_NO_MEMORY, "no memory for the staging buffer of the weights");
+        return fault_set(&e->fault, ST_NO_MEMORY,
+                         "no memory for the staging buffer of the weights");
     enum status s = ST_OK;
     for (int32_t i = 0; s == ST_OK && i < plan->packs; i++)
         s = load_pack(e, plan, &plan->pack[i], staging);

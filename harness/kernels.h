@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* kernels.h   What the parts of `kernels` share: the supervisor (cmd_kernels.c), its worker
- * (kernels_worker.c) and the writing of tables and records (kernels_print.c). */
+/* kernels.h   What the parts of `kernels` share: the command (cmd_kernels.c), the contest of variants
+ * (kernels_contest.c), one variant seen from there (kernels_arm.c) and its worker (kernels_worker.c),
+ * what the machine cannot do (kernels_roof.c), tables and records (kernels_print.c). */
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
@@ -14,7 +15,6 @@
 #define KERNELS_BLOCK_MAX 10            /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04      /* what a visit's samples should take together */
 #define KERNELS_BLOCK_WARM_SECONDS 0.03 /* idle OpenBLAS threads spin for 2^26 cycles */
-#define KERNELS_LEAST_SAMPLES 6         /* fewer carry no 95 % interval of the median */
 #define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
 
 /* Runs timed together as one sample, where one run takes `seconds`. */
@@ -71,10 +71,12 @@ struct arm {
     int counters;
 };
 
-/* Measured multiply-add peak at the threads asked for; the best of what was seen in this run. */
-struct fma_peak {
-    double flops;
+/* What was measured of this machine at the threads asked for; the best of what this run saw. */
+struct roof {
+    double flops;                       /* multiply-adds, 2 each, per second, by the set `isa` */
     const char *isa;
+    double copy_bytes;                  /* read and written per second; 0: not measured */
+    double cache_bytes;                 /* of all last-level caches together; 0: unknown */
 };
 
 struct contest {
@@ -86,7 +88,7 @@ struct contest {
     const struct arm *baseline, *best;  /* NULL where nothing was timed */
     double ratio[3];                    /* best against the baseline or the next best, likewise */
     const struct arm *against;
-    struct fma_peak *peak;
+    struct roof *roof;
 };
 
 static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summary.n > 0; }
@@ -107,9 +109,20 @@ void arm_finish(const struct contest *c, struct arm *a);
 /* kernels_contest.c: the picked variants of the shape's op; contest_free on every path. */
 enum status contest_new(const struct kernels_options *options, const struct problem *shape,
                         const struct registry_entry *const *picked, int picked_count,
-                        struct fma_peak *peak, struct contest *c, struct fault *fault);
+                        struct roof *roof, struct contest *c, struct fault *fault);
 enum status contest_run(struct contest *c, struct fault *fault);
 void contest_free(struct contest *c);
+
+/* kernels_roof.c */
+void roof_measure(struct roof *roof, int threads);
+/* True where copy_bytes is not measured and may bind, or is measured and beaten. */
+bool roof_needs_copy(const struct roof *roof, const struct problem *p, const struct arm *a);
+/* Takes a second or so, and only where some timed arm needs it. */
+void roof_measure_copy(struct roof *roof, int threads, const struct problem *p,
+                       const struct arm *arms, int count);
+/* Whether the arm's median is a time that this machine cannot reach; why in *reason. */
+bool roof_beaten(const struct roof *roof, const struct problem *p, const struct arm *a,
+                 char *reason, size_t bytes);
 
 /* kernels_print.c */
 void kernels_table(const struct contest *c, FILE *out);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* kernels_arm.c   The supervisor's side of one variant: its worker, asked in lines (kernels_worker.c has
- * the protocol). Whatever goes wrong becomes the arm's state and reason. */
+/* kernels_arm.c   The supervisor's side of one variant: its worker, asked in lines (the protocol is in
+ * kernels_worker.c). Whatever goes wrong becomes the arm's state and reason. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "patchmark.h"
 #include "worker.h"
 
+#define FILL_BYTES_PER_SECOND 2e7 /* of a slow, busy machine */
 
 void arm_stop(struct arm *a, const char *state, const char *reason)
 {
@@ -40,8 +41,8 @@ static bool said_fault(struct arm *a, const char *line)
     return true;
 }
 
-/* Sends a command (NULL: none) and waits for the answer that begins with `word`; what follows it in
- * *answer. False: the arm has been stopped. */
+/* Sends a command (NULL: none) and waits for the answer that begins with `word`, `seconds` at most
+ * from one sign of life to the next; what follows it in *answer. False: the arm has been stopped. */
 static bool ask(struct arm *a, const char *command, double seconds, const char *word,
                 const char **answer)
 {
@@ -49,8 +50,10 @@ static bool ask(struct arm *a, const char *command, double seconds, const char *
     const char *line = NULL;
     size_t letters = strlen(word);
     enum status status = command ? worker_send(a->worker, command, &fault) : ST_OK;
-    if (status == ST_OK)
-        status = worker_receive(a->worker, seconds, &line, &fault);
+    do
+        if (status == ST_OK)
+            status = worker_receive(a->worker, seconds, &line, &fault);
+    while (status == ST_OK && !strcmp(line, "alive"));
     if (status != ST_OK) {
         arm_fail(a, status, &fault);
         return false;
@@ -66,9 +69,12 @@ static bool ask(struct arm *a, const char *command, double seconds, const char *
     return true;
 }
 
-/* How long a worker may stay silent: what the budget grants several times over, and a slow
- * machine's process start. */
-static double patience(const struct contest *c) { return fmax(3, 5 * c->options->budget); }
+/* How long a worker may stay silent: what the budget grants several times over, a slow machine's
+ * process start, and between two signs of life the filling of its operands. */
+static double patience(const struct contest *c)
+{
+    return fmax(3, 5 * c->options->budget) + problem_bytes(&c->problem) / FILL_BYTES_PER_SECOND;
+}
 
 void arm_start(const struct contest *c, struct arm *a)
 {

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* kernels_contest.c   Each variant lives in its own worker. All are verified first; then they take turns
- * in blocks, in a new random order every round, on the same fresh data, until every interval is narrow
- * or the budget is spent; then the timed outputs are checked. Everything statistical happens here, out
- * of reach of the code under test. */
+/* kernels_contest.c   Each variant lives in its own worker. All are verified first; then they take
+ * turns in blocks, in a new random order every round, on the same fresh data, until every interval is
+ * narrow or the budget is spent; then the timed outputs are checked. Everything statistical happens
+ * here, out of reach of the code under test. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,11 +16,9 @@
 #include "worker.h"
 
 #define NARROW 0.01                     /* half width of the interval over the median: done */
-#define WIDE 0.05                       /* above it a row is unstable */
 #define LEAST_SAMPLES 10
 #define LEAST_ROUNDS 5                  /* samples of one visit resemble each other */
 #define OVERRUN 0.5                     /* of the budget, see arms_sampled */
-#define FLOOR_SLACK 1.1                 /* the peak is measured too, and a neighbour may dent it */
 #define CHECK_SECONDS 2.0               /* of reference per variant; past it rows are sampled */
 
 static double half_width(const struct arm *a)
@@ -41,7 +39,7 @@ static bool arm_done(const struct contest *c, const struct arm *a)
 static bool arms_sampled(const struct contest *c)
 {
     for (int i = 0; i < c->count; i++)
-        if (c->arms[i].worker && c->arms[i].n < KERNELS_LEAST_SAMPLES)
+        if (c->arms[i].worker && c->arms[i].n < MEASURE_LEAST_SAMPLES)
             return false;
     return true;
 }
@@ -128,28 +126,21 @@ static void recheck_arms(struct contest *c)
     }
 }
 
-/* No vector set is faster than what the probe reached, slack included; for narrower types than f32
- * the probe says nothing. A time below that floor is not believed: the work was not done. */
-static void judge_floor(const struct contest *c, struct arm *a)
+static void judge_roof(const struct contest *c, struct arm *a)
 {
-    double floor = a->flops / (c->peak->flops * FLOOR_SLACK);
     char reason[256];
-    if (a->numerics != NUM_F32 || !(c->peak->flops > 0) || a->summary.median >= floor)
-        return;
-    snprintf(reason, sizeof reason,
-             "%.3g ms is less than the %.3g ms that %.3g MFLOP need at a peak of %.1f GFLOP/s",
-             1e3 * a->summary.median, 1e3 * floor, a->flops / 1e6, c->peak->flops / 1e9);
-    arm_stop(a, "mistrusted", reason);
+    if (roof_beaten(c->roof, &c->problem, a, reason, sizeof reason))
+        arm_stop(a, "mistrusted", reason);
 }
 
 static void judge_spread(struct arm *a)
 {
-    bool enough = a->n >= KERNELS_LEAST_SAMPLES, narrow = enough && half_width(a) <= WIDE;
+    bool enough = a->n >= MEASURE_LEAST_SAMPLES, narrow = enough && half_width(a) <= MEASURE_WIDE;
     a->state = narrow ? "passed" : "unstable";
     if (!enough)
         snprintf(a->reason, sizeof a->reason,
                  "%" PRId64 " of the least %d samples; raise --budget", a->n,
-                 KERNELS_LEAST_SAMPLES);
+                 MEASURE_LEAST_SAMPLES);
     else if (!narrow)
         snprintf(a->reason, sizeof a->reason,
                  "the %.3g %% interval is +-%.2g %% of the median after %" PRId64
@@ -165,20 +156,10 @@ static void judge(const struct contest *c, struct arm *a)
                          : arm_done(c, a)                ? "interval"
                                                          : "budget";
         judge_spread(a);
-        judge_floor(c, a);
+        judge_roof(c, a);
     }
     if (!a->state)
         arm_stop(a, status_name(ST_CRASHED), "no sample was taken");
-}
-
-/* A busy neighbour during the first measurement must not brand a kernel: the peak is the best of
- * what was seen before and after. */
-static void peak_again(struct contest *c)
-{
-    const char *isa = "";
-    double again = measure_fma_peak((int)c->options->threads, &isa);
-    if (again > c->peak->flops)
-        *c->peak = (struct fma_peak){again, isa};
 }
 
 static const struct arm *fastest_but(const struct contest *c, const struct arm *but)
@@ -198,7 +179,7 @@ static void ratio_of(const struct contest *c, const struct arm *slow, const stru
                      double ratio[3])
 {
     ratio[0] = ratio[1] = ratio[2] = NAN;
-    if (slow->n >= KERNELS_LEAST_SAMPLES && fast->n >= KERNELS_LEAST_SAMPLES)
+    if (slow->n >= MEASURE_LEAST_SAMPLES && fast->n >= MEASURE_LEAST_SAMPLES)
         stats_ratio(slow->samples, slow->n, fast->samples, fast->n, c->options->seed, &ratio[0],
                     &ratio[1], &ratio[2]);
 }
@@ -236,7 +217,8 @@ enum status contest_run(struct contest *c, struct fault *fault)
     if (interrupted_by)
         return fault_set(fault, ST_INTERRUPTED, "interrupted");
     TRY(status);
-    peak_again(c);
+    roof_measure(c->roof, (int)c->options->threads);
+    roof_measure_copy(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
     for (int i = 0; i < c->count; i++)
         judge(c, &c->arms[i]);
     compare_arms(c);
@@ -245,9 +227,9 @@ enum status contest_run(struct contest *c, struct fault *fault)
 
 enum status contest_new(const struct kernels_options *options, const struct problem *shape,
                         const struct registry_entry *const *picked, int picked_count,
-                        struct fma_peak *peak, struct contest *c, struct fault *fault)
+                        struct roof *roof, struct contest *c, struct fault *fault)
 {
-    *c = (struct contest){.options = options, .problem = *shape, .peak = peak};
+    *c = (struct contest){.options = options, .problem = *shape, .roof = roof};
     shape_print(shape, c->shape, sizeof c->shape);
     c->arms = calloc((size_t)picked_count, sizeof *c->arms);
     for (int i = 0; c->arms && i < picked_count; i++) {

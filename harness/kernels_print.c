@@ -79,7 +79,7 @@ static void print_ratio(const struct contest *c, const struct arm *a, char *out,
 
 static double peak_fraction(const struct contest *c, const struct arm *a)
 {
-    return a->flops > 0 && c->peak->flops > 0 ? a->flops / a->summary.median / c->peak->flops : NAN;
+    return a->flops > 0 && c->roof->flops > 0 ? a->flops / a->summary.median / c->roof->flops : NAN;
 }
 
 static void print_row(const struct contest *c, const struct arm *a, int width, FILE *out)
@@ -91,7 +91,7 @@ static void print_row(const struct contest *c, const struct arm *a, int width, F
         return;
     }
     double seconds = a->summary.median, fraction = peak_fraction(c, a);
-    bool interval = a->n >= KERNELS_LEAST_SAMPLES;
+    bool interval = a->n >= MEASURE_LEAST_SAMPLES;
     print_time(seconds, interval ? (a->summary.hi - a->summary.lo) / 2 : NAN, time, sizeof time);
     print_ratio(c, a, ratio, sizeof ratio);
     snprintf(peak, sizeof peak, isnan(fraction) ? "-" : "%.1f %%", 100 * fraction);
@@ -141,7 +141,7 @@ void kernels_table(const struct contest *c, FILE *out)
     fprintf(out, "%s\n  %" PRId64 " thread%s, warm caches, back end %s, ", c->shape,
             c->options->threads, c->options->threads == 1 ? "" : "s",
             backend_name(c->options->backend));
-    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->peak->flops / 1e9, c->peak->isa);
+    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->roof->flops / 1e9, c->roof->isa);
     fprintf(out, "  %-*s  %-11s %-20s %9s %9s %8s %8s  %-24s %s\n", width, "variant", "status",
             "median", "GFLOP/s", "actual", "GB/s", "of peak", "times the baseline", "class");
     for (int i = 0; i < c->count; i++)
@@ -169,7 +169,7 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
         snprintf(out, bytes,
                  "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the"
                  " least; raise --budget", best->entry->name, other->entry->name, best->n, other->n,
-                 KERNELS_LEAST_SAMPLES);
+                 MEASURE_LEAST_SAMPLES);
         return;
     }
     ratio_text(c->ratio[0], ratio);
@@ -301,8 +301,8 @@ static void derived(const struct contest *c, const struct arm *a, struct json *j
     json_number(j, "flops_per_s_actual", a->flops > 0 ? a->flops / seconds : NAN);
     json_number(j, "bytes_per_s", a->bytes / seconds);
     json_number(j, "peak_fraction", peak_fraction(c, a));
-    json_number(j, "fma_peak_flops_per_s", c->peak->flops);
-    json_text(j, "fma_peak_isa", c->peak->isa);
+    json_number(j, "fma_peak_flops_per_s", c->roof->flops);
+    json_text(j, "fma_peak_isa", c->roof->isa);
     json_text(j, "baseline", c->baseline ? c->baseline->entry->name : NULL);
     json_number(j, "ratio", a->ratio[0]);
     json_number(j, "ratio_lo", a->ratio[1]);

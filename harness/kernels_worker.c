@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* kernels_worker.c   The measuring end of `kernels`: one variant at one shape, driven line by line
- * by the supervisor (cmd_kernels.c). Every command is answered by one line, `counters` by several:
+ * by the supervisor (kernels_arm.c). Every command is answered by one line, `counters` by several:
  *   (start)             ready BYTES FLOPS MOVED NUMERICS KNOBS     memory planned, work really done
  *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT
@@ -9,14 +9,12 @@
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted
  *   end                 bye PEAK_BYTES
+ * Before an answer there may be lines `alive`: our own work goes on, no variant hangs.
  * Whatever fails is answered by `fault STATUS SENTENCE`, and the worker ends. */
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "commands.h"
@@ -26,9 +24,11 @@
 #include "measure.h"
 #include "patchmark.h"
 #include "stats.h"
+#include "worker.h"
 
 #define SETTLE_SAMPLES 10
 #define SETTLE_WITHIN 0.01
+#define ALIVE_SECONDS 0.5
 
 struct session {
     FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
@@ -41,20 +41,10 @@ struct session {
     struct bound bound;
     struct counters *counters;
     bool have_operands, have_bound;
+    double said_alive;
 };
 
 /* ---- start and end ---------------------------------------------------------------------------- */
-
-/* A kernel that prints must not talk to the supervisor, and an orphan must not go on measuring. */
-static enum status take_line_out(struct session *s, struct fault *fault)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int fd = dup(STDOUT_FILENO);
-    s->out = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!s->out || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-        return fault_set(fault, ST_IO, "a worker cannot set up its output");
-    return ST_OK;
-}
 
 static enum status read_arguments(struct session *s, int argc, char **argv, struct fault *fault)
 {
@@ -75,6 +65,17 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
     return backend_find(s->backend_text, &s->backend, fault);
 }
 
+static void say_alive(void *user)
+{
+    struct session *s = user;
+    double now = clock_seconds();
+    if (now - s->said_alive < ALIVE_SECONDS)
+        return;
+    s->said_alive = now;
+    fputs("alive\n", s->out);
+    fflush(s->out);
+}
+
 /* Counters come first: threads that exist already cannot be counted. */
 static enum status session_open(struct session *s, struct fault *fault)
 {
@@ -89,8 +90,11 @@ static enum status session_open(struct session *s, struct fault *fault)
     TRY(operands_new(&shape, false, false, &s->operands, fault));
     s->have_operands = true;
     operands_fill(&s->operands, s->seed, PATTERN_RANDOM);
+    say_alive(s);
     TRY(bound_new(s->entry->variant, NULL, &s->operands, (int)s->threads, &s->bound, fault));
     s->have_bound = true;
+    s->bound.alive = say_alive;
+    s->bound.alive_user = s;
     return bound_prepare(&s->bound, fault);
 }
 
@@ -191,6 +195,7 @@ static enum status do_block(struct session *s, const char *words, struct fault *
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
     operands_fill(&s->operands, seed, PATTERN_RANDOM);
     operands_poison(&s->operands);
+    say_alive(s);
     TRY(bound_prepare(&s->bound, fault));
     begin = clock_seconds();
     do
@@ -287,7 +292,7 @@ int worker_kernels(int argc, char **argv, struct fault *fault)
 {
     struct session s = {.backend_text = "loop", .threads = 1};
     char line[256];
-    enum status status = take_line_out(&s, fault);
+    enum status status = worker_take_line_out(&s.out, fault);
     if (status != ST_OK)
         return EXIT_CHECK;
     status = read_arguments(&s, argc, argv, fault);

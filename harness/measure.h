@@ -27,7 +27,7 @@ enum status measure_block(enum backend backend, const char *name, measured_fn *f
 double clock_seconds(void);                 /* CLOCK_MONOTONIC */
 
 /* What makes a time worth reading, wherever one is judged. */
-#define MEASURE_PEAK_SLACK 1.1              /* roofs are measured too, and a neighbour may dent them */
+#define MEASURE_PEAK_SLACK 1.1              /* roofs are measured too; a neighbour may dent them */
 #define MEASURE_LEAST_SAMPLES 6             /* fewer carry no 95 % interval of the median */
 #define MEASURE_WIDE 0.05                   /* half an interval over its median; above: unstable */
 

@@ -5,13 +5,14 @@
  * The same noise and weights run through the reference and through each plan, three times over: a
  * transformer of one block for one step (block), the whole one for one step (step), and the whole
  * pipeline (final latent, frames). Plans in bf16 and f16 are held against what the reference itself
- * loses when every stored tensor is rounded to that type: at most 1 dB more. One block meets that as
- * it stands. Over steps, guidance and peaked attention amplify single roundings, so that two equally
- * good plans differ by several dB on one noise; the pipeline is therefore judged without guidance, over
- * several noises, and fails where its mean loss is surely, by two standard errors, over 1 dB.
- * Approximate plans get their figures and no gate.
+ * loses when every stored tensor is rounded to that type: at most 1 dB more. One block meets that
+ * as it stands. Over steps, guidance and peaked attention amplify single roundings, so that two
+ * equally good plans differ by several dB on one noise; the pipeline is therefore judged without
+ * guidance, over several noises, and fails where its mean loss is surely, by two standard errors,
+ * over 1 dB. Approximate plans get their figures and no gate.
  *
- *   out: plan NAME | row NAME TYPE FILL BLOCK STEP LATENT PSNR GATE_LATENT GATE_PSNR STATUS | bye */
+ *   out: plan NAME | row NAME TYPE FILL BLOCK STEP LATENT PSNR GATE_LATENT GATE_PSNR STATUS | bye
+ */
 #include "case.h"
 #include "commands.h"
 #include "elem.h"
@@ -40,7 +41,7 @@ enum { NOISES = 4 };
 
 /* How much of the model runs. Latents are enough where nothing is said of frames. */
 static const struct level {
-    int64_t layers, steps;          /* layers 0: the model's own */
+    int64_t layers, steps; /* layers 0: the model's own */
     double guidance;
     bool decode;
 } levels[LEVELS] = {{1, 1, 5, false}, {0, 1, 5, false}, {0, STEPS, 5, true}, {0, STEPS, 1, true}};
@@ -50,7 +51,7 @@ static const struct level {
 struct result {
     float *latents, *frames;
     int64_t latent_elems, frame_elems;
-    bool decode, complete, exact;   /* exact: the plan it came of */
+    bool decode, complete, exact; /* exact: the plan it came of */
 };
 
 static enum status keep_latents(void *user, const float *latents, int64_t index, int64_t count)
@@ -133,7 +134,8 @@ static enum status run_plan(const struct setting *what, const struct level *leve
     c.request.model = &model;
     c.config.quiet = true;
     TRY(result_new(&c.request.geometry, level->decode, r));
-    c.request.sink = (struct generate_sink){.user = r, .latents = keep_latents, .frames_f32 = keep_frames};
+    c.request.sink =
+        (struct generate_sink){.user = r, .latents = keep_latents, .frames_f32 = keep_frames};
     return execute(&c, r, fault);
 }
 
@@ -212,8 +214,8 @@ static enum status measure(const struct setting *what, const struct truth *truth
         return level_error(what, PIPELINE, 0, &truth->level[PIPELINE], &e->latent[0], &e->psnr[0],
                            &e->exact, fault);
     for (int n = 0; n < NOISES; n++)
-        TRY(level_error(what, HALF_PIPELINE, (uint64_t)n, &truth->half[n], &e->latent[n], &e->psnr[n],
-                        &e->exact, fault));
+        TRY(level_error(what, HALF_PIPELINE, (uint64_t)n, &truth->half[n], &e->latent[n],
+                        &e->psnr[n], &e->exact, fault));
     return ST_OK;
 }
 
@@ -263,7 +265,8 @@ static struct verdict against_rounded(const struct errors *e, const struct error
     double room[2];
     for (int k = 0; k < 2; k++)
         room[k] = 1 + 2 * standard_error(loss[k], NOISES);
-    struct verdict v = {.latent = pow(10, mean(latent_db, NOISES) / 20), .psnr = mean(e->psnr, NOISES),
+    struct verdict v = {.latent = pow(10, mean(latent_db, NOISES) / 20),
+                        .psnr = mean(e->psnr, NOISES),
                         .gate_latent = pow(10, (mean(rounded_db, NOISES) + room[0]) / 20),
                         .gate_psnr = mean(rounded->psnr, NOISES) - room[1]};
     const double one_db = pow(10, 1 / 20.0);
@@ -272,8 +275,8 @@ static struct verdict against_rounded(const struct errors *e, const struct error
     return v;
 }
 
-static void judge(const struct setting *what, const struct truth *truth, const struct errors *rounded,
-                  enum status *worst)
+static void judge(const struct setting *what, const struct truth *truth,
+                  const struct errors *rounded, enum status *worst)
 {
     struct errors e = {0};
     struct verdict v = {0};
@@ -291,9 +294,9 @@ static void judge(const struct setting *what, const struct truth *truth, const s
     }
     if (exit_code_of(s) == EXIT_CHECK || exit_code_of(s) == EXIT_INPUT)
         *worst = s;
-    fprintf(line_out, "row %s %s %s %.6g %.6g %.6g %.6g %.6g %.6g %d %s\n", what->kernels, what->type,
-           what->fill == FILL_OUTLIER ? "outlier" : "normal", e.block, e.step, v.latent, v.psnr,
-           v.gate_latent, v.gate_psnr, (int)s, fault.text);
+    fprintf(line_out, "row %s %s %s %.6g %.6g %.6g %.6g %.6g %.6g %d %s\n", what->kernels,
+            what->type, what->fill == FILL_OUTLIER ? "outlier" : "normal", e.block, e.step,
+            v.latent, v.psnr, v.gate_latent, v.gate_psnr, (int)s, fault.text);
     fflush(line_out);
 }
 
@@ -308,7 +311,8 @@ static void judge_variants(enum fill fill, const struct truth *truth, enum statu
         snprintf(name, sizeof name, "%s/%s", all[i].op, all[i].name);
         snprintf(plan, sizeof plan, "%s=%s", all[i].op, all[i].name);
         if (registry_usable(&all[i], NULL) == ST_OK &&
-            (glob_match(glob, name) || glob_match(glob, all[i].op) || glob_match(glob, all[i].name)))
+            (glob_match(glob, name) || glob_match(glob, all[i].op) ||
+             glob_match(glob, all[i].name)))
             judge(&what, truth, NULL, worst);
     }
 }

@@ -29,12 +29,21 @@ static const struct {
     [ST_INTERRUPTED] = {"interrupted", EXIT_CHECK},
 };
 
-const char *status_name(enum status status) { return states[status].name; }
+const char *status_name(enum status status)
+{
+    return states[status].name;
+}
 
-int exit_code_of(enum status status) { return states[status].exit_code; }
+int exit_code_of(enum status status)
+{
+    return states[status].exit_code;
+}
 
 /* A second signal of the same kind ends the program at once: the handler is reset on entry. */
-static void on_signal(int number) { interrupted_by = number; }
+static void on_signal(int number)
+{
+    interrupted_by = number;
+}
 
 void signals_install(void)
 {
@@ -45,6 +54,20 @@ void signals_install(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void progress_line(const char *format, ...)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    fputs("\r\033[K", stderr);
+    if (format) {
+        va_list args;
+        va_start(args, format);
+        vfprintf(stderr, format, args);
+        va_end(args);
+    }
+    fflush(stderr);
 }
 
 enum status stdout_take(FILE **out, struct fault *fault)

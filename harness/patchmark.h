@@ -52,6 +52,12 @@ const char *status_name(enum status status); /* "passed", "refused", ...: the st
 extern volatile int interrupted_by;
 void signals_install(void);
 
+/* One line on stderr that the next one replaces, only where stderr is a terminal; NULL clears it. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+void progress_line(const char *format, ...);
+
 /* Standard output for ourselves alone: a stream on it, while file descriptor 1 now goes to stderr, so
  * that nothing a kernel prints gets between what we say. */
 enum status stdout_take(FILE **out, struct fault *fault);

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* run_case.c   The supervisor's side of a pipeline case: spawns the worker (run_worker.c), reads its
- * lines, decides when there are samples enough. */
+/* run_case.c   The supervisor's side of a pipeline case: spawns the worker (run_worker.c), reads
+ * its lines, decides when there are samples enough. */
 #include "run_case.h"
 #include "measure.h"
 #include "worker.h"
@@ -15,7 +15,7 @@
 #define WORDS_MAX 48
 
 struct words {
-    const char *word[WORDS_MAX];    /* NULL-terminated */
+    const char *word[WORDS_MAX]; /* NULL-terminated */
     char number[8][40], size[48], seed[24];
     int count, numbers;
 };
@@ -37,7 +37,8 @@ static void add_number(struct words *w, const char *flag, double value)
     }
 }
 
-/* Everything that makes the case, as flags; the worker and the line that repeats it read the same. */
+/* Everything that makes the case, as flags; the worker and the line that repeats it read the same.
+ */
 static void words_of(const struct outcome *o, const char *counters, struct words *w)
 {
     const struct case_spec *s = &o->c.spec;
@@ -84,7 +85,8 @@ static void describe_repro(struct outcome *o, const char *counters)
     }
 }
 
-/* ---- what the worker says: a handler per word, false where the line is not as it should be ---- */
+/* ---- what the worker says: a handler per word, false where the line is not as it should be ----
+ */
 
 /* One sample per "go", as long as the plan's steps, its frames those of the first clip. */
 static bool take_sample(struct outcome *o, const char *text)
@@ -124,8 +126,14 @@ static bool take_counter_as(struct outcome *o, const char *text, bool available)
     return true;
 }
 
-static bool take_counter(struct outcome *o, const char *text) { return take_counter_as(o, text, true); }
-static bool take_counter_off(struct outcome *o, const char *t) { return take_counter_as(o, t, false); }
+static bool take_counter(struct outcome *o, const char *text)
+{
+    return take_counter_as(o, text, true);
+}
+static bool take_counter_off(struct outcome *o, const char *t)
+{
+    return take_counter_as(o, t, false);
+}
 
 static bool take_check(struct outcome *o, const char *text)
 {
@@ -141,9 +149,18 @@ static bool keep_text(char *to, size_t bytes, const char *text)
     return (size_t)snprintf(to, bytes, "%s", text) < bytes;
 }
 
-static bool take_recipe(struct outcome *o, const char *t) { return keep_text(o->recipe, sizeof o->recipe, t); }
-static bool take_work(struct outcome *o, const char *t) { return keep_text(o->work, sizeof o->work, t); }
-static bool take_sha256(struct outcome *o, const char *t) { return keep_text(o->sha256, sizeof o->sha256, t); }
+static bool take_recipe(struct outcome *o, const char *t)
+{
+    return keep_text(o->recipe, sizeof o->recipe, t);
+}
+static bool take_work(struct outcome *o, const char *t)
+{
+    return keep_text(o->work, sizeof o->work, t);
+}
+static bool take_sha256(struct outcome *o, const char *t)
+{
+    return keep_text(o->sha256, sizeof o->sha256, t);
+}
 
 static bool take_plugin(struct outcome *o, const char *text)
 {
@@ -152,8 +169,14 @@ static bool take_plugin(struct outcome *o, const char *text)
            keep_text(o->plugins + strlen(o->plugins), sizeof o->plugins - strlen(o->plugins), " ");
 }
 
-static bool take_planned(struct outcome *o, const char *t) { return (o->planned = strtod(t, NULL)) > 0; }
-static bool take_resident(struct outcome *o, const char *t) { return (o->resident = strtod(t, NULL)) > 0; }
+static bool take_planned(struct outcome *o, const char *t)
+{
+    return (o->planned = strtod(t, NULL)) > 0;
+}
+static bool take_resident(struct outcome *o, const char *t)
+{
+    return (o->resident = strtod(t, NULL)) > 0;
+}
 
 /* The best of what is seen before and after: a neighbour may dent either. */
 static bool take_peak(struct outcome *o, const char *text)
@@ -180,25 +203,42 @@ static bool take_share(struct outcome *o, const char *text)
     return true;
 }
 
-static bool take_rechecked(struct outcome *o, const char *text) { return (o->rechecked = !*text); }
-static bool take_nothing(struct outcome *o, const char *text) { return o && !*text; }
+static bool take_rechecked(struct outcome *o, const char *text)
+{
+    return (o->rechecked = !*text);
+}
+static bool take_nothing(struct outcome *o, const char *text)
+{
+    return o && !*text;
+}
 
 static const struct {
     const char *word;
     bool (*take)(struct outcome *o, const char *rest);
 } handlers[] = {
-    {"recipe", take_recipe},   {"work", take_work},         {"sha256", take_sha256},
-    {"plugin", take_plugin},   {"planned", take_planned},   {"resident", take_resident},
-    {"check", take_check},     {"peak", take_peak},         {"first", take_first},
-    {"at", take_share},        {"sample", take_sample},     {"counter", take_counter},
-    {"ready", take_nothing},   {"bye", take_nothing},       {"counter_off", take_counter_off},
+    {"recipe", take_recipe},
+    {"work", take_work},
+    {"sha256", take_sha256},
+    {"plugin", take_plugin},
+    {"planned", take_planned},
+    {"resident", take_resident},
+    {"check", take_check},
+    {"peak", take_peak},
+    {"first", take_first},
+    {"at", take_share},
+    {"sample", take_sample},
+    {"counter", take_counter},
+    {"ready", take_nothing},
+    {"bye", take_nothing},
+    {"counter_off", take_counter_off},
     {"rechecked", take_rechecked},
 };
 
 static const char *behind(const char *line, const char *word)
 {
     size_t n = strlen(word);
-    return !strncmp(line, word, n) && (line[n] == ' ' || !line[n]) ? line + n + (line[n] == ' ') : NULL;
+    return !strncmp(line, word, n) && (line[n] == ' ' || !line[n]) ? line + n + (line[n] == ' ')
+                                                                   : NULL;
 }
 
 /* Takes one line in. *done is set on the word waited for; a "fail" line becomes its status. */
@@ -216,8 +256,8 @@ static enum status take_line(struct outcome *o, const char *line, const char *un
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
         if ((rest = behind(line, handlers[i].word)) && handlers[i].take(o, rest))
             return ST_OK;
-    return fault_set(fault, ST_CRASHED, "the worker said something that run does not understand: %.200s",
-                     line);
+    return fault_set(fault, ST_CRASHED,
+                     "the worker said something that run does not understand: %.200s", line);
 }
 
 static enum status wait_for(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -248,7 +288,10 @@ void outcome_progress(const struct outcome *o, double share)
         o->progress(o, share);
 }
 
-bool outcome_timed(const struct outcome *o) { return o->status == ST_OK && !o->mistrusted; }
+bool outcome_timed(const struct outcome *o)
+{
+    return o->status == ST_OK && !o->mistrusted;
+}
 
 const char *outcome_state(const struct outcome *o)
 {
@@ -263,11 +306,14 @@ static bool narrow(const struct summary *s, double share)
 }
 
 /* For the fewest samples that give an interval the budget may be overrun by half. */
-static const char *reason_to_stop(const struct outcome *o, const struct run_limits *limits, double spent_s)
+static const char *reason_to_stop(const struct outcome *o, const struct run_limits *limits,
+                                  double spent_s)
 {
     double next_s = spent_s + o->summary.median * 1e-9;
-    double allowed_s = o->samples < MEASURE_LEAST_SAMPLES ? 1.5 * limits->budget_s : limits->budget_s;
-    if (o->samples >= MEASURE_LEAST_SAMPLES && o->samples >= limits->least_samples && narrow(&o->summary, 0.02))
+    double allowed_s =
+        o->samples < MEASURE_LEAST_SAMPLES ? 1.5 * limits->budget_s : limits->budget_s;
+    if (o->samples >= MEASURE_LEAST_SAMPLES && o->samples >= limits->least_samples &&
+        narrow(&o->summary, 0.02))
         return "interval";
     if (o->samples == SAMPLES_MAX)
         return "count";
@@ -281,18 +327,22 @@ static void judge(struct outcome *o)
     o->mistrusted = rate > MEASURE_PEAK_SLACK * o->fma_peak;
     o->unstable = o->samples < MEASURE_LEAST_SAMPLES || !narrow(&o->summary, MEASURE_WIDE);
     if (o->mistrusted)
-        snprintf(o->reason, sizeof o->reason, "%.0f GFLOP/s are more than this machine's measured"
-                 " multiply-add peak of %.0f", rate * 1e-9, o->fma_peak * 1e-9);
+        snprintf(o->reason, sizeof o->reason,
+                 "%.0f GFLOP/s are more than this machine's measured"
+                 " multiply-add peak of %.0f",
+                 rate * 1e-9, o->fma_peak * 1e-9);
     else if (o->samples < MEASURE_LEAST_SAMPLES)
-        snprintf(o->reason, sizeof o->reason, "%lld clips are too few for a 95%% interval; raise"
-                 " --budget", (long long)o->samples);
-    else if (o->unstable)
-        snprintf(o->reason, sizeof o->reason, "after %lld clips the interval is still wider than 5%%",
+        snprintf(o->reason, sizeof o->reason,
+                 "too few clips (%lld) for a 95%% interval; raise"
+                 " --budget",
                  (long long)o->samples);
+    else if (o->unstable)
+        snprintf(o->reason, sizeof o->reason,
+                 "after %lld clips the interval is still wider than 5%%", (long long)o->samples);
 }
 
-static enum status take_samples(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                                struct fault *fault)
+static enum status take_samples(struct worker *w, const struct run_limits *limits,
+                                struct outcome *o, struct fault *fault)
 {
     double start = clock_seconds();
     for (o->stop_reason = NULL; !o->stop_reason;) {
@@ -306,7 +356,8 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
     TRY(wait_for(w, limits, o, "bye", fault));
     judge(o);
     if (o->frames_differ)
-        return fault_set(fault, ST_WRONG, "the timed clips differ from the first one; every run of a plan"
+        return fault_set(fault, ST_WRONG,
+                         "the timed clips differ from the first one; every run of a plan"
                          " must give the same frames");
     return ST_OK;
 }

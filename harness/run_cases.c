@@ -83,7 +83,8 @@ static enum status enter_size(struct case_list *list, struct run_case *c, const 
     int used = 0;
     (void)list;
     if (sscanf(word, "%lldx%lld%n", &width, &height, &used) != 2 || word[used])
-        return fault_set(fault, ST_BAD_INPUT, "--size wants WIDTHxHEIGHT, as 832x480, not '%s'", word);
+        return fault_set(fault, ST_BAD_INPUT, "--size wants WIDTHxHEIGHT, as 832x480, not '%s'",
+                         word);
     c->spec.size = (struct size2){width, height};
     return ST_OK;
 }
@@ -277,8 +278,10 @@ static enum status read_file(const char *path, char **out, struct fault *fault)
             names[count++] = s->name;
         char near[128];
         nearest_names(path, names, count, near, sizeof near);
-        return fault_set(fault, ST_BAD_INPUT, "--suite %s is neither a suite of this program nor a file"
-                         " that can be read: %s%s", path, strerror(errno), near);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--suite %s is neither a suite of this program nor a file"
+                         " that can be read: %s%s",
+                         path, strerror(errno), near);
     }
     char *text = calloc(1, MOST + 1);
     size_t n = text ? fread(text, 1, MOST, in) : 0;
@@ -286,15 +289,16 @@ static enum status read_file(const char *path, char **out, struct fault *fault)
     fclose(in);
     if (!text || bad) {
         free(text);
-        return text ? fault_set(fault, ST_BAD_INPUT, "--suite %s is no text file of at most 1 MiB", path)
+        return text ? fault_set(fault, ST_BAD_INPUT, "--suite %s is no text file of at most 1 MiB",
+                                path)
                     : ST_NO_MEMORY;
     }
     *out = text;
     return ST_OK;
 }
 
-enum status cases_from_suite(const char *suite, const struct case_spec *base, const struct axes *axes,
-                             struct case_list *list, struct fault *fault)
+enum status cases_from_suite(const char *suite, const struct case_spec *base,
+                             const struct axes *axes, struct case_list *list, struct fault *fault)
 {
     char *text = NULL;
     for (const struct suite *s = suites; s->name && !text; s++)

@@ -99,7 +99,7 @@ static void json_check(const struct outcome *o, struct json *j)
     json_int(j, "seed", (int64_t)c->seed);
     json_bool(j, "rechecked", o->rechecked);
     snprintf(hash, sizeof hash, "%016" PRIx64, o->frames_hash);
-    json_text(j, "frames_hash", hash);
+    json_text(j, "frames_hash", o->frames_hash ? hash : NULL);
     json_end(j);
 }
 
@@ -117,7 +117,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "status", outcome_state(o));
     json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
     json_text(j, "claim", "measured");
-    json_text(j, "ran_on", "cpu");
+    json_text(j, "ran_on", o->check.given ? "cpu" : NULL);
     json_text(j, "repro", o->repro);
     json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
@@ -173,7 +173,8 @@ void outcome_row(const struct outcome *o, FILE *out)
         return;
     }
     double m = o->summary.median, flops = outcome_work(o, "flops") * 1e9 / m;
-    snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9, 50 * (o->summary.hi - o->summary.lo) / m);
+    snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9,
+             50 * (o->summary.hi - o->summary.lo) / m);
     snprintf(split, sizeof split, "%.0f/%.0f/%.0f %%", 100 * median_of(o->stage[0], o) / m,
              100 * median_of(o->stage[1], o) / m, 100 * median_of(o->stage[2], o) / m);
     fprintf(out, "%-18s %-20s %9.0f %8.2f %9.1f %8.1f %6.1f%%\n", time, split, tokens_per_s(o),

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* run_worker.c   The process that runs one pipeline case. It plans, verifies every kernel of the plan
- * on the shapes of this very case, runs once, and then runs once for every "go" it is sent.
+/* run_worker.c   The process that runs one pipeline case. It plans, verifies every kernel of the
+ * plan on the shapes of this very case, runs once, and then runs once for every "go" it is sent.
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
@@ -9,7 +9,8 @@
  *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
  *   in:  go | end
- * After "end" every kernel is checked once more: one that stops computing after a while would be fast. */
+ * After "end" every kernel is checked once more: one that stops computing after a while would be
+ * fast. */
 #include "case.h"
 #include "check.h"
 #include "commands.h"
@@ -46,7 +47,7 @@ struct session {
     struct engine *engine;
     struct counters *counters;
     int64_t *step_ns;
-    uint64_t frames_hash;           /* of the clip at hand */
+    uint64_t frames_hash; /* of the clip at hand */
     FILE *out;
 };
 
@@ -147,7 +148,8 @@ static enum status check_call(const struct traced_call *call, int threads, uint6
         v->checked += result.checked_ratio;
         v->problems++;
         if (s != ST_OK)
-            fault_set(fault, s, "%s/%s on %s: %s", call->entry->op, call->entry->name, line, result.text);
+            fault_set(fault, s, "%s/%s on %s: %s", call->entry->op, call->entry->name, line,
+                      result.text);
         bound_free(&bound);
     }
     operands_free(&operands);
@@ -182,9 +184,9 @@ static enum status verify_plan(const struct session *s, struct fault *fault)
     struct verdict v = {0};
     uint64_t seed = fresh_seed();
     enum status status = check_plan(s, seed, &v, fault);
-    fprintf(s->out, "check %d %.9g %.9g %.9g %.9g %" PRId64 " %" PRIu64 "\n", (int)status, v.worst.worst,
-            v.worst.l2, v.worst.max_abs, v.problems ? v.checked / (double)v.problems : 1.0, v.problems,
-            seed);
+    fprintf(s->out, "check %d %.9g %.9g %.9g %.9g %" PRId64 " %" PRIu64 "\n", (int)status,
+            v.worst.worst, v.worst.l2, v.worst.max_abs,
+            v.problems ? v.checked / (double)v.problems : 1.0, v.problems, seed);
     return status;
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const threads_environment[] = {"OMP_WAIT_POLICY=passive", "GOMP_SPINCOUNT=1000", NULL};
+const char *const threads_environment[] = {"OMP_WAIT_POLICY=passive", "GOMP_SPINCOUNT=5000", NULL};
 
 bool threads_variable(const char *variable)
 {

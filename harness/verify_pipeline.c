@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* verify_pipeline.c   The supervisor's side of parity above single ops (parity_worker.c): one worker
- * for all plans, a row each; where it dies the plan at hand is the row that says so. */
+/* verify_pipeline.c   The supervisor's side of parity above single ops (parity_worker.c): one
+ * worker for all plans, a row each; where it dies the plan at hand is the row that says so. */
 #include "verify_pipeline.h"
 #include "json.h"
 #include "patchmark.h"
@@ -47,12 +47,14 @@ static void print_row(const struct row *r, FILE *out)
         snprintf(gate, sizeof gate, "approximate: no gate");
     else
         snprintf(gate, sizeof gate, "<= %.1e, >= %.1f dB", r->gate_latent, r->gate_psnr);
-    fprintf(out, "%-34s %-5s %-8s %10.1e %10.1e %10.1e %9.1f   %-24s %s\n", r->plan, r->type, r->fill,
-            r->block, r->step, r->latent, r->psnr, gate, status_name(r->status));
+    fprintf(out, "%-34s %-5s %-8s %10.1e %10.1e %10.1e %9.1f   %-24s %s\n", r->plan, r->type,
+            r->fill, r->block, r->step, r->latent, r->psnr, gate, status_name(r->status));
     if (r->status == ST_WRONG)
-        fprintf(out, "  replay: patchmark generate --model tiny --kernels '%s' --dtype %s --fill %s"
-                     " --size 40x24 --frames 4 --steps 3 --prompt 'a red ball rolls to the left'"
-                     " --dump DIR -o a.y4m, against --kernels reference\n", r->plan, r->type, r->fill);
+        fprintf(out,
+                "  replay: patchmark generate --model tiny --kernels '%s' --dtype %s --fill %s"
+                " --size 40x24 --frames 4 --steps 3 --prompt 'a red ball rolls to the left'"
+                " --dump DIR -o a.y4m, against --kernels reference\n",
+                r->plan, r->type, r->fill);
 }
 
 static void json_row(const struct row *r, struct json *j)
@@ -81,6 +83,7 @@ struct report {
 
 static void tell(struct report *report, const struct row *r)
 {
+    progress_line(NULL);
     if (report->text)
         print_row(r, report->out);
     else
@@ -115,7 +118,9 @@ static enum status listen(struct worker *w, struct report *report, struct fault 
             long status = strtol(line + 5, &sentence, 10);
             return fault_set(fault, (enum status)status, "%s", sentence + 1);
         }
-        if (sscanf(line, "plan %159s %15s", plan, type) != 2 && read_row(line, &r))
+        if (sscanf(line, "plan %159s %15s", plan, type) == 2)
+            progress_line("plan %s in %s", plan, type);
+        else if (read_row(line, &r))
             tell(report, &r);
     }
 }

@@ -5,17 +5,15 @@
  *   touch WHERE                        a guard page was hit; the end of the process follows
  *   result STATUS WORST L2 MAX_ABS RATIO NONFINITE TEXT
  *   done */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "commands.h"
 #include "patchmark.h"
 #include "random.h"
 #include "verify.h"
+#include "worker.h"
 
 struct job {
     FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
@@ -190,18 +188,6 @@ static enum status job_of(const char *name, struct job *job, struct fault *fault
     return registry_usable(job->entry, fault);
 }
 
-/* A kernel that prints must not talk to the supervisor, and an orphan must not go on. */
-static enum status take_line_out(struct job *job, struct fault *fault)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int fd = dup(STDOUT_FILENO);
-    job->out = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!job->out || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-        return fault_set(fault, ST_IO, "a worker cannot set up its output");
-    guarded_report_faults(fd);
-    return ST_OK;
-}
-
 static enum status check_shapes(const struct job *job, const char *line, struct fault *fault)
 {
     if (line)
@@ -230,7 +216,8 @@ static enum status work(int argc, char **argv, struct fault *fault)
         PLUGIN_OPTION,
         {0},
     };
-    TRY(take_line_out(&job, fault));
+    TRY(worker_take_line_out(&job.out, fault));
+    guarded_report_faults(fileno(job.out));
     TRY(options_parse(options, argc, argv, &name, &names, fault));
     TRY(job_of(names ? name : "", &job, fault));
     job.threads = (int)threads;

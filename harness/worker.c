@@ -25,18 +25,18 @@
 #define LINE_MAX_BYTES ((size_t)1 << 24)
 #define STDERR_BYTES 4096
 #define GRACE_SECONDS 2.0
-#define SLICE_MS 100            /* how soon a signal that slipped in before poll() is seen */
+#define SLICE_MS 100 /* how soon a signal that slipped in before poll() is seen */
 
 extern char **environ;
 
 struct worker {
     pid_t pid;
     int line_fd, error_fd;
-    char *text;                     /* received and not yet handed out, beginning at `taken` */
+    char *text; /* received and not yet handed out, beginning at `taken` */
     size_t used, size, taken;
     char error_text[STDERR_BYTES + 1];
     size_t error_used;
-    bool reaped, silent;            /* silent: missed a deadline, so not worth a grace */
+    bool reaped, silent; /* silent: missed a deadline, so not worth a grace */
     int wait_status;
     size_t peak_bytes;
 };
@@ -48,7 +48,8 @@ static double now_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- starting --------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------
+ */
 
 /* Not passed on: variables that would change a measurement behind our back. An idle worker must not
  * spin, and Google Benchmark reads its flags from the environment. */
@@ -177,7 +178,8 @@ enum status worker_spawn(const char *const *argv, struct worker **out, struct fa
     return ST_OK;
 }
 
-/* ---- ending ----------------------------------------------------------------------------------- */
+/* ---- ending -----------------------------------------------------------------------------------
+ */
 
 /* Leaves the ended process unreaped, so that its number, and its group's, stay ours. */
 static bool finished(const struct worker *w)
@@ -257,7 +259,10 @@ static enum status ended(struct worker *w, struct fault *fault)
                      WEXITSTATUS(w->wait_status), words);
 }
 
-size_t worker_peak_resident(const struct worker *w) { return w->peak_bytes; }
+size_t worker_peak_resident(const struct worker *w)
+{
+    return w->peak_bytes;
+}
 
 void worker_end(struct worker *w)
 {
@@ -272,7 +277,8 @@ void worker_end(struct worker *w)
     free(w);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------ */
+/* ---- lines ------------------------------------------------------------------------------------
+ */
 
 enum status worker_send(struct worker *w, const char *line, struct fault *fault)
 {
@@ -367,7 +373,8 @@ enum status worker_receive(struct worker *w, double seconds, const char **line, 
     return ST_OK;
 }
 
-/* ---- the other end ---------------------------------------------------------------------------- */
+/* ---- the other end ----------------------------------------------------------------------------
+ */
 
 enum status worker_take_line_out(FILE **out, struct fault *fault)
 {

@@ -76,7 +76,7 @@ fault_set(struct fault *f, enum status s, const char *format, ...)
 enum elem {
     ELEM_NONE = 0,
     ELEM_F32, ELEM_BF16, ELEM_F16,
-    ELEM_I8, ELEM_E4M3, ELEM_E5M2, ELEM_MXFP8, ELEM_MXFP4, ELEM_NVFP4,
+    ELEM_I8, ELEM_E4M3, ELEM_E5M2, ELEM_E8M0, ELEM_MXFP8, ELEM_MXFP4, ELEM_NVFP4,
     ELEM_U8, ELEM_I32, ELEM_I64, ELEM_F64,
     ELEM_COUNT
 };
@@ -96,7 +96,8 @@ struct tensor {
     int64_t stride;                 /* elements from one row (token, pixel) to the next */
     enum elem elem;
     enum scale_layout scale_layout;
-    const void *scale;              /* scale factors where scale_layout asks for them, f32 */
+    const void *scale;              /* scale factors where scale_layout asks for them */
+    enum elem scale_elem;           /* their type: f32, or e8m0, e4m3 for the block types */
     int32_t weight;                 /* 1-based number of a weight within its stage; 0: activation */
 };
 

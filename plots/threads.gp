@@ -36,7 +36,7 @@ do for [kind in kinds] {
     set rmargin at screen 0.985
     set title "parallel efficiency" font ",13"
     set label 7 "efficiency (percent of the fewest threads)" at screen 0.525, graph 0.5
-    set yrange [0:115]
+    set yrange [0:115<*]
     set key off
     set label 8 ""
     set label 9 ""

@@ -20,6 +20,7 @@ static const struct elem_row rows[ELEM_COUNT] = {
     [ELEM_I8] = {"i8", 1, 1, 0.5},
     [ELEM_E4M3] = {"e4m3", 1, 0x1p-3, 0x1p-6},
     [ELEM_E5M2] = {"e5m2", 1, 0x1p-2, 0x1p-14},
+    [ELEM_E8M0] = {"e8m0", 1, 1, 0x1p-127},
     [ELEM_MXFP8] = {"mxfp8", 0, 0x1p-3, 0x1p-6},
     [ELEM_MXFP4] = {"mxfp4", 0, 0.5, 1},
     [ELEM_NVFP4] = {"nvfp4", 0, 0.5, 1},

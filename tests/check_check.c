@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "check_rows.h"
 #include "elem.h"
 #include "ref.h"
 
@@ -171,6 +172,10 @@ struct setting {
     bool in_place, spread;
 };
 
+static void count_call(void *user) { ++*(int *)user; }
+
+static int alive_calls;             /* of the last check */
+
 static struct check_result check(const struct variant *v, const struct setting *s)
 {
     struct problem shape;
@@ -184,6 +189,9 @@ static struct check_result check(const struct variant *v, const struct setting *
     result.status = bound_new(v, NULL, &o, 2, &b, &fault);
     if (result.status == ST_OK) {
         operands_fill(&o, 5, s->pattern);
+        alive_calls = 0;
+        b.alive = count_call;
+        b.alive_user = &alive_calls;
         check_bound(&b, 5, s->seconds, &result);
         bound_free(&b);
     } else {
@@ -300,6 +308,52 @@ static void sampling_still_scans(void **state)
     expect(&ELEMENTWISE(elementwise_nudged), &s, ST_WRONG, "y row 4999 of 5000");
 }
 
+/* 8 first rows, 8 last, the middle one and 64 random ones, no row twice. */
+static void sampled_rows_are_distinct(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        double rows, sampled;
+    } cases[] = {{"linear:S=60,K=20,O=7,type=f32", 60, 60},
+                 {"linear:S=100,K=20,O=7,type=f32", 100, 81},
+                 {"linear:S=200,K=20,O=7,type=f32", 200, 81},
+                 {"elementwise:S=5000,C=3,kind=silu,type=f32", 5000, 81}};
+    const struct variant linear = {.op = "linear", .name = "test", .plan = linear_plan,
+                                   .prepare = linear_prepare, .run = linear_packed};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct setting s = {.line = cases[i].line, .seconds = 0};
+        bool is_linear = cases[i].line[0] == 'l';
+        struct check_result r = check(is_linear ? &linear : &ELEMENTWISE(elementwise_right), &s);
+        assert_int_equal(r.status, ST_OK);
+        if (fabs(r.checked_ratio * cases[i].rows - cases[i].sampled) > 1e-6)
+            fail_msg("%s: %g rows checked, not %g", cases[i].line,
+                     r.checked_ratio * cases[i].rows, cases[i].sampled);
+    }
+}
+
+static void sample_follows_what_can_be_afforded(void **state)
+{
+    (void)state;
+    assert_int_equal(check_sample_rows(5000, 17, 1e9), 81);
+    assert_int_equal(check_sample_rows(5000, 17, 81), 81);
+    assert_int_equal(check_sample_rows(5000, 17, 40.9), 40);
+    assert_int_equal(check_sample_rows(5000, 17, 0.1), 8);
+    assert_int_equal(check_sample_rows(30, 17, 1e9), 30);
+    assert_int_equal(check_sample_rows(30, 17, 20), 20);
+    assert_int_equal(check_sample_rows(5, 5, 0.1), 5);
+}
+
+/* Whoever waits hears of every run, and of rows of the reference between. */
+static void check_shows_signs_of_life(void **state)
+{
+    (void)state;
+    expect(&ELEMENTWISE(elementwise_right), &silu, ST_OK, "");
+    assert_true(alive_calls > 3 * 2);
+    expect(&ELEMENTWISE(elementwise_fails), &silu, ST_DEVICE, "run()");
+    assert_true(alive_calls >= 1);
+}
+
 static void winograd_may_spread_within_its_tile(void **state)
 {
     (void)state;
@@ -327,6 +381,9 @@ int main(void)
         cmocka_unit_test(scratch_is_guarded_and_poisoned),
         cmocka_unit_test(weights_are_gone_once_packed),
         cmocka_unit_test(sampling_still_scans),
+        cmocka_unit_test(sampled_rows_are_distinct),
+        cmocka_unit_test(sample_follows_what_can_be_afforded),
+        cmocka_unit_test(check_shows_signs_of_life),
         cmocka_unit_test(winograd_may_spread_within_its_tile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* check_cli.c   The command line as people use it: real processes, real files, exit codes. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -95,8 +95,8 @@ static void another_prompt_or_seed_gives_another_clip(void **state)
     assert_ok(&s);
     s = patchmark(TINY, "--size=32x32", "--frames=1", "--seed=7", "-o", path[1], NULL);
     assert_ok(&s);
-    s = patchmark("generate", "--prompt=snow", "--steps=2", "--size=32x32", "--frames=1", "-o", path[2],
-                  NULL);
+    s = patchmark("generate", "--prompt=snow", "--steps=2", "--size=32x32", "--frames=1", "-o",
+                  path[2], NULL);
     assert_ok(&s);
     for (int i = 0; i < 3; i++)
         assert_non_null(text[i] = file_read(path[i], &n[i]));
@@ -124,8 +124,16 @@ static void mp4_and_still(void **state)
         skip();
     struct spawned s = patchmark(TINY, "--size=128x72", "--frames=17", "-o", clip, NULL);
     assert_ok(&s);
-    const char *probe[] = {"ffprobe", "-v", "error", "-count_frames", "-show_entries",
-                           "stream=codec_name,width,height,nb_read_frames", "-of", "csv=p=0", clip, NULL};
+    const char *probe[] = {"ffprobe",
+                           "-v",
+                           "error",
+                           "-count_frames",
+                           "-show_entries",
+                           "stream=codec_name,width,height,nb_read_frames",
+                           "-of",
+                           "csv=p=0",
+                           clip,
+                           NULL};
     s = spawn_program((char *const *)probe, NULL);
     if (s.code == 0)
         assert_string_equal(s.out, "h264,128,72,17\n");
@@ -142,14 +150,16 @@ static void mp4_and_still(void **state)
 static void dumped_text_goes_back_in(void **state)
 {
     const char *dump = at("%s/dump", folder), *one = at("%s/t1.y4m", folder);
-    const char *two = at("%s/t2.y4m", folder), *embeds = at("%s/dump/text_embeds.safetensors", folder);
+    const char *two = at("%s/t2.y4m", folder),
+               *embeds = at("%s/dump/text_embeds.safetensors", folder);
     (void)state;
-    struct spawned s = patchmark(TINY, "--size=40x24", "--frames=5", "--dump", dump, "-o", one, NULL);
+    struct spawned s =
+        patchmark(TINY, "--size=40x24", "--frames=5", "--dump", dump, "-o", one, NULL);
     assert_ok(&s);
     assert_int_equal(folder_count(dump), 5); /* text, two steps, final, frames */
     assert_true(file_exists(at("%s/dump/latents_0002.safetensors", folder)));
-    s = patchmark("generate", "--prompt-embeds", embeds, "--steps=2", "--size=40x24", "--frames=5", "-o",
-                  two, NULL);
+    s = patchmark("generate", "--prompt-embeds", embeds, "--steps=2", "--size=40x24", "--frames=5",
+                  "-o", two, NULL);
     assert_ok(&s);
     assert_same_file(one, two);
 }
@@ -164,8 +174,8 @@ static void noise_of_the_wrong_shape_says_both(void **state)
     assert_non_null(strstr(s.err, "[1,16,2,4,6]"));
     assert_non_null(strstr(s.err, "[1,16,2,8,8]"));
     assert_false(file_exists(at("%s/x.y4m", folder)));
-    s = patchmark(TINY, "--size=40x24", "--frames=5", "--noise", latents, "-o", at("%s/x.y4m", folder),
-                  NULL);
+    s = patchmark(TINY, "--size=40x24", "--frames=5", "--noise", latents, "-o",
+                  at("%s/x.y4m", folder), NULL);
     assert_ok(&s);
 }
 
@@ -184,7 +194,8 @@ static void refused(int code, const char *says, const char *first, ...)
     struct spawned s = spawn_program((char *const *)argv, NULL);
     const char *newline = strchr(s.err, '\n');
     if (s.code != code || !strstr(s.err, says) || !newline || newline[1])
-        fail_msg("%s: exit %d, said '%s%s', wanted %d and '%s'", first, s.code, s.out, s.err, code, says);
+        fail_msg("%s: exit %d, said '%s%s', wanted %d and '%s'", first, s.code, s.out, s.err, code,
+                 says);
 }
 
 static void bad_input_is_refused_in_a_sentence(void **state)
@@ -227,8 +238,8 @@ static void too_much_memory_is_refused_before_it_is_taken(void **state)
 {
     (void)state;
     refused(2, "GiB are available", "generate", "--model=wan2.1-t2v-14b", "--size=16384x16384",
-            "--frames=81", "--steps=1", "--prompt=x", "-o", at("%s/big.y4m", folder), "--format=json",
-            NULL);
+            "--frames=81", "--steps=1", "--prompt=x", "-o", at("%s/big.y4m", folder),
+            "--format=json", NULL);
 }
 
 /* ---- list, dry run, JSON ---- */
@@ -267,13 +278,16 @@ static void a_new_file_is_a_new_entry(void **state)
 {
     const char *names = at("%s/names", folder), *script = at("%s/registry", folder);
     (void)state;
-    file_write(names, "kernels/denoise/linear/c_01_plain.c|\n"
-                      "kernels/denoise/linear/rvv_07_new.c|unknown target rvv\n", false);
+    file_write(names,
+               "kernels/denoise/linear/c_01_plain.c|\n"
+               "kernels/denoise/linear/rvv_07_new.c|unknown target rvv\n",
+               false);
     file_write(script, "#!/bin/sh\nexec harness/registry.sh < \"$1\"\n", true);
     const char *argv[] = {script, names, NULL};
     struct spawned s = spawn_program((char *const *)argv, NULL);
     assert_ok(&s);
-    assert_non_null(strstr(s.out, "{&variant_linear_c_01_plain, \"linear\", \"c_01_plain\", \"c\""));
+    assert_non_null(
+        strstr(s.out, "{&variant_linear_c_01_plain, \"linear\", \"c_01_plain\", \"c\""));
     assert_non_null(strstr(s.out, "{NULL, \"linear\", \"rvv_07_new\", \"rvv\""));
     assert_non_null(strstr(s.out, "\"unknown target rvv\""));
     assert_non_null(strstr(s.out, "registry_built_in_count = 2"));
@@ -293,18 +307,20 @@ static void json_is_one_document(void **state)
     assert_json(&s, "\"parameters\": 1418996800");
     s = patchmark("generate", "--dry-run", "--format=json", "--size=64x48", NULL);
     assert_json(&s, "\"planned_bytes\"");
-    s = patchmark(TINY, "--format=json", "--size=32x32", "--frames=1", "-o", at("%s/j.ppm", folder), NULL);
+    s = patchmark(TINY, "--format=json", "--size=32x32", "--frames=1", "-o", at("%s/j.ppm", folder),
+                  NULL);
     assert_json(&s, "\"step_ns\"");
     assert_string_equal(s.err, "");
-    s = patchmark("run", "--size=32x32", "--frames=1", "--steps=1", "--budget=0.1", "--results=none",
-                  "--format=json", NULL);
+    s = patchmark("run", "--size=32x32", "--frames=1", "--steps=1", "--budget=0.1",
+                  "--results=none", "--format=json", NULL);
     assert_json(&s, "\"case_kind\": \"pipeline\"");
 }
 
 static void a_dry_run_costs_nothing_at_any_size(void **state)
 {
     (void)state;
-    struct spawned s = patchmark("generate", "--model=wan2.1-t2v-1.3b", "--dry-run", "--steps=50", NULL);
+    struct spawned s =
+        patchmark("generate", "--model=wan2.1-t2v-1.3b", "--dry-run", "--steps=50", NULL);
     assert_ok(&s);
     assert_non_null(strstr(s.out, "32760 tokens"));
     assert_non_null(strstr(s.out, "one forward 28")); /* 283 TFLOP, once-per-prompt work spread */
@@ -331,9 +347,9 @@ static void run_writes_a_record_per_case(void **state)
     glob_t files;
     size_t bytes;
     (void)state;
-    struct spawned s = patchmark("run", "--size=32x32,48x32", "--frames=1,5", "--steps=1", "--budget=0.1",
-                                 "--kernels=c", "--counters=perf::PAGE-FAULTS,PAPI_NO_SUCH", "--results",
-                                 results, NULL);
+    struct spawned s = patchmark(
+        "run", "--size=32x32,48x32", "--frames=1,5", "--steps=1", "--budget=0.1", "--kernels=c",
+        "--counters=perf::PAGE-FAULTS,PAPI_NO_SUCH", "--results", results, NULL);
     assert_ok(&s);
     assert_int_equal(glob(at("%s/*/*.jsonl", results), 0, NULL, &files), 0);
     assert_int_equal(files.gl_pathc, 1);
@@ -360,7 +376,8 @@ static void a_suite_file_names_its_bad_line(void **state)
     (void)state;
     file_write(suite, "# sizes\n[one]\nsize = 32x32\nframes = 1\nspeed = fast\n", false);
     refused(2, "line 5", "run", "--suite", suite, "--results=none", NULL);
-    file_write(suite, "[one]\nsize = 32x32, 48x32\nframes = 1\nsteps = 1\n[two]\nsize=32x48\nframes=1,5\n",
+    file_write(suite,
+               "[one]\nsize = 32x32, 48x32\nframes = 1\nsteps = 1\n[two]\nsize=32x48\nframes=1,5\n",
                false);
     struct spawned s = patchmark("run", "--suite", suite, "--dry-run", NULL);
     assert_ok(&s);

@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_engine.c   Memory layout, the choice of variants, and that a trace and its execution agree. */
+/* check_engine.c   Memory layout, the choice of variants, and that a trace and its execution agree.
+ */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -160,7 +161,8 @@ static enum status keep(void *user, const uint8_t *rgb, int64_t first, int64_t c
     return ST_OK;
 }
 
-static void case_of(const char *kernels, const char *plan, struct pipeline_case *c, struct clip *clip)
+static void case_of(const char *kernels, const char *plan, struct pipeline_case *c,
+                    struct clip *clip)
 {
     struct fault fault = {{0}};
     struct case_spec s = CASE_DEFAULTS;

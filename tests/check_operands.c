@@ -22,7 +22,7 @@
 static struct operands make(const char *line, bool in_place, bool spread)
 {
     struct problem shape;
-    struct operands o;
+    struct operands o = {0};
     struct fault fault = {""};
     if (shape_parse(line, &shape, &fault) != ST_OK ||
         operands_new(&shape, in_place, spread, &o, &fault) != ST_OK)

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_run.c   What timed pipelines must withstand: kernels that cheat, print, crash or refuse, and
- * plans and tensors that are not what they should be. */
+/* check_run.c   What timed pipelines must withstand: kernels that cheat, print, crash or refuse,
+ * and plans and tensors that are not what they should be. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -32,9 +32,19 @@ static struct spawned run_with(const char *fault, const char *repetitions)
 {
     const char *plugin = at(BUILD_DIR "/tests/broken/%s.so", fault);
     const char *kernels = at("rms_norm=broken_90_%s", fault);
-    const char *words[] = {"run", "--size=32x32", "--frames=5", "--steps=1", "--budget=0.5",
-                           "--results=none", "--repetitions", repetitions, "--plugin", plugin,
-                           "--kernels", kernels, NULL};
+    const char *words[] = {"run",
+                           "--size=32x32",
+                           "--frames=5",
+                           "--steps=1",
+                           "--budget=0.5",
+                           "--results=none",
+                           "--repetitions",
+                           repetitions,
+                           "--plugin",
+                           plugin,
+                           "--kernels",
+                           kernels,
+                           NULL};
     return patchmark(words);
 }
 
@@ -52,9 +62,18 @@ static void printing_forges_nothing(void **state)
     assert_null(strstr(s.out, "forged"));
     assert_null(strstr(s.out, "0.000 s"));
     const char *plugin = BUILD_DIR "/tests/broken/talks.so";
-    const char *words[] = {"generate", "--prompt=x", "--size=32x32", "--frames=1", "--steps=1", "--plugin",
-                           plugin, "--kernels=rms_norm=broken_90_talks", "--format=json", "-o",
-                           at("%s/t.ppm", folder), NULL};
+    const char *words[] = {"generate",
+                           "--prompt=x",
+                           "--size=32x32",
+                           "--frames=1",
+                           "--steps=1",
+                           "--plugin",
+                           plugin,
+                           "--kernels=rms_norm=broken_90_talks",
+                           "--format=json",
+                           "-o",
+                           at("%s/t.ppm", folder),
+                           NULL};
     s = patchmark(words);
     assert_int_equal(s.code, 0);
     assert_true(json_valid(s.out));
@@ -80,8 +99,8 @@ static void a_wrong_kernel_gets_no_time(void **state)
 
 static void write_plan(const char *path, const char *from, const char *to)
 {
-    const char *words[] = {"generate", "--size=32x32", "--frames=1", "--steps=1", "--dry-run",
-                           "--write-plan", path, NULL};
+    const char *words[] = {"generate",  "--size=32x32", "--frames=1", "--steps=1",
+                           "--dry-run", "--write-plan", path,         NULL};
     struct spawned s = patchmark(words);
     assert_int_equal(s.code, 0);
     char *text = file_read(path, NULL), *place = strstr(text, from);
@@ -99,8 +118,9 @@ static void write_plan(const char *path, const char *from, const char *to)
 
 static void expect_plan_refused(const char *path, const char *says)
 {
-    const char *words[] = {"generate", "--prompt=x", "--size=32x32", "--frames=1", "--steps=1", "--plan",
-                           path, "-o", at("%s/p.ppm", folder), NULL};
+    const char *words[] = {
+        "generate", "--prompt=x", "--size=32x32", "--frames=1",           "--steps=1",
+        "--plan",   path,         "-o",           at("%s/p.ppm", folder), NULL};
     struct spawned s = patchmark(words);
     expect(&s, 2, says);
     assert_false(file_exists(at("%s/p.ppm", folder)));
@@ -126,15 +146,17 @@ static void noise_must_be_finite(void **state)
     latents[77] = NAN;
     assert_int_equal(safetensors_write(path, &tensor, 1, &fault), ST_OK);
     free(latents);
-    const char *words[] = {"generate", "--prompt=x", "--size=32x32", "--frames=1", "--steps=1", "--noise",
-                           path, "-o", at("%s/n.ppm", folder), NULL};
+    const char *words[] = {
+        "generate", "--prompt=x", "--size=32x32", "--frames=1",           "--steps=1",
+        "--noise",  path,         "-o",           at("%s/n.ppm", folder), NULL};
     struct spawned s = patchmark(words);
     expect(&s, 2, "1 values that are NaN or infinite");
 }
 
 static void absurd_thread_counts_are_refused(void **state)
 {
-    const char *words[] = {"run", "--size=32x32", "--frames=1", "--steps=1", "--threads=100000", NULL};
+    const char *words[] = {"run",       "--size=32x32",     "--frames=1",
+                           "--steps=1", "--threads=100000", NULL};
     (void)state;
     struct spawned s = patchmark(words);
     expect(&s, 2, "--threads");
@@ -143,11 +165,26 @@ static void absurd_thread_counts_are_refused(void **state)
 /* The line that repeats a case holds everything that made it. */
 static void a_case_can_be_repeated_from_its_record(void **state)
 {
-    const char *words[] = {"run", "--size=32x32", "--frames=1", "--steps=1", "--budget=0.1",
-                           "--results=none", "--prompt=it's snow", "--negative=rain", "--fps=24",
-                           "--shift=4.5", "--fill=outlier", "--guidance=3.25", "--format=json", NULL};
-    static const char *const parts[] = {"--prompt 'it'\\\\''s snow'", "--negative rain", "--fps 24",
-                                        "--shift 4.5", "--fill outlier", "--guidance 3.25"};
+    const char *words[] = {"run",
+                           "--size=32x32",
+                           "--frames=1",
+                           "--steps=1",
+                           "--budget=0.1",
+                           "--results=none",
+                           "--prompt=it's snow",
+                           "--negative=rain",
+                           "--fps=24",
+                           "--shift=4.5",
+                           "--fill=outlier",
+                           "--guidance=3.25",
+                           "--format=json",
+                           NULL};
+    static const char *const parts[] = {"--prompt 'it'\\\\''s snow'",
+                                        "--negative rain",
+                                        "--fps 24",
+                                        "--shift 4.5",
+                                        "--fill outlier",
+                                        "--guidance 3.25"};
     (void)state;
     struct spawned s = patchmark(words);
     assert_int_equal(s.code, 0);

@@ -6,7 +6,7 @@
  * Differs:  from a plain loop: scores never leave the caches, keys and values are packed once per
  *           head for all its row blocks, log2(e) and the scale are folded into the queries.
  * Bound:    4 B N Sq Sk D flops at the FMA peak. For a vector of scores 2 D FMAs meet about 14
- *           other operations, some 5 percent at D = 128; packing adds O(S D) to O(S^2 D).
+ *           other operations, one in eighteen at D = 128; packing adds O(S D) to O(S^2 D).
  * Source:   FlashAttention-2 (arXiv 2307.08691) section 3; online softmax (arXiv 1805.02867). */
 #include "target/avx2.h"
 

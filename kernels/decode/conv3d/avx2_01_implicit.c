@@ -8,7 +8,7 @@
  *           step of a panel serves a whole block of pixels from the first cache, bias and residual
  *           are part of the sums, border taps are skipped.
  * Bound:    2 To Ho Wo O C kt kh kw flops at the FMA peak. Sums are loaded and stored once per step
- *           of up to 384 products, some 3 percent; short strips of narrow rows cost more.
+ *           of up to 384 products; short strips of narrow rows cost more.
  * Source:   the implicit form of im2col (cuDNN, arXiv 1410.0759), channels innermost. */
 #include "target/avx2.h"
 

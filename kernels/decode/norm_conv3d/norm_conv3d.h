@@ -21,7 +21,10 @@ struct norm_conv3d_problem {
     struct tensor x, past, gamma, w, bias, aux, y;
 };
 
-static inline int64_t norm_conv3d_To(const struct norm_conv3d_problem *p) { return p->lead + p->T - p->kt + 1; }
+static inline int64_t norm_conv3d_To(const struct norm_conv3d_problem *p)
+{
+    return p->lead + p->T - p->kt + 1;
+}
 static inline int64_t norm_conv3d_Ho(const struct norm_conv3d_problem *p)
 {
     return p->H + p->pad_top + p->pad_bottom - p->kh + 1;

@@ -15,7 +15,12 @@
 
 #include "op.h"
 
-enum elementwise_kind { ELEMENTWISE_COPY = 0, ELEMENTWISE_ADD, ELEMENTWISE_SILU, ELEMENTWISE_AFFINE };
+enum elementwise_kind {
+    ELEMENTWISE_COPY = 0,
+    ELEMENTWISE_ADD,
+    ELEMENTWISE_SILU,
+    ELEMENTWISE_AFFINE
+};
 
 struct elementwise_problem {
     int64_t S, C, G;

@@ -164,7 +164,8 @@ static bool plan(const struct linear_problem *p, const int64_t *knob, struct nee
             need->reason = "serves unscaled f32 tensors only";
             return false;
         }
-    /* One block for each thread. Blocks at work are disjoint parts of at most 2 strips x 2 panels, for cutting rounds either up to less than its double. */
+    /* One block for each thread. Blocks at work are disjoint parts of at most 2 strips x 2 panels,
+     * for cutting rounds either up to less than its double. */
     const int64_t strips = ceil_div(p->S, TILE_ROWS), panels = ceil_div(p->O, TILE_COLS);
     const int64_t elems = least(need->threads * knob[KNOB_ROWS] * knob[KNOB_COLS],
                                 4 * strips * TILE_ROWS * panels * TILE_COLS);

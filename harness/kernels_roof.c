@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* kernels_roof.c   What this machine cannot do: a time that beats its arithmetic or its memory is
+ * not believed, because the work was not done. Counted is the least work, that no right kernel can
+ * leave out: what a variant says of itself may add to it, never take away. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "elem.h"
+#include "host.h"
+#include "kernels.h"
+#include "sysfile.h"
+
+#define CACHE_DIR "/sys/devices/system/cpu/cpu%d/cache/index%d/"
+/* Unless it streams, a copy fetches what it overwrites: three bytes move where two are counted. */
+#define COPY_MOVES 1.5
+#define COPY_TRIES 3
+
+/* ---- measuring ------------------------------------------------------------------------------- */
+
+/* Threads on several last-level caches hold more than one of them does. 0: unknown. */
+static double caches_bytes(void)
+{
+    int64_t level, last = 0, caches = 0;
+    int index = 0;
+    char cpus[256];
+    for (int i = 0; sysfile_int(&level, CACHE_DIR "level", 0, i); i++)
+        if (level > last) {
+            last = level;
+            index = i;
+        }
+    for (int cpu = 0; cpu < (int)sysconf(_SC_NPROCESSORS_CONF); cpu++)
+        caches += sysfile_line(cpus, sizeof cpus, CACHE_DIR "shared_cpu_list", cpu, index) &&
+                  strtol(cpus, NULL, 10) == cpu; /* each counts once, by its first CPU */
+    return (double)host_last_level_cache() * (double)(caches > 0 ? caches : 1);
+}
+
+void roof_measure(struct roof *roof, int threads)
+{
+    const char *isa = "";
+    double flops = measure_fma_peak(threads, &isa);
+    if (flops > roof->flops) {
+        roof->flops = flops;
+        roof->isa = isa;
+    }
+    roof->cache_bytes = caches_bytes();
+}
+
+/* ---- least work ------------------------------------------------------------------------------ */
+
+/* Taps of one axis, over all outputs, that lie inside of the data and not in the padding. */
+static double taps_inside(int64_t out, int64_t stride, int64_t kernel, int64_t pad, int64_t data)
+{
+    double sum = 0;
+    for (int64_t o = 0; o < out; o++) {
+        int64_t first = o * stride, end = first + kernel;
+        first = first > pad ? first : pad;
+        end = end < pad + data ? end : pad + data;
+        sum += end > first ? (double)(end - first) : 0;
+    }
+    return sum;
+}
+
+/* The op's flops without the products with zeros of the padding, which a kernel may skip. */
+static double direct_flops(const struct problem *p)
+{
+    if (p->op == OP_conv3d) {
+        const struct conv3d_problem *v = &p->conv3d;
+        return 2 * (double)v->C * (double)v->O *
+               taps_inside(conv3d_To(v), v->st, v->kt, v->lead - v->P, v->P + v->T) *
+               taps_inside(conv3d_Ho(v), v->sh, v->kh, v->pad_top, v->H) *
+               taps_inside(conv3d_Wo(v), v->sw, v->kw, v->pad_left, v->W);
+    }
+    if (p->op == OP_norm_conv3d) {
+        const struct norm_conv3d_problem *v = &p->norm_conv3d;
+        return 2 * (double)v->C * (double)v->O *
+               taps_inside(norm_conv3d_To(v), 1, v->kt, v->lead - v->P, v->P + v->T) *
+               taps_inside(norm_conv3d_Ho(v), 1, v->kh, v->pad_top, v->H) *
+               taps_inside(norm_conv3d_Wo(v), 1, v->kw, v->pad_left, v->W);
+    }
+    return problem_flops(p);
+}
+
+/* The probe runs f32: about units for narrower types it says nothing. Winograd and sparse variants
+ * do less than the direct algorithm, so there their own word is all there is. */
+static double least_flops(const struct problem *p, const struct arm *a)
+{
+    /* A variant that claims nothing comes with the op's figure, padding included. */
+    double claimed = a->flops == problem_flops(p) ? 0 : a->flops;
+    if (a->numerics == NUM_F32)
+        return fmax(direct_flops(p), claimed);
+    return a->numerics == NUM_WINOGRAD || a->numerics == NUM_SPARSE ? claimed : 0;
+}
+
+/* A table's unwanted rows, a crop's border and what a stride steps over need not be read. */
+static bool read_in_part(enum op_id op, const char *tensor)
+{
+    static const struct {
+        enum op_id op;
+        const char *tensor;
+    } parts[] = {{OP_embedding, "table"}, {OP_to_rgb, "x"}, {OP_conv3d, "x"}, {OP_conv3d, "past"}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i].op == op && !strcmp(parts[i].tensor, tensor))
+            return true;
+    return false;
+}
+
+/* Bytes that come from memory or go there in every run, however much the caches kept of the run
+ * before; 0 where the data is too small to tell. Narrower classes may keep packed weights narrower
+ * than the problem states them. */
+static double least_bytes(const struct problem *p, const struct arm *a, const struct roof *roof)
+{
+    const struct op_info *op = op_table[p->op];
+    double bytes = 0;
+    if (a->numerics != NUM_F32 && a->numerics != NUM_TF32 && a->numerics != NUM_WINOGRAD)
+        return 0;
+    for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(p, i);
+        int64_t rows, row_elems;
+        if (tensor_given(t) && !read_in_part(p->op, op->tensor[i].name) &&
+            op->extent(&p->linear, i, &rows, &row_elems))
+            bytes += (double)rows * (double)row_elems * (double)elem_bytes(t->elem);
+    }
+    return roof->cache_bytes > 0 && bytes > 2 * roof->cache_bytes ? bytes - roof->cache_bytes : 0;
+}
+
+/* ---- judgement ------------------------------------------------------------------------------- */
+
+static double compute_floor(const struct problem *p, const struct arm *a, const struct roof *roof)
+{
+    return roof->flops > 0 ? least_flops(p, a) / (roof->flops * MEASURE_PEAK_SLACK) : 0;
+}
+
+static double memory_floor(const struct problem *p, const struct arm *a, const struct roof *roof)
+{
+    double rate = roof->copy_bytes * COPY_MOVES * MEASURE_PEAK_SLACK;
+    return rate > 0 ? least_bytes(p, a, roof) / rate : 0;
+}
+
+bool roof_needs_copy(const struct roof *roof, const struct problem *p, const struct arm *a)
+{
+    return roof->copy_bytes > 0 ? a->summary.median < memory_floor(p, a, roof)
+                                : least_bytes(p, a, roof) > 0;
+}
+
+/* A busy neighbour during one measurement must not brand a kernel: the best of several counts. */
+void roof_measure_copy(struct roof *roof, int threads, const struct problem *p,
+                       const struct arm *arms, int count)
+{
+    for (int attempt = 0; attempt < COPY_TRIES; attempt++) {
+        bool needed = false;
+        for (int i = 0; i < count; i++)
+            needed = needed || (arm_timed(&arms[i]) && roof_needs_copy(roof, p, &arms[i]));
+        if (!needed)
+            return;
+        roof->copy_bytes = fmax(roof->copy_bytes, measure_copy_bandwidth(threads));
+    }
+}
+
+bool roof_beaten(const struct roof *roof, const struct problem *p, const struct arm *a,
+                 char *reason, size_t bytes)
+{
+    double compute = compute_floor(p, a, roof), memory = memory_floor(p, a, roof);
+    if (a->summary.median >= fmax(compute, memory))
+        return false;
+    if (compute >= memory)
+        snprintf(reason, bytes,
+                 "%.3g ms is less than the %.3g ms that %.3g MFLOP need at a peak of %.1f GFLOP/s",
+                 1e3 * a->summary.median, 1e3 * compute, least_flops(p, a) / 1e6,
+                 roof->flops / 1e9);
+    else
+        snprintf(reason, bytes,
+                 "%.3g ms is less than the %.3g ms that %.3g MB beyond the caches need where a copy"
+                 " reaches %.1f GB/s", 1e3 * a->summary.median, 1e3 * memory,
+                 least_bytes(p, a, roof) / 1e6, roof->copy_bytes / 1e9);
+    return true;
+}
