@@ -12,14 +12,15 @@ struct arena_block {
 };
 
 struct arena {
-    struct arena_block *block;      /* live blocks by offset */
+    struct arena_block *block; /* live blocks by offset */
     size_t count, room;
-    size_t peak_bytes;              /* highest end of a block so far */
+    size_t peak_bytes; /* highest end of a block so far */
 };
 
-enum status arena_take(struct arena *a, size_t bytes, size_t *offset); /* ST_NO_MEMORY on overflow */
+enum status arena_take(struct arena *a, size_t bytes,
+                       size_t *offset); /* ST_NO_MEMORY on overflow */
 void arena_give(struct arena *a, size_t offset);
-void arena_clear(struct arena *a);  /* forgets the live blocks, keeps peak_bytes */
+void arena_clear(struct arena *a); /* forgets the live blocks, keeps peak_bytes */
 void arena_free(struct arena *a);
 
 #endif

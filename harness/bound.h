@@ -12,12 +12,12 @@
 struct bound {
     const struct variant *variant;
     struct operands *operands;
-    struct problem problem;         /* what run() sees: weights that are packed have no data */
+    struct problem problem; /* what run() sees: weights that are packed have no data */
     int64_t knob[KNOB_MAX];
     struct need need;
     struct exec exec;
     struct guarded scratch, packed, state;
-    void (*alive)(void *user);      /* see bound_alive; NULL after bound_new */
+    void (*alive)(void *user); /* see bound_alive; NULL after bound_new */
     void *alive_user;
 };
 

@@ -152,10 +152,7 @@ enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out
     return resolve_config(spec, &out->config, fault);
 }
 
-int64_t case_passes(const struct pipeline_case *c)
-{
-    return c->request.guidance > 1 ? 2 : 1;
-}
+int64_t case_passes(const struct pipeline_case *c) { return c->request.guidance > 1 ? 2 : 1; }
 
 void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
 {

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* case.h   One pipeline case as people name it (flags, suite lines) and as the generator takes it. */
+/* case.h   One pipeline case as people name it (flags, suite lines) and as the generator takes
+ * it. */
 #ifndef PATCHMARK_CASE_H
 #define PATCHMARK_CASE_H
 
@@ -22,31 +23,36 @@ struct case_spec {
 };
 
 #define CASE_DEFAULTS                                                                              \
-    {.model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",       \
-     .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,           \
-     .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42}
+    {                                                                                              \
+        .model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",    \
+        .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
+        .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42                      \
+    }
 
 /* Rows of an option table for what a case has in every command. */
 #define CASE_OPTIONS(spec)                                                                         \
     {"--fps", "F", OPTION_REAL, &(spec).fps, "frames per second (the model's own)"},               \
-    {"--guidance", "G", OPTION_REAL, &(spec).guidance, "classifier-free guidance; 1 or less: off"},\
-    {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler, "unipc, unipc-original or euler (unipc)"},             \
-    {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},                \
-    {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                    \
-    {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},       \
-    {"--device", "D", OPTION_TEXT, &(spec).device, "cpu"},                                         \
-    {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},         \
-    PLUGIN_OPTION
+        {"--guidance", "G", OPTION_REAL, &(spec).guidance,                                         \
+         "classifier-free guidance; 1 or less: off"},                                              \
+        {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler,                                    \
+         "unipc, unipc-original or euler (unipc)"},                                                \
+        {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},            \
+        {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                \
+        {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},   \
+        {"--device", "D", OPTION_TEXT, &(spec).device, "cpu"},                                     \
+        {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},     \
+        PLUGIN_OPTION
 
 struct pipeline_case {
     struct case_spec spec;
-    struct generate_request request;    /* without noise, embeds and sink */
+    struct generate_request request; /* without noise, embeds and sink */
     struct engine_config config;
     double fps;
 };
 
 /* Checks and resolves everything that needs no memory. ST_BAD_INPUT, ST_NOT_BUILT. */
-enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out, struct fault *fault);
+enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
+                         struct fault *fault);
 const struct model_config *case_model(const char *name, struct fault *fault);
 
 /* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */
@@ -54,7 +60,7 @@ void case_describe(const struct pipeline_case *c, char *out, size_t bytes);
 /* Said once where more is generated than was asked for; "" where not. */
 void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes);
 
-int64_t case_passes(const struct pipeline_case *c);     /* forwards per step: 2 with guidance */
+int64_t case_passes(const struct pipeline_case *c); /* forwards per step: 2 with guidance */
 /* Members of the record's recipe, and its sha256 over the canonical text. */
 void case_recipe(const struct pipeline_case *c, const struct engine *engine, struct json *j,
                  const char *key);

@@ -120,10 +120,7 @@ static struct memory_level memory_levels(const char *root)
     return least;
 }
 
-uint64_t cgroup_memory_limit(const char *root)
-{
-    return memory_levels(root).limit;
-}
+uint64_t cgroup_memory_limit(const char *root) { return memory_levels(root).limit; }
 
 uint64_t cgroup_memory_free(const char *root)
 {

@@ -163,7 +163,8 @@ static bool runs_agree(struct check *c, const unsigned char *decoy, const unsign
     if (!outputs_equal(c, first, &k, &row))
         return check_fail(c->result, ST_WRONG,
                           "two runs on the same data differ in %s row %lld: stale, unwritten or "
-                          "not deterministic", c->output[k].name, (long long)row);
+                          "not deterministic",
+                          c->output[k].name, (long long)row);
     /* Few possible values may agree by chance; a page of them does not. */
     if (outputs_bytes(c) >= 64 && c->bound->operands->pattern == PATTERN_RANDOM &&
         outputs_equal(c, decoy, &k, &row))

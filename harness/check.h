@@ -9,13 +9,13 @@
 #include "bound.h"
 
 struct check_result {
-    enum status status;             /* ST_OK, ST_WRONG, ST_NONFINITE, ST_NO_MEMORY, ... */
-    double worst;                   /* largest |got - ref| over its tolerance */
-    double l2;                      /* relative L2 error over what was checked, worst output */
+    enum status status; /* ST_OK, ST_WRONG, ST_NONFINITE, ST_NO_MEMORY, ... */
+    double worst;       /* largest |got - ref| over its tolerance */
+    double l2;          /* relative L2 error over what was checked, worst output */
     double max_abs;
-    double checked_ratio;           /* checked values / all values */
-    int64_t nonfinite;              /* non-finite outputs that the reference does not have */
-    char text[512];                 /* where and what, for a failure */
+    double checked_ratio; /* checked values / all values */
+    int64_t nonfinite;    /* non-finite outputs that the reference does not have */
+    char text[512];       /* where and what, for a failure */
 };
 
 /* Runs it on other data first, then twice on the operands' present data, which it leaves as it was,

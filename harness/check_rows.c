@@ -12,10 +12,10 @@
 #include "measure.h"
 #include "random.h"
 
-#define SAMPLED_ROWS 64                 /* random ones, beside the edges */
-#define SAMPLED_LEAST 8                 /* of both, however long one takes */
+#define SAMPLED_ROWS 64 /* random ones, beside the edges */
+#define SAMPLED_LEAST 8 /* of both, however long one takes */
 #define SAMPLED_MAX 512
-#define SAMPLE_SECONDS 0.5              /* what a sample may take though the caller grants less */
+#define SAMPLE_SECONDS 0.5 /* what a sample may take though the caller grants less */
 /* A Winograd tile reads at most 8 x 8 pixels, so an infinity reaches no further than 7. */
 #define TILE_REACH 7
 
@@ -73,7 +73,7 @@ static bool is_poison(const struct output *o, int64_t at)
 struct tally {
     double worst, max_abs, error2, norm2;
     int64_t checked, nonfinite;
-    enum verdict verdict;           /* of the first failure, in row order */
+    enum verdict verdict; /* of the first failure, in row order */
     int64_t row, elem;
     double got, expected, ratio;
 };
@@ -361,9 +361,8 @@ static bool describe(const struct output *o, const struct tally *t, struct check
         snprintf(far, sizeof far, ", %.3g times the tolerance", t->ratio);
     return check_fail(r, verdicts[t->verdict].status,
                       "%s%s row %lld of %lld, element %lld of %lld: got %s, expected %s%s",
-                      verdicts[t->verdict].what, o->name, (long long)t->row,
-                      (long long)o->ref_rows, (long long)t->elem, (long long)o->ref_elems,
-                      number(t->got, got, sizeof got),
+                      verdicts[t->verdict].what, o->name, (long long)t->row, (long long)o->ref_rows,
+                      (long long)t->elem, (long long)o->ref_elems, number(t->got, got, sizeof got),
                       number(t->expected, expected, sizeof expected), far);
 }
 

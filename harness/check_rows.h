@@ -11,9 +11,9 @@ struct output {
     const char *name;
     const struct tensor *tensor;
     const struct tolerance *tolerance;
-    int64_t rows, row_elems;        /* as stride steps */
-    int64_t ref_rows, ref_elems;    /* as the reference counts */
-    bool poisoned;                  /* false in place: what stands there is the input */
+    int64_t rows, row_elems;     /* as stride steps */
+    int64_t ref_rows, ref_elems; /* as the reference counts */
+    bool poisoned;               /* false in place: what stands there is the input */
 };
 
 struct check {

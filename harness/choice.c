@@ -356,11 +356,8 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
         return ST_OK;
     case WORD_AUTO:
     case WORD_BASE:
-    case WORD_TARGET:
-        found = best_variant(c, p, rule->word, rule->target, out);
-        break;
-    case WORD_VARIANT:
-        break;
+    case WORD_TARGET: found = best_variant(c, p, rule->word, rule->target, out); break;
+    case WORD_VARIANT: break;
     }
     if (!found)
         found = best_variant(c, p, WORD_TARGET, "c", out);

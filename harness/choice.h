@@ -19,7 +19,7 @@ enum serve { SERVE_VARIANT, SERVE_REFERENCE, SERVE_EXPAND };
 
 struct resolved {
     enum serve serve;
-    const struct registry_entry *entry;  /* with SERVE_VARIANT */
+    const struct registry_entry *entry; /* with SERVE_VARIANT */
     int64_t knob[KNOB_MAX];
     struct need need;
 };

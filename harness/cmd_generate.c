@@ -41,10 +41,7 @@ static const struct option options[] = {
     {0},
 };
 
-void help_generate(FILE *out)
-{
-    options_help(options, out);
-}
+void help_generate(FILE *out) { options_help(options, out); }
 
 /* A generation under way. */
 struct job {
@@ -140,10 +137,7 @@ static enum status write_plan(const struct engine *engine, struct fault *fault)
 
 /* ---- what is printed ---- */
 
-static double gib(size_t bytes)
-{
-    return (double)bytes / (double)(1 << 30);
-}
+static double gib(size_t bytes) { return (double)bytes / (double)(1 << 30); }
 
 /* The plan by variant: "avx2_01_panel: linear; c_01_plain: patchify, ..." */
 static void print_kernels(const struct engine *engine)

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* cmd_kernels.c   patchmark kernels: the variants of an op against each other at one shape. Options,
- * which variants meet, and what is printed and recorded of it. */
+/* cmd_kernels.c   patchmark kernels: the variants of an op against each other at one shape.
+ * Options, which variants meet, and what is printed and recorded of it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,20 +27,20 @@ struct request {
     {                                                                                              \
         {"--shape", "LINE", OPTION_TEXT, &(o)->shape,                                              \
          "as linear:S=512,K=1536,O=1536 (each op's own)"},                                         \
-        {"--threads", "N", OPTION_COUNT, &(o)->threads, "threads of a variant (all cores)"},       \
-        {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                         \
-         "for each shape, verification included (12), half more at most"},                         \
-        {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                    \
-         "samples of each variant, whatever the budget"},                                          \
-        {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                     \
-         "gbench or loop (gbench where it is built in)"},                                          \
-        {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                        \
-         "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                         \
-        {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"},                         \
-        PLUGIN_OPTION,                                                                             \
-        {"--results", "DIR|none", OPTION_TEXT, &(o)->results, "where the record goes (results)"},  \
-        {"--format", "text|json", OPTION_TEXT, &(o)->format, "json: one document on stdout"},      \
-        {0},                                                                                       \
+            {"--threads", "N", OPTION_COUNT, &(o)->threads, "threads of a variant (all cores)"},   \
+            {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                     \
+             "for each shape, verification included (12), half more at most"},                     \
+            {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                \
+             "samples of each variant, whatever the budget"},                                      \
+            {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                 \
+             "gbench or loop (gbench where it is built in)"},                                      \
+            {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
+             "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                     \
+            {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
+            {"--results", "DIR|none", OPTION_TEXT, &(o)->results,                                  \
+             "where the record goes (results)"},                                                   \
+            {"--format", "text|json", OPTION_TEXT, &(o)->format, "json: one document on stdout"},  \
+            {0},                                                                                   \
     }
 
 void help_kernels(FILE *out)
@@ -50,7 +50,7 @@ void help_kernels(FILE *out)
     options_help(options, out);
 }
 
-/* ---- request ---------------------------------------------------------------------------------- */
+/* ---- request --------------------------------------------------------------------------------- */
 
 enum status backend_find(const char *name, enum backend *out, struct fault *fault)
 {
@@ -109,7 +109,7 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     return verify_select(o->glob, &r->picked, &r->picked_count, fault);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static enum status write_records(struct request *r, const struct contest *c, struct fault *fault)
 {
@@ -153,8 +153,8 @@ static void take_stock(struct request *r, const struct contest *c)
 static enum status contest_at(struct request *r, const struct problem *shape, struct fault *fault)
 {
     struct contest c;
-    enum status status = contest_new(&r->options, shape, r->picked, r->picked_count, &r->roof, &c,
-                                     fault);
+    enum status status =
+        contest_new(&r->options, shape, r->picked, r->picked_count, &r->roof, &c, fault);
     if (status == ST_OK)
         status = contest_run(&c, fault);
     if (status == ST_OK) {

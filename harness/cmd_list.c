@@ -15,10 +15,7 @@ static const struct option options[] = {
     {0},
 };
 
-void help_list(FILE *out)
-{
-    options_help(options, out);
-}
+void help_list(FILE *out) { options_help(options, out); }
 
 /* ---- ops ---- */
 

@@ -43,10 +43,7 @@ static const struct option options[] = {
     {0},
 };
 
-void help_run(FILE *out)
-{
-    options_help(options, out);
-}
+void help_run(FILE *out) { options_help(options, out); }
 
 /* What has come out so far: counts for the exit code, times to set plans side by side. */
 struct timed_plan {
@@ -73,8 +70,8 @@ static void show_progress(const struct outcome *o, double share)
     outcome_name(o, name, sizeof name);
     if (done > 0)
         snprintf(left, sizeof left, "; about %.0f s left", spent_s / done * (place.count - done));
-    progress_line("case %d of %d: %s %s, %lld clips timed, this one %.0f%%%s", place.at, place.count,
-                  name, outcome_plan(o), (long long)o->samples, 100 * share, left);
+    progress_line("case %d of %d: %s %s, %lld clips timed, this one %.0f%%%s", place.at,
+                  place.count, name, outcome_plan(o), (long long)o->samples, 100 * share, left);
 }
 
 static enum status count_outcome(struct totals *t, const struct outcome *o)

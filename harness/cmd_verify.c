@@ -19,7 +19,7 @@ struct request {
     int64_t threads;
     const struct registry_entry **picked;
     int count;
-    char shape[SHAPE_LINE_BYTES];   /* the canonical form of op.shape */
+    char shape[SHAPE_LINE_BYTES]; /* the canonical form of op.shape */
 };
 
 struct counts {
@@ -28,18 +28,18 @@ struct counts {
 
 #define OPTIONS(r)                                                                                 \
     {                                                                                              \
-        {"--shape", "LINE", OPTION_TEXT, &(r)->op.shape,                                      \
+        {"--shape", "LINE", OPTION_TEXT, &(r)->op.shape,                                           \
          "this shape alone, as linear:S=33,K=100,O=7"},                                            \
-        {"--seed", "N", OPTION_SEED, &(r)->op.seed, "seed of the data (default 1)"},               \
-        {"--threads", "N", OPTION_COUNT, &(r)->threads,                                       \
-         "threads of a variant (default: all cores)"},                                             \
-        {"--level", "L", OPTION_TEXT, &(r)->level,                                            \
-         "op, pipeline or all (default all; op with --shape)"},                                    \
-        PLUGIN_OPTION,                                                                             \
-        {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                   \
-         "seconds one check may take (default 20)"},                                               \
-        {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},      \
-        {0},                                                                                       \
+            {"--seed", "N", OPTION_SEED, &(r)->op.seed, "seed of the data (default 1)"},           \
+            {"--threads", "N", OPTION_COUNT, &(r)->threads,                                        \
+             "threads of a variant (default: all cores)"},                                         \
+            {"--level", "L", OPTION_TEXT, &(r)->level,                                             \
+             "op, pipeline or all (default all; op with --shape)"},                                \
+            PLUGIN_OPTION,                                                                         \
+            {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                    \
+             "seconds one check may take (default 20)"},                                           \
+            {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},  \
+            {0},                                                                                   \
     }
 
 void help_verify(FILE *out)
@@ -116,10 +116,9 @@ static void replay_line(const struct request *r, const struct verify_row *row,
                         const struct verify_failure *f, char *out, size_t bytes)
 {
     const char *shape = strrchr(f->where, ' ');
-    size_t used = (size_t)snprintf(out, bytes,
-                                   "%s verify '%s/%s' --level op --seed %llu --threads %d",
-                                   self_path(), row->entry->op, row->entry->name,
-                                   (unsigned long long)r->op.seed, r->op.threads);
+    size_t used = (size_t)snprintf(
+        out, bytes, "%s verify '%s/%s' --level op --seed %llu --threads %d", self_path(),
+        row->entry->op, row->entry->name, (unsigned long long)r->op.seed, r->op.threads);
     if (shape && used < bytes)
         used += (size_t)snprintf(out + used, bytes - used, " --shape '%s'", shape + 1);
     for (const char *const *file = registry_plugins(); *file && used < bytes; file++)
@@ -185,16 +184,20 @@ static void json_row(struct json *j, const struct request *r, const struct verif
     json_text(j, "op", row->entry->op);
     json_text(j, "variant", row->entry->name);
     json_text(j, "status", status_name(row->status));
-    json_text(j, "status_reason", row->failures ? row->failure[0].text
-                                  : row->reason[0] ? row->reason : NULL);
+    json_text(j, "status_reason",
+              row->failures    ? row->failure[0].text
+              : row->reason[0] ? row->reason
+                               : NULL);
     json_int(j, "shapes", row->shapes);
     json_int(j, "checks", row->checks);
     json_int(j, "refused", row->refused);
     const struct {
         const char *name;
         double value;
-    } figures[] = {{"worst", row->worst}, {"l2_rel", row->l2},
-                   {"checked_ratio", row->checked_ratio}, {"seconds", row->seconds}};
+    } figures[] = {{"worst", row->worst},
+                   {"l2_rel", row->l2},
+                   {"checked_ratio", row->checked_ratio},
+                   {"seconds", row->seconds}};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         if (ran)
             json_number(j, figures[i].name, figures[i].value);
@@ -307,8 +310,7 @@ static int run_levels(const struct request *r, struct fault *fault)
     if (!text)
         printf(",\n\"pipeline\": ");
     if (pipeline && code != EXIT_INPUT && !interrupted_by)
-        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, text, stdout,
-                                            fault));
+        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, text, stdout, fault));
     else if (!text)
         printf("null");
     if (!text)

@@ -21,7 +21,7 @@ struct counters {
     int count;
     struct counter counter[COUNTERS_MAX];
     char name[COUNTERS_MAX][NAME_BYTES];
-    int slot_of[COUNTERS_MAX];      /* index of its event set, where available */
+    int slot_of[COUNTERS_MAX]; /* index of its event set, where available */
     int sets;
     int component[SETS_MAX], set[SETS_MAX];
     bool inherits[SETS_MAX];

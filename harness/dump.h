@@ -14,14 +14,16 @@ enum status dump_check(const char *folder, struct fault *fault);
 /* Creates the folder where it is not there. */
 enum status dump_open(const char *folder, const struct pipeline_case *c, struct dump **out,
                       struct fault *fault);
-enum status dump_text(struct dump *d, const float *prompt, const float *negative, struct fault *fault);
+enum status dump_text(struct dump *d, const float *prompt, const float *negative,
+                      struct fault *fault);
 enum status dump_latents(struct dump *d, const float *latents, int64_t index, int64_t count,
                          struct fault *fault);
 enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault);
 enum status dump_close(struct dump *d, bool complete, struct fault *fault); /* frees d */
 
 /* `latents` [1,C,T,H,W] of the padded shape; owned by the caller. */
-enum status load_noise(const char *path, const struct geometry *g, float **out, struct fault *fault);
+enum status load_noise(const char *path, const struct geometry *g, float **out,
+                       struct fault *fault);
 /* `prompt_embeds` and `negative_prompt_embeds` [1,M,C]; the second may be absent unless wanted. */
 enum status load_embeds(const char *path, const struct model_config *model, bool want_negative,
                         float **prompt, float **negative, int64_t *rows, struct fault *fault);

@@ -9,10 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *copy_text(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
+static char *copy_text(const char *text) { return text ? strdup(text) : NULL; }
 
 enum status engine_new(const struct engine_config *config, struct engine **out, struct fault *fault)
 {
@@ -244,10 +241,7 @@ enum status engine_execute(struct engine *engine, const struct generate_request 
     return pass_on(engine, s, fault);
 }
 
-int64_t engine_total_ns(const struct engine *engine)
-{
-    return engine->total_ns;
-}
+int64_t engine_total_ns(const struct engine *engine) { return engine->total_ns; }
 
 const struct traced_call *engine_trace(const struct engine *engine, int64_t *count)
 {

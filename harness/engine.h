@@ -5,8 +5,8 @@
  * First the generator runs once in trace mode: the engine notes every op call with its problem, and
  * lays out activations with the same allocator that execution will use. From the trace come the
  * flops, the variant for each (op, problem, step range), and the memory plan. Then execution: one
- * slab for activations, one for scratch, weights per stage drawn through a staging buffer and packed
- * for the variants that the plan chose, freed with the stage. */
+ * slab for activations, one for scratch, weights per stage drawn through a staging buffer and
+ * packed for the variants that the plan chose, freed with the stage. */
 #ifndef PATCHMARK_ENGINE_H
 #define PATCHMARK_ENGINE_H
 
@@ -18,17 +18,17 @@
 /* Which variant serves which op. `kernels` is a comma list of: auto (default), base, reference, a
  * target ("c", "avx2"), OP=VARIANT, OP@FIRST-LAST=VARIANT (1-based steps). Later words win. */
 struct kernel_choice {
-    const char *kernels;            /* NULL: auto */
-    const char *plan_file;          /* replays a plan that plan_write made; overrides kernels */
+    const char *kernels;   /* NULL: auto */
+    const char *plan_file; /* replays a plan that plan_write made; overrides kernels */
 };
 
 struct engine_config {
     struct kernel_choice choice;
-    enum elem type;                 /* f32, bf16, f16 */
+    enum elem type; /* f32, bf16, f16 */
     int threads;
     enum fill fill;
     uint64_t weights_seed;
-    bool quiet;                     /* no progress bar whatever stderr is */
+    bool quiet; /* no progress bar whatever stderr is */
     /* called now and then during execution instead of the bar; share of the work done, 0 to 1 */
     void (*progress)(void *user, double share);
     void *user;
@@ -38,26 +38,28 @@ struct stage_figures {
     int64_t calls;
     double flops;
     size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes, state_bytes;
-    size_t peak_bytes;              /* of the stage: weights + packed + activations + scratch + state */
-    int64_t load_ns, run_ns;        /* of the last execution; run excludes load */
+    size_t peak_bytes;       /* of the stage: weights + packed + activations + scratch + state */
+    int64_t load_ns, run_ns; /* of the last execution; run excludes load */
 };
 
 struct engine;
 
-enum status engine_new(const struct engine_config *config, struct engine **out, struct fault *fault);
+enum status engine_new(const struct engine_config *config, struct engine **out,
+                       struct fault *fault);
 void engine_free(struct engine *engine);
 
 /* Traces the request, resolves the plan, computes memory. Refuses with ST_NO_MEMORY, needed and
- * available said, where the peak exceeds what the machine has free (unless check_memory is false). */
+ * available said, where the peak exceeds what the machine has free (unless check_memory is
+ * false). */
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
                         bool check_memory, struct fault *fault);
 /* Counts calls and flops alone: no plan, no memory, any size. */
 enum status engine_count(struct engine *engine, const struct generate_request *request,
                          struct fault *fault);
 const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage);
-size_t engine_peak_bytes(const struct engine *engine);      /* largest stage + what outlives stages */
-/* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. The hooks of
- * request->sink are called, their time is in no figure. */
+size_t engine_peak_bytes(const struct engine *engine); /* largest stage + what outlives stages */
+/* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. The hooks
+ * of request->sink are called, their time is in no figure. */
 enum status engine_execute(struct engine *engine, const struct generate_request *request,
                            int64_t *step_ns, struct fault *fault);
 
@@ -82,8 +84,8 @@ struct traced_call {
     const struct registry_entry *entry; /* the variant, NULL for the reference */
     const int64_t *knob;
     int64_t calls;
-    double flops;                   /* of one call */
-    int64_t run_ns;                 /* of all calls in the last execution */
+    double flops;   /* of one call */
+    int64_t run_ns; /* of all calls in the last execution */
 };
 const struct traced_call *engine_trace(const struct engine *engine, int64_t *count);
 

@@ -17,17 +17,11 @@ int64_t clock_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct engine *engine_of(struct ops *ops)
-{
-    return (struct engine *)ops;
-}
+static struct engine *engine_of(struct ops *ops) { return (struct engine *)ops; }
 
 /* ---- calls ---- */
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static enum status note(struct engine *e, struct site *site, const struct problem *p)
 {

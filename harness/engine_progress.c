@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* engine_progress.c   A bar on stderr, only where stderr is a terminal; work is counted in flops. */
+/* engine_progress.c   A bar on stderr, only where stderr is a terminal; work is counted in
+ * flops. */
 #include "engine_state.h"
 
 #include <string.h>
@@ -16,7 +17,8 @@ void progress_show(struct engine *e, bool last)
     int64_t now = clock_ns();
     bool told = e->config.progress != NULL;
     int64_t pause_ns = told ? 500000000 : 100000000;
-    if ((e->config.quiet && !told) || e->flops_total <= 0 || (!last && now - e->shown_ns < pause_ns))
+    if ((e->config.quiet && !told) || e->flops_total <= 0 ||
+        (!last && now - e->shown_ns < pause_ns))
         return;
     e->shown_ns = now;
     if (told) {

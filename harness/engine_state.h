@@ -12,9 +12,9 @@
 
 struct site {
     int64_t key[SITE_KEY_MAX];
-    struct problem problem;         /* as first seen; addresses mean nothing */
+    struct problem problem; /* as first seen; addresses mean nothing */
     enum stage stage;
-    int step;                       /* 0: all */
+    int step; /* 0: all */
     struct resolved resolved;
     double flops;
     int64_t calls, run_ns;
@@ -25,18 +25,18 @@ struct site {
 struct pack {
     const struct registry_entry *entry;
     int64_t knob[KNOB_MAX];
-    struct problem problem;         /* names its weights by number */
+    struct problem problem; /* names its weights by number */
     size_t bytes, offset;
-    int32_t next;                   /* 1-based number of the next pack of the same first weight */
+    int32_t next; /* 1-based number of the next pack of the same first weight */
 };
 
 struct weight {
-    struct weight_spec spec;        /* name owned */
+    struct weight_spec spec; /* name owned */
     enum elem elem;
     int64_t elems;
-    bool raw;                       /* some call reads it unpacked */
-    size_t offset;                  /* in the stage's slab, where raw */
-    int32_t first_pack;             /* 1-based, 0: none */
+    bool raw;           /* some call reads it unpacked */
+    size_t offset;      /* in the stage's slab, where raw */
+    int32_t first_pack; /* 1-based, 0: none */
 };
 
 struct stage_plan {
@@ -53,27 +53,27 @@ struct handle {
     void *handle;
 };
 
-#define OUTSIDE STAGE_COUNT         /* memory that outlives stages */
+#define OUTSIDE STAGE_COUNT /* memory that outlives stages */
 
 struct engine {
-    struct ops ops;                 /* first: struct ops * is struct engine * */
+    struct ops ops; /* first: struct ops * is struct engine * */
     struct engine_config config;
-    char *kernels, *plan_file;      /* copies of what config points at */
+    char *kernels, *plan_file; /* copies of what config points at */
     struct choice *choice;
 
     struct site *site;
     int32_t sites, site_room;
-    int32_t *bucket;                /* open addressing: site number + 1, 0 empty */
-    uint32_t buckets;               /* a power of two */
+    int32_t *bucket;  /* open addressing: site number + 1, 0 empty */
+    uint32_t buckets; /* a power of two */
 
     struct stage_plan stage[STAGE_COUNT];
     struct arena arena[STAGE_COUNT + 1];
-    char *slab[STAGE_COUNT + 1];    /* activations */
-    char *weights_slab, *scratch;   /* of the current stage */
+    char *slab[STAGE_COUNT + 1];  /* activations */
+    char *weights_slab, *scratch; /* of the current stage */
     struct handle handle[32];
     int handles;
 
-    int current;                    /* enum stage, or OUTSIDE */
+    int current; /* enum stage, or OUTSIDE */
     int step, step_count;
     int32_t weights_seen;
     int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns;
@@ -81,7 +81,7 @@ struct engine {
     double flops_done, flops_total;
     int64_t started_ns, shown_ns, total_ns;
     struct fault fault;
-    struct traced_call *trace;      /* built on demand */
+    struct traced_call *trace; /* built on demand */
 };
 
 int64_t clock_ns(void);
@@ -95,7 +95,8 @@ enum status site_of(struct engine *e, enum op_id op, const void *problem, struct
 /* engine_weights.c */
 enum status weight_note(struct engine *e, struct tensor *t, const struct weight_spec *spec);
 enum status weight_bind(struct engine *e, struct tensor *t, const struct weight_spec *spec);
-void weight_keep(struct engine *e, const struct tensor *t); /* the host reads it: keep it unpacked */
+void weight_keep(struct engine *e,
+                 const struct tensor *t); /* the host reads it: keep it unpacked */
 /* What a traced call means for its weights: packed forms, or raw ones. */
 enum status weight_uses(struct engine *e, const struct problem *problem,
                         const struct resolved *resolved);

@@ -17,7 +17,8 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace
+{
 
 struct Job {
     gbench_fn *fn;
@@ -58,8 +59,9 @@ auto skipped_by(const Run &run, long) -> decltype(static_cast<bool>(run.skipped)
 }
 
 /* Keeps the times and prints nothing, the library's warning about its own build type included. */
-class Collector : public benchmark::BenchmarkReporter {
-public:
+class Collector : public benchmark::BenchmarkReporter
+{
+  public:
     std::vector<double> seconds;
 
     bool ReportContext(const Context &) override { return true; }

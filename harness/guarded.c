@@ -21,10 +21,7 @@ static struct live {
     const char *name;
 } live[LIVE_MAX];
 
-static size_t page_bytes(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
+static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 static void live_set(const unsigned char *from, struct live to)
 {
@@ -91,10 +88,7 @@ void guarded_place(struct guarded *g, bool at_end)
     canaries_write(g->data + g->bytes, high);
 }
 
-void guarded_poison(struct guarded *g)
-{
-    canaries_write(g->data, g->data + g->bytes);
-}
+void guarded_poison(struct guarded *g) { canaries_write(g->data, g->data + g->bytes); }
 
 bool guarded_intact(const struct guarded *g, int64_t *offset)
 {

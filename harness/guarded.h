@@ -9,10 +9,10 @@
 #include "op.h"
 
 struct guarded {
-    unsigned char *data;            /* TENSOR_ALIGN aligned; moves with guarded_place */
+    unsigned char *data; /* TENSOR_ALIGN aligned; moves with guarded_place */
     size_t bytes;
     unsigned char *map;
-    size_t map_bytes;               /* guard pages included */
+    size_t map_bytes; /* guard pages included */
 };
 
 /* name: static text for messages. The block is placed at the end. bytes may be 0. */

@@ -123,10 +123,7 @@ uint64_t host_cpu_features(void)
            (two & HWCAP2_I8MM ? CPU_NEON_I8MM : 0);
 }
 #else
-uint64_t host_cpu_features(void)
-{
-    return 0;
-}
+uint64_t host_cpu_features(void) { return 0; }
 #endif
 
 /* ---- processor and memory -------------------------------------------------------------------- */
@@ -252,27 +249,12 @@ const char *host_machine_slug(void)
 
 /* ---- this build ------------------------------------------------------------------------------ */
 
-const char *build_version(void)
-{
-    return "0.1";
-}
+const char *build_version(void) { return "0.1"; }
 
-const char *build_commit(void)
-{
-    return BUILD_COMMIT;
-}
+const char *build_commit(void) { return BUILD_COMMIT; }
 
-const char *build_compiler(void)
-{
-    return BUILD_COMPILER;
-}
+const char *build_compiler(void) { return BUILD_COMPILER; }
 
-const char *build_flags(void)
-{
-    return BUILD_FLAGS;
-}
+const char *build_flags(void) { return BUILD_FLAGS; }
 
-const char *build_without(void)
-{
-    return BUILD_WITHOUT;
-}
+const char *build_without(void) { return BUILD_WITHOUT; }

@@ -11,10 +11,7 @@
 
 #define DEPTH_MAX 64
 
-void json_init(struct json *j, bool indent)
-{
-    *j = (struct json){.indent = indent};
-}
+void json_init(struct json *j, bool indent) { *j = (struct json){.indent = indent}; }
 
 void json_free(struct json *j)
 {
@@ -43,10 +40,7 @@ static void append(struct json *j, const char *text, size_t bytes)
     j->text[j->used] = '\0';
 }
 
-static void append_text(struct json *j, const char *text)
-{
-    append(j, text, strlen(text));
-}
+static void append_text(struct json *j, const char *text) { append(j, text, strlen(text)); }
 
 static void new_line(struct json *j)
 {
@@ -130,15 +124,9 @@ static void open_level(struct json *j, const char *key, bool array)
     j->comma = false;
 }
 
-void json_open_object(struct json *j, const char *key)
-{
-    open_level(j, key, false);
-}
+void json_open_object(struct json *j, const char *key) { open_level(j, key, false); }
 
-void json_open_array(struct json *j, const char *key)
-{
-    open_level(j, key, true);
-}
+void json_open_array(struct json *j, const char *key) { open_level(j, key, true); }
 
 void json_end(struct json *j)
 {
@@ -199,10 +187,7 @@ void json_bool(struct json *j, const char *key, bool value)
     literal(j, key, value ? "true" : "false");
 }
 
-void json_none(struct json *j, const char *key)
-{
-    literal(j, key, "null");
-}
+void json_none(struct json *j, const char *key) { literal(j, key, "null"); }
 
 void json_unavailable(struct json *j, const char *key, const char *reason)
 {
@@ -218,7 +203,4 @@ void json_bytes(struct json *j, const char *key, const void *data, size_t bytes)
     append_string(j, bytes ? data : "", bytes);
 }
 
-void json_raw(struct json *j, const char *key, const char *text)
-{
-    literal(j, key, text);
-}
+void json_raw(struct json *j, const char *key, const char *text) { literal(j, key, text); }

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* kernels.h   What the parts of `kernels` share: the command (cmd_kernels.c), the contest of variants
- * (kernels_contest.c), one variant seen from there (kernels_arm.c) and its worker (kernels_worker.c),
- * what the machine cannot do (kernels_roof.c), tables and records (kernels_print.c). */
+/* kernels.h   What the parts of `kernels` share: the command (cmd_kernels.c), the contest of
+ * variants (kernels_contest.c), one variant seen from there (kernels_arm.c) and its worker
+ * (kernels_worker.c), what the machine cannot do (kernels_roof.c), tables and records
+ * (kernels_print.c). */
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
@@ -24,13 +25,13 @@ static inline int64_t kernels_runs_per_sample(double seconds)
     return runs <= 1 ? 1 : runs >= 1e6 ? 1000000 : (int64_t)runs + 1;
 }
 
-#define KERNELS_MOST_SAMPLES 4096           /* of one variant */
+#define KERNELS_MOST_SAMPLES 4096 /* of one variant */
 
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
     const char *glob, *shape, *backend_text, *counters, *results, *format;
-    int64_t threads, repetitions;       /* repetitions 0: until the interval is narrow */
+    int64_t threads, repetitions; /* repetitions 0: until the interval is narrow */
     double budget;
     uint64_t seed;
     enum backend backend;
@@ -38,9 +39,9 @@ struct kernels_options {
 };
 
 struct kernels_counter {
-    char name[64], text[160];           /* text: why it is null, or its scope */
+    char name[64], text[160]; /* text: why it is null, or its scope */
     bool available;
-    double value;                       /* per run */
+    double value; /* per run */
 };
 
 struct worker;
@@ -48,45 +49,45 @@ struct worker;
 /* One variant at one shape. */
 struct arm {
     const struct registry_entry *entry;
-    struct worker *worker;              /* NULL once it has ended */
-    const char *state;                  /* of the record: "passed", "refused", ... */
+    struct worker *worker; /* NULL once it has ended */
+    const char *state;     /* of the record: "passed", "refused", ... */
     char reason[1024];
     bool checked;
     double worst, l2, max_abs, checked_ratio;
     int64_t nonfinite;
     enum numerics numerics;
-    char knobs[256];                    /* "rows=96,keys=128" or "-" */
-    double flops, bytes;                /* really done */
+    char knobs[256];     /* "rows=96,keys=128" or "-" */
+    double flops, bytes; /* really done */
     size_t planned_bytes, peak_bytes;
     double run_seconds;
     int64_t runs, warm_samples;
-    double *samples;                    /* seconds per run */
+    double *samples; /* seconds per run */
     int64_t n;
     struct summary summary;
     const char *stop_reason;
-    int *order;                         /* place among the arms in each round */
+    int *order; /* place among the arms in each round */
     int rounds;
-    double ratio[3];                    /* baseline / own median, and interval; NaN: not compared */
+    double ratio[3]; /* baseline / own median, and interval; NaN: not compared */
     struct kernels_counter counter[COUNTERS_MAX];
     int counters;
 };
 
 /* What was measured of this machine at the threads asked for; the best of what this run saw. */
 struct roof {
-    double flops;                       /* multiply-adds, 2 each, per second, by the set `isa` */
+    double flops; /* multiply-adds, 2 each, per second, by the set `isa` */
     const char *isa;
-    double copy_bytes;                  /* read and written per second; 0: not measured */
-    double cache_bytes;                 /* of all last-level caches together; 0: unknown */
+    double copy_bytes;  /* read and written per second; 0: not measured */
+    double cache_bytes; /* of all last-level caches together; 0: unknown */
 };
 
 struct contest {
     const struct kernels_options *options;
     struct problem problem;
-    char shape[512];                    /* canonical line */
+    char shape[512]; /* canonical line */
     struct arm *arms;
     int count;
-    const struct arm *baseline, *best;  /* NULL where nothing was timed */
-    double ratio[3];                    /* best against the baseline or the next best, likewise */
+    const struct arm *baseline, *best; /* NULL where nothing was timed */
+    double ratio[3];                   /* best against the baseline or the next best, likewise */
     const struct arm *against;
     struct roof *roof;
 };

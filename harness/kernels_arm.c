@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* kernels_arm.c   The supervisor's side of one variant: its worker, asked in lines (the protocol is in
- * kernels_worker.c). Whatever goes wrong becomes the arm's state and reason. */
+/* kernels_arm.c   The supervisor's side of one variant: its worker, asked in lines (the protocol is
+ * in kernels_worker.c). Whatever goes wrong becomes the arm's state and reason. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -42,7 +42,8 @@ static bool said_fault(struct arm *a, const char *line)
 }
 
 /* Sends a command (NULL: none) and waits for the answer that begins with `word`, `seconds` at most
- * from one sign of life to the next; what follows it in *answer. False: the arm has been stopped. */
+ * from one sign of life to the next; what follows it in *answer. False: the arm has been
+ * stopped. */
 static bool ask(struct arm *a, const char *command, double seconds, const char *word,
                 const char **answer)
 {
@@ -79,9 +80,9 @@ static double patience(const struct contest *c)
 void arm_start(const struct contest *c, struct arm *a)
 {
     char threads[24], seed[24];
-    const char *argv[16] = {"worker", "kernels", a->entry->name, c->shape,
-                                              "--threads", threads, "--seed", seed,
-                                              "--backend", backend_name(c->options->backend)};
+    const char *argv[16] = {
+        "worker", "kernels", a->entry->name, c->shape,    "--threads",
+        threads,  "--seed",  seed,           "--backend", backend_name(c->options->backend)};
     int n = 10;
     struct fault fault = {{0}};
     snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);

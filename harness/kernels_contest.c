@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* kernels_contest.c   Each variant lives in its own worker. All are verified first; then they take
- * turns in blocks, in a new random order every round, on the same fresh data, until every interval is
- * narrow or the budget is spent; then the timed outputs are checked. Everything statistical happens
- * here, out of reach of the code under test. */
+ * turns in blocks, in a new random order every round, on the same fresh data, until every interval
+ * is narrow or the budget is spent; then the timed outputs are checked. Everything statistical
+ * happens here, out of reach of the code under test. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,11 +15,11 @@
 #include "random.h"
 #include "worker.h"
 
-#define NARROW 0.01                     /* half width of the interval over the median: done */
+#define NARROW 0.01 /* half width of the interval over the median: done */
 #define LEAST_SAMPLES 10
-#define LEAST_ROUNDS 5                  /* samples of one visit resemble each other */
-#define OVERRUN 0.5                     /* of the budget, see arms_sampled */
-#define CHECK_SECONDS 2.0               /* of reference per variant; past it rows are sampled */
+#define LEAST_ROUNDS 5    /* samples of one visit resemble each other */
+#define OVERRUN 0.5       /* of the budget, see arms_sampled */
+#define CHECK_SECONDS 2.0 /* of reference per variant; past it rows are sampled */
 
 static double half_width(const struct arm *a)
 {
@@ -138,9 +138,8 @@ static void judge_spread(struct arm *a)
     bool enough = a->n >= MEASURE_LEAST_SAMPLES, narrow = enough && half_width(a) <= MEASURE_WIDE;
     a->state = narrow ? "passed" : "unstable";
     if (!enough)
-        snprintf(a->reason, sizeof a->reason,
-                 "%" PRId64 " of the least %d samples; raise --budget", a->n,
-                 MEASURE_LEAST_SAMPLES);
+        snprintf(a->reason, sizeof a->reason, "%" PRId64 " of the least %d samples; raise --budget",
+                 a->n, MEASURE_LEAST_SAMPLES);
     else if (!narrow)
         snprintf(a->reason, sizeof a->reason,
                  "the %.3g %% interval is +-%.2g %% of the median after %" PRId64
@@ -153,8 +152,8 @@ static void judge(const struct contest *c, struct arm *a)
     if (!a->state && a->n > 0) {
         bool counted = c->options->repetitions && a->n >= c->options->repetitions;
         a->stop_reason = counted || a->n >= KERNELS_MOST_SAMPLES ? "count"
-                         : arm_done(c, a)                ? "interval"
-                                                         : "budget";
+                         : arm_done(c, a)                        ? "interval"
+                                                                 : "budget";
         judge_spread(a);
         judge_roof(c, a);
     }

@@ -23,12 +23,13 @@ static void repro(const struct contest *c, const struct arm *a, char *out, size_
     bool plugin = a->entry->plugin_hash != 0;
     snprintf(out, bytes,
              "build/patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
-             " --backend %s%s%s", a->entry->op, a->entry->name, c->shape, c->options->threads,
-             c->options->seed, backend_name(c->options->backend), plugin ? " --plugin " : "",
+             " --backend %s%s%s",
+             a->entry->op, a->entry->name, c->shape, c->options->threads, c->options->seed,
+             backend_name(c->options->backend), plugin ? " --plugin " : "",
              plugin ? a->entry->origin : "");
 }
 
-/* ---- table ------------------------------------------------------------------------------------ */
+/* ---- table ----------------------------------------------------------------------------------- */
 
 /* Four significant digits in a unit that keeps them near the point; half NaN: no interval. */
 static void print_time(double seconds, double half, char *out, size_t bytes)
@@ -162,14 +163,15 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
     if (!other) {
         snprintf(out, bytes,
                  "%s is the only one timed: %" PRId64 " sample%s, verified at worst %.2g of"
-                 " tolerance", best->entry->name, best->n, best->n == 1 ? "" : "s", best->worst);
+                 " tolerance",
+                 best->entry->name, best->n, best->n == 1 ? "" : "s", best->worst);
         return;
     }
     if (isnan(c->ratio[0])) {
         snprintf(out, bytes,
                  "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the"
-                 " least; raise --budget", best->entry->name, other->entry->name, best->n, other->n,
-                 MEASURE_LEAST_SAMPLES);
+                 " least; raise --budget",
+                 best->entry->name, other->entry->name, best->n, other->n, MEASURE_LEAST_SAMPLES);
         return;
     }
     ratio_text(c->ratio[0], ratio);
@@ -184,7 +186,7 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
                  other == c->baseline ? "" : ", the next best", figures, best->worst);
 }
 
-/* ---- record ----------------------------------------------------------------------------------- */
+/* ---- record ---------------------------------------------------------------------------------- */
 
 static void recipe(const struct contest *c, struct json *j, const char *key)
 {

@@ -173,7 +173,8 @@ bool roof_beaten(const struct roof *roof, const struct problem *p, const struct 
     else
         snprintf(reason, bytes,
                  "%.3g ms is less than the %.3g ms that %.3g MB beyond the caches need where a copy"
-                 " reaches %.1f GB/s", 1e3 * a->summary.median, 1e3 * memory,
-                 least_bytes(p, a, roof) / 1e6, roof->copy_bytes / 1e9);
+                 " reaches %.1f GB/s",
+                 1e3 * a->summary.median, 1e3 * memory, least_bytes(p, a, roof) / 1e6,
+                 roof->copy_bytes / 1e9);
     return true;
 }

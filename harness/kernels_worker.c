@@ -31,7 +31,7 @@
 #define ALIVE_SECONDS 0.5
 
 struct session {
-    FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
+    FILE *out; /* to the supervisor; stdout itself goes to stderr */
     const char *counter_names, *backend_text, *variant_name, *shape;
     int64_t threads;
     uint64_t seed;
@@ -44,17 +44,16 @@ struct session {
     double said_alive;
 };
 
-/* ---- start and end ---------------------------------------------------------------------------- */
+/* ---- start and end --------------------------------------------------------------------------- */
 
 static enum status read_arguments(struct session *s, int argc, char **argv, struct fault *fault)
 {
-    const struct option options[] = {
-        PLUGIN_OPTION,
-        {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
-        {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
-        {"--threads", "N", OPTION_COUNT, &s->threads, ""},
-        {"--seed", "N", OPTION_SEED, &s->seed, ""},
-        {0}};
+    const struct option options[] = {PLUGIN_OPTION,
+                                     {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
+                                     {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
+                                     {"--threads", "N", OPTION_COUNT, &s->threads, ""},
+                                     {"--seed", "N", OPTION_SEED, &s->seed, ""},
+                                     {0}};
     const char *word[2];
     int count = 2;
     TRY(options_parse(options, argc, argv, word, &count, fault));
@@ -124,7 +123,7 @@ static void say_ready(struct session *s)
     fprintf(s->out, "%s\n", v->knob[0].name ? "" : "-");
 }
 
-/* ---- commands --------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static void say_checked(struct session *s, const struct check_result *r)
 {
@@ -223,8 +222,8 @@ static uint64_t outputs_hash(const struct session *s)
             continue;
         size_t bytes = elem_bytes(t->elem);
         for (int64_t row = 0; row < rows; row++) {
-            const unsigned char *at = (const unsigned char *)t->data +
-                                      (size_t)(row * t->stride) * bytes;
+            const unsigned char *at =
+                (const unsigned char *)t->data + (size_t)(row * t->stride) * bytes;
             for (size_t b = 0; b < (size_t)row_elems * bytes; b++)
                 hash = (hash ^ at[b]) * UINT64_C(0x100000001b3);
         }

@@ -68,13 +68,16 @@ const struct subcommand subcommands[] = {
 static void usage(FILE *out)
 {
     fputs("patchmark: how fast and how correctly does this machine make video with a diffusion"
-          " transformer?\n\nusage: patchmark COMMAND [options]\n\n", out);
+          " transformer?\n\nusage: patchmark COMMAND [options]\n\n",
+          out);
     for (const struct subcommand *c = subcommands; c->name; c++)
         if (!c->hidden)
             fprintf(out, "  %-10s %s\n", c->name, c->summary);
-    fputs("\n'patchmark COMMAND --help' shows the options and examples of one.\n"
-          "exit codes: 0 ok, 1 a check failed or a row went wrong, 2 bad input or too little memory,"
-          " 3 nothing asked for can run here\n", out);
+    fputs(
+        "\n'patchmark COMMAND --help' shows the options and examples of one.\n"
+        "exit codes: 0 ok, 1 a check failed or a row went wrong, 2 bad input or too little memory,"
+        " 3 nothing asked for can run here\n",
+        out);
 }
 
 static void help(const struct subcommand *c, FILE *out)

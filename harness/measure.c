@@ -19,7 +19,7 @@ double clock_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- blocks ----------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static enum status loop_block(const char *name, measured_fn *fn, void *user, int64_t iterations,
                               int64_t count, double *samples, struct fault *fault)
@@ -91,7 +91,7 @@ enum status measure_block(enum backend backend, const char *name, measured_fn *f
     return backends[backend].block(name, fn, user, iterations, count, samples, fault);
 }
 
-/* ---- ceilings --------------------------------------------------------------------------------- */
+/* ---- ceilings -------------------------------------------------------------------------------- */
 
 /* Many trials much shorter than a scheduler's time slice: on a busy machine some go undisturbed. */
 #define PEAK_TRIALS 16

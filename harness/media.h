@@ -9,17 +9,17 @@
 
 struct media_writer;
 
-/* Checks everything that can be checked before the first frame: a known ending, FFmpeg built in where
- * needed, an even size for .mp4, a folder that can be written, %0Nd in .png and .ppm names when
- * frames > 1. Nothing is left behind where it fails. */
+/* Checks everything that can be checked before the first frame: a known ending, FFmpeg built in
+ * where needed, an even size for .mp4, a folder that can be written, %0Nd in .png and .ppm names
+ * when frames > 1. Nothing is left behind where it fails. */
 enum status media_check(const char *path, int64_t width, int64_t height, int64_t frames,
                         struct fault *fault);
-/* Writes to a temporary name beside the target; media_close renames. Numbered stills are written one
- * by one, each likewise. */
+/* Writes to a temporary name beside the target; media_close renames. Numbered stills are written
+ * one by one, each likewise. */
 enum status media_open(const char *path, int64_t width, int64_t height, int64_t frames, double fps,
                        struct media_writer **out, struct fault *fault);
 enum status media_frame(struct media_writer *w, const uint8_t *rgb, struct fault *fault);
 enum status media_close(struct media_writer *w, struct fault *fault); /* frees w on every path */
-void media_abort(struct media_writer *w);   /* removes what was written, frees w */
+void media_abort(struct media_writer *w); /* removes what was written, frees w */
 
 #endif

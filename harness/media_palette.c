@@ -30,15 +30,9 @@ struct palette {
     int16_t nearest[BINS]; /* -1: not looked up since the colours were chosen */
 };
 
-struct palette *palette_new(void)
-{
-    return calloc(1, sizeof(struct palette));
-}
+struct palette *palette_new(void) { return calloc(1, sizeof(struct palette)); }
 
-void palette_free(struct palette *p)
-{
-    free(p);
-}
+void palette_free(struct palette *p) { free(p); }
 
 static int bin_of(const uint8_t *rgb)
 {

@@ -25,9 +25,6 @@ static enum status end(struct media_writer *w, struct fault *fault)
     return ST_OK;
 }
 
-static void drop(struct media_writer *w)
-{
-    (void)w;
-}
+static void drop(struct media_writer *w) { (void)w; }
 
 const struct media_kind media_ppm = {".ppm", true, false, 65535, true, begin, frame, end, drop};

@@ -16,9 +16,9 @@ struct operand_block {
     const struct op_tensor *info;
     int64_t rows, row_elems;
     size_t elem_bytes;
-    struct guarded guarded;         /* no map: absent, or an output that lives on its alias */
-    unsigned char *kept;            /* inputs: a copy as filled */
-    int overwritten_by;             /* index of the output in this input's place, or -1 */
+    struct guarded guarded; /* no map: absent, or an output that lives on its alias */
+    unsigned char *kept;    /* inputs: a copy as filled */
+    int overwritten_by;     /* index of the output in this input's place, or -1 */
 };
 
 const char *pattern_name(enum pattern pattern)
@@ -28,10 +28,7 @@ const char *pattern_name(enum pattern pattern)
     return names[pattern];
 }
 
-static const struct op_info *info_of(const struct problem *p)
-{
-    return op_table[p->op];
-}
+static const struct op_info *info_of(const struct problem *p) { return op_table[p->op]; }
 
 /* problem_tensor and extent want the op's own struct; every member of the union starts at the same
  * address. */
@@ -180,15 +177,12 @@ struct source {
     struct random_stream values, angles, channels;
     enum pattern pattern;
     enum elem elem;
-    bool data;                      /* hostile patterns may touch it */
+    bool data; /* hostile patterns may touch it */
     int64_t row_elems, vocabulary;
     double scale;
 };
 
-static double whole(double u, double most)
-{
-    return floor(u * most + 0.5);
-}
+static double whole(double u, double most) { return floor(u * most + 0.5); }
 
 /* One channel in 32 is an outlier, and one is for certain. */
 static bool outlier(const struct source *s, int64_t index)
@@ -200,7 +194,7 @@ static bool outlier(const struct source *s, int64_t index)
 
 static double draw_uniform(const struct source *s, int64_t index)
 {
-    if (!is_float(s->elem))         /* for integers every bit pattern is data */
+    if (!is_float(s->elem)) /* for integers every bit pattern is data */
         return s->elem == ELEM_U8 ? (double)(random_bits(s->values, (uint64_t)index) >> 56)
                                   : (double)(int32_t)random_bits(s->values, (uint64_t)index);
     double u = random_uniform(s->values, (uint64_t)index);
@@ -209,14 +203,11 @@ static double draw_uniform(const struct source *s, int64_t index)
     if (!s->data)
         return u;
     switch (s->pattern) {
-    case PATTERN_LARGE:             /* squares and sums of them stay finite in f32 */
+    case PATTERN_LARGE: /* squares and sums of them stay finite in f32 */
         return u * (s->elem == ELEM_F16 ? 64 : 4096);
-    case PATTERN_TINY:              /* every other value is denormal */
-        return u * 2 * elem_min_normal(s->elem);
-    case PATTERN_OUTLIER:
-        return outlier(s, index) ? u * 32 : u;
-    default:
-        return u;
+    case PATTERN_TINY: /* every other value is denormal */ return u * 2 * elem_min_normal(s->elem);
+    case PATTERN_OUTLIER: return outlier(s, index) ? u * 32 : u;
+    default: return u;
     }
 }
 

@@ -9,7 +9,10 @@
 
 /* Data patterns of verify; random is what timing uses. */
 enum pattern {
-    PATTERN_RANDOM, PATTERN_LARGE, PATTERN_TINY /* denormals among them */, PATTERN_OUTLIER,
+    PATTERN_RANDOM,
+    PATTERN_LARGE,
+    PATTERN_TINY /* denormals among them */,
+    PATTERN_OUTLIER,
     PATTERN_INFINITE /* a few infinities and NaN */,
     PATTERN_INTEGER /* small integers: exact sums */,
     PATTERN_COUNT
@@ -17,12 +20,12 @@ enum pattern {
 const char *pattern_name(enum pattern pattern);
 
 struct operands {
-    struct problem problem;         /* tensors bound to memory */
-    bool in_place, spread;          /* outputs on their aliases; free strides wider than needed */
-    struct operand_block *block;    /* one per tensor */
-    uint64_t seed;                  /* of the last fill */
+    struct problem problem;      /* tensors bound to memory */
+    bool in_place, spread;       /* outputs on their aliases; free strides wider than needed */
+    struct operand_block *block; /* one per tensor */
+    uint64_t seed;               /* of the last fill */
     enum pattern pattern;
-    unsigned poisoned;              /* how often; integer outputs alternate between two poisons */
+    unsigned poisoned; /* how often; integer outputs alternate between two poisons */
 };
 
 /* Whether the problem has an in-place form, and one with spread strides. */

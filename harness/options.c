@@ -99,8 +99,11 @@ static bool parse_size(const char *text, struct size2 *out)
 static enum status set_option(const struct option *o, const char *text, struct fault *fault)
 {
     static const char *const wanted[] = {
-        [OPTION_TEXT] = "text", [OPTION_COUNT] = "a whole number", [OPTION_REAL] = "a number",
-        [OPTION_SEED] = "a whole number from 0 to 2^64-1", [OPTION_SIZE] = "WIDTHxHEIGHT, as 832x480",
+        [OPTION_TEXT] = "text",
+        [OPTION_COUNT] = "a whole number",
+        [OPTION_REAL] = "a number",
+        [OPTION_SEED] = "a whole number from 0 to 2^64-1",
+        [OPTION_SIZE] = "WIDTHxHEIGHT, as 832x480",
     };
     if (o->type == OPTION_EACH)
         return o->each(text, fault);

@@ -29,21 +29,12 @@ static const struct {
     [ST_INTERRUPTED] = {"interrupted", EXIT_CHECK},
 };
 
-const char *status_name(enum status status)
-{
-    return states[status].name;
-}
+const char *status_name(enum status status) { return states[status].name; }
 
-int exit_code_of(enum status status)
-{
-    return states[status].exit_code;
-}
+int exit_code_of(enum status status) { return states[status].exit_code; }
 
 /* A second signal of the same kind ends the program at once: the handler is reset on entry. */
-static void on_signal(int number)
-{
-    interrupted_by = number;
-}
+static void on_signal(int number) { interrupted_by = number; }
 
 void signals_install(void)
 {

@@ -10,8 +10,13 @@ enum exit_code { EXIT_OK = 0, EXIT_CHECK = 1, EXIT_INPUT = 2, EXIT_NOTHING = 3 }
 
 /* Options of a subcommand: a table; options_parse fills the fields it points at. */
 enum option_type {
-    OPTION_TEXT, OPTION_COUNT, OPTION_REAL, OPTION_SEED, OPTION_SIZE, OPTION_FLAG,
-    OPTION_EACH                     /* may be repeated: `each` takes every one, in order */
+    OPTION_TEXT,
+    OPTION_COUNT,
+    OPTION_REAL,
+    OPTION_SEED,
+    OPTION_SIZE,
+    OPTION_FLAG,
+    OPTION_EACH /* may be repeated: `each` takes every one, in order */
 };
 
 struct size2 {
@@ -19,10 +24,10 @@ struct size2 {
 };
 
 struct option {
-    const char *name;               /* "--steps" */
-    const char *argument;           /* "N", NULL for a flag */
+    const char *name;     /* "--steps" */
+    const char *argument; /* "N", NULL for a flag */
     enum option_type type;
-    void *value;                    /* const char **, int64_t *, double *, uint64_t *, struct size2 *, bool * */
+    void *value; /* const char **, int64_t *, double *, uint64_t *, struct size2 *, bool * */
     const char *help;
     enum status (*each)(const char *text, struct fault *fault);
 };
@@ -38,9 +43,9 @@ void nearest_names(const char *wrong, const char *const *names, int count, char 
 
 struct subcommand {
     const char *name, *arguments, *summary;
-    const char *examples;           /* one per line, without the leading command name */
+    const char *examples; /* one per line, without the leading command name */
     int (*run)(int argc, char **argv, struct fault *fault); /* returns an exit code */
-    void (*help)(FILE *out);        /* prints the option table */
+    void (*help)(FILE *out);                                /* prints the option table */
     bool hidden;
 };
 extern const struct subcommand subcommands[];
@@ -52,14 +57,15 @@ const char *status_name(enum status status); /* "passed", "refused", ...: the st
 extern volatile int interrupted_by;
 void signals_install(void);
 
-/* One line on stderr that the next one replaces, only where stderr is a terminal; NULL clears it. */
+/* One line on stderr that the next one replaces, only where stderr is a terminal; NULL clears
+ * it. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif
 void progress_line(const char *format, ...);
 
-/* Standard output for ourselves alone: a stream on it, while file descriptor 1 now goes to stderr, so
- * that nothing a kernel prints gets between what we say. */
+/* Standard output for ourselves alone: a stream on it, while file descriptor 1 now goes to stderr,
+ * so that nothing a kernel prints gets between what we say. */
 enum status stdout_take(FILE **out, struct fault *fault);
 
 /* This program's path, for workers; its whole command line, for records. */

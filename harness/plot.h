@@ -41,23 +41,23 @@ enum plot_field { PLOT_FIELDS(PLOT_ENUM) PLOT_FIELD_COUNT };
 #define PLOT_BIT(name) (UINT32_C(1) << PLOT_##name)
 
 struct plot_case {
-    char *field[PLOT_FIELD_COUNT];  /* "" where the record does not say */
+    char *field[PLOT_FIELD_COUNT]; /* "" where the record does not say */
     char status[24], created[32];
-    char requested[40];             /* what was asked of --kernels, "" where not recorded */
+    char requested[40]; /* what was asked of --kernels, "" where not recorded */
     int64_t width, height, frames, threads;
-    double clip_s;                  /* frames / fps */
-    bool timed;                     /* the status allows a time and there is one */
-    double time_s, lo_s, hi_s;      /* median and its interval; NaN where not given */
+    double clip_s;             /* frames / fps */
+    bool timed;                /* the status allows a time and there is one */
+    double time_s, lo_s, hi_s; /* median and its interval; NaN where not given */
     double stage_s[STAGE_COUNT];
-    bool taken;                     /* the figure at hand uses it, ... */
-    int series;                     /* ... as a point of this series; -1: of none */
+    bool taken; /* the figure at hand uses it, ... */
+    int series; /* ... as a point of this series; -1: of none */
 };
 
 struct plot_set {
-    struct plot_case *cases;        /* sorted; of the same case measured twice the newer stays */
+    struct plot_case *cases; /* sorted; of the same case measured twice the newer stays */
     int64_t count, room;
-    int64_t files, older;           /* files read; cases left out for a newer one */
-    int64_t unknown;                /* cases that ended before their recipe was known */
+    int64_t files, older; /* files read; cases left out for a newer one */
+    int64_t unknown;      /* cases that ended before their recipe was known */
 };
 
 /* Reads .jsonl files and folders of them; a corrupt line is refused, named with file and line. */
@@ -67,11 +67,11 @@ void plot_free(struct plot_set *set);
 
 struct plot_note {
     int series;
-    char missing[240];              /* set: nothing is written, these records would be needed */
-    char left_out[320];             /* what the figure does not show, "" for nothing */
+    char missing[240];  /* set: nothing is written, these records would be needed */
+    char left_out[320]; /* what the figure does not show, "" for nothing */
 };
 struct plot_figure {
-    const char *name;               /* plots/NAME.gp draws OUT/NAME.tsv */
+    const char *name; /* plots/NAME.gp draws OUT/NAME.tsv */
     const char *question;
     void (*write)(struct plot_set *set, FILE *out, struct plot_note *note);
 };

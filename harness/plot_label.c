@@ -182,10 +182,7 @@ static void why_not_drawn(const struct plot_set *set, char *out, size_t bytes)
             add_words(out, bytes, ", ", *out ? "%s" : "other %s", reasons[i].name);
 }
 
-static bool is_shaky(const struct plot_case *c)
-{
-    return c->timed && strcmp(c->status, "passed");
-}
+static bool is_shaky(const struct plot_case *c) { return c->timed && strcmp(c->status, "passed"); }
 
 /* Counts what stands in the records and not, or with a mark, in the figure. */
 static void left_out(const struct plot_set *set, struct plot_note *note)

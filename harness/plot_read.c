@@ -18,10 +18,7 @@ enum status plot_read(const char *const *paths, int count, struct plot_set *set,
                      "install libjansson-dev and run make again");
 }
 
-void plot_free(struct plot_set *set)
-{
-    (void)set;
-}
+void plot_free(struct plot_set *set) { (void)set; }
 
 #else
 
@@ -237,10 +234,7 @@ static enum status read_file(const char *path, struct plot_set *set, struct faul
     return status;
 }
 
-static int shown(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.';
-}
+static int shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 static bool is_record(const char *path)
 {

@@ -74,10 +74,7 @@ struct plot_series plot_group(struct plot_set *set, uint32_t axes, uint32_t alwa
     return s;
 }
 
-bool plot_is_drawn(const struct plot_case *c)
-{
-    return c->taken && c->series >= 0;
-}
+bool plot_is_drawn(const struct plot_case *c) { return c->taken && c->series >= 0; }
 
 /* Cases with a time on this case's machine at this case's number of threads. */
 static int64_t thread_share(const struct plot_set *set, const struct plot_case *c)

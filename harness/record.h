@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* record.h   Result files: JSON Lines, results/SCHEMA.md. One file per run of the program:
- * results/<machine>/<utc>-<commit>.jsonl, beginning with a "run" record, then "case" records. Written
- * to a temporary file in the same folder, synced, renamed when closed; never edited afterwards. */
+ * results/<machine>/<utc>-<commit>.jsonl, beginning with a "run" record, then "case" records.
+ * Written to a temporary file in the same folder, synced, renamed when closed; never edited
+ * afterwards. */
 #ifndef PATCHMARK_RECORD_H
 #define PATCHMARK_RECORD_H
 
@@ -12,8 +13,8 @@
 
 struct record_file;
 
-/* folder: "results" by default. Creates results/<machine>/ and host.json where absent. command is the
- * command line for the header. */
+/* folder: "results" by default. Creates results/<machine>/ and host.json where absent. command is
+ * the command line for the header. */
 enum status record_open(const char *folder, const char *command, struct record_file **out,
                         struct fault *fault);
 /* Starts a record of `kind` ("case", "compare") in *j with schema, run_id, case number, time; the

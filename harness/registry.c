@@ -117,11 +117,13 @@ static enum status open_plugin(const char *path, const struct plugin **out, stru
     if (!plugin)
         return fault_set(fault, ST_BAD_INPUT,
                          "'%s' is no plugin: it lacks the symbol %s; end its source with "
-                         "PLUGIN(&variant_...)", path, PLUGIN_SYMBOL);
+                         "PLUGIN(&variant_...)",
+                         path, PLUGIN_SYMBOL);
     if (plugin->abi != PATCHMARK_ABI)
         return fault_set(fault, ST_BAD_INPUT,
                          "the plugin '%s' was built for ABI %d, this program has %d; rebuild it "
-                         "against kernels/op.h", path, plugin->abi, PATCHMARK_ABI);
+                         "against kernels/op.h",
+                         path, plugin->abi, PATCHMARK_ABI);
     *out = plugin;
     return ST_OK;
 }
@@ -131,15 +133,20 @@ static enum status admit(const char *path, const struct variant *v, struct fault
     if (v->abi != PATCHMARK_ABI || !v->op || !v->name || !v->plan || !v->run)
         return fault_set(fault, ST_BAD_INPUT,
                          "a variant of the plugin '%s' is incomplete or of another ABI; end its "
-                         "file with VARIANT(...)", path);
+                         "file with VARIANT(...)",
+                         path);
     int op = op_order(v->op);
     if (op == OP_COUNT)
-        return fault_set(fault, ST_BAD_INPUT, "the plugin '%s' claims the op '%s', which does not "
-                         "exist; list ops shows those that do", path, v->op);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "the plugin '%s' claims the op '%s', which does not "
+                         "exist; list ops shows those that do",
+                         path, v->op);
     const struct registry_entry *same = registry_find((enum op_id)op, v->name);
     if (same)
-        return fault_set(fault, ST_BAD_INPUT, "the plugin '%s' brings %s/%s, a name that %s has "
-                         "already; rename the variant", path, v->op, v->name, same->origin);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "the plugin '%s' brings %s/%s, a name that %s has "
+                         "already; rename the variant",
+                         path, v->op, v->name, same->origin);
     char *origin = strdup(path), *target = strndup(v->name, strcspn(v->name, "_"));
     if (!origin || !target || !grow(1)) {
         free(origin);
@@ -175,10 +182,7 @@ enum status registry_load_plugin(const char *path, struct fault *fault)
     return ST_OK;
 }
 
-const char *const *registry_plugins(void)
-{
-    return plugin_files;
-}
+const char *const *registry_plugins(void) { return plugin_files; }
 
 /* ---- use ------------------------------------------------------------------------------------- */
 
@@ -233,14 +237,10 @@ static const struct {
     const char *name;
     bool exact;
 } classes[NUM_COUNT] = {
-    [NUM_F32] = {"f32", true},
-    [NUM_TF32] = {"tf32", false},
-    [NUM_BF16] = {"bf16", true},
-    [NUM_F16] = {"f16", true},
-    [NUM_FP8] = {"fp8", false},
-    [NUM_INT8] = {"int8", false},
-    [NUM_FP4] = {"fp4", false},
-    [NUM_WINOGRAD] = {"winograd", true},
+    [NUM_F32] = {"f32", true},        [NUM_TF32] = {"tf32", false},
+    [NUM_BF16] = {"bf16", true},      [NUM_F16] = {"f16", true},
+    [NUM_FP8] = {"fp8", false},       [NUM_INT8] = {"int8", false},
+    [NUM_FP4] = {"fp4", false},       [NUM_WINOGRAD] = {"winograd", true},
     [NUM_SPARSE] = {"sparse", false},
 };
 

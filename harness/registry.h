@@ -19,12 +19,14 @@ struct registry_entry {
 const struct registry_entry *registry(int *count); /* sorted by op order, then number, then name */
 const struct registry_entry *registry_find(enum op_id op, const char *name);
 enum status registry_load_plugin(const char *path, struct fault *fault);
-/* The files loaded so far, NULL-terminated; worker_spawn passes them on. Entries move when a plugin is
- * loaded, so options are parsed before anyone keeps one. */
+/* The files loaded so far, NULL-terminated; worker_spawn passes them on. Entries move when a plugin
+ * is loaded, so options are parsed before anyone keeps one. */
 const char *const *registry_plugins(void);
 #define PLUGIN_OPTION                                                                              \
-    {"--plugin", "FILE.so", OPTION_EACH, NULL, "adds variants from outside; may be repeated",      \
-     registry_load_plugin}
+    {                                                                                              \
+        "--plugin", "FILE.so", OPTION_EACH, NULL, "adds variants from outside; may be repeated",   \
+            registry_load_plugin                                                                   \
+    }
 
 /* ST_OK, or ST_NOT_BUILT / ST_UNAVAILABLE with the reason. Calls nothing of the variant. */
 enum status registry_usable(const struct registry_entry *entry, struct fault *why);

@@ -203,14 +203,8 @@ static bool take_share(struct outcome *o, const char *text)
     return true;
 }
 
-static bool take_rechecked(struct outcome *o, const char *text)
-{
-    return (o->rechecked = !*text);
-}
-static bool take_nothing(struct outcome *o, const char *text)
-{
-    return o && !*text;
-}
+static bool take_rechecked(struct outcome *o, const char *text) { return (o->rechecked = !*text); }
+static bool take_nothing(struct outcome *o, const char *text) { return o && !*text; }
 
 static const struct {
     const char *word;
@@ -288,10 +282,7 @@ void outcome_progress(const struct outcome *o, double share)
         o->progress(o, share);
 }
 
-bool outcome_timed(const struct outcome *o)
-{
-    return o->status == ST_OK && !o->mistrusted;
-}
+bool outcome_timed(const struct outcome *o) { return o->status == ST_OK && !o->mistrusted; }
 
 const char *outcome_state(const struct outcome *o)
 {

@@ -26,11 +26,11 @@ struct outcome {
     struct checked check;
     double planned, resident, fma_peak, first_ns;
     double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
-    double *step;                   /* SAMPLES_MAX samples of each step */
+    double *step; /* SAMPLES_MAX samples of each step */
     int64_t samples;
-    uint64_t frames_hash;           /* of the first clip; all must agree */
+    uint64_t frames_hash; /* of the first clip; all must agree */
     bool asked, frames_differ, rechecked;
-    const char *stop_reason;        /* interval, budget, count */
+    const char *stop_reason; /* interval, budget, count */
     struct summary summary;
     struct json counters;
     char repro[4096];
@@ -39,10 +39,10 @@ struct outcome {
 
 /* How long and how often a case is timed. */
 struct run_limits {
-    double budget_s;                /* timing ends here, but not before least_samples */
-    double deadline_s;              /* a worker silent for so long is killed */
+    double budget_s;   /* timing ends here, but not before least_samples */
+    double deadline_s; /* a worker silent for so long is killed */
     int64_t least_samples;
-    const char *counters;           /* PAPI events, comma-separated, or NULL */
+    const char *counters; /* PAPI events, comma-separated, or NULL */
 };
 
 /* Resolves the case and makes room; the case is not run yet. */
@@ -55,14 +55,14 @@ void run_case(struct outcome *o, const struct run_limits *limits);
 
 /* A number of the worker's "work" line; NAN where it said none. */
 double outcome_work(const struct outcome *o, const char *key);
-bool outcome_timed(const struct outcome *o);        /* passed or unstable */
+bool outcome_timed(const struct outcome *o); /* passed or unstable */
 void outcome_progress(const struct outcome *o, double share);
 const char *outcome_state(const struct outcome *o); /* the state of its record */
 
 /* run_report.c */
-const char *outcome_plan(const struct outcome *o);    /* --kernels as asked for, "auto" */
+const char *outcome_plan(const struct outcome *o); /* --kernels as asked for, "auto" */
 void outcome_name(const struct outcome *o, char *out, size_t bytes); /* "tiny 128x72 f17 s4 t2" */
-void outcome_json(const struct outcome *o, struct json *j); /* members of a case record */
+void outcome_json(const struct outcome *o, struct json *j);          /* members of a case record */
 void outcome_heading(FILE *out);
 void outcome_row(const struct outcome *o, FILE *out);
 

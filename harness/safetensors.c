@@ -126,10 +126,7 @@ void safetensors_free(struct safetensors *file)
     free(file);
 }
 
-int64_t safetensors_count(const struct safetensors *file)
-{
-    return file->count;
-}
+int64_t safetensors_count(const struct safetensors *file) { return file->count; }
 
 const struct safetensor *safetensors_at(const struct safetensors *file, int64_t index)
 {

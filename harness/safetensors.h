@@ -10,11 +10,11 @@
 
 struct safetensor {
     const char *name;
-    enum elem elem;                 /* ELEM_NONE: a dtype we cannot compute with; see dtype */
-    const char *dtype;              /* as written in the file */
+    enum elem elem;    /* ELEM_NONE: a dtype we cannot compute with; see dtype */
+    const char *dtype; /* as written in the file */
     int rank;
     int64_t dim[SAFETENSORS_RANK_MAX];
-    uint64_t begin, end;            /* byte range within the file */
+    uint64_t begin, end; /* byte range within the file */
 };
 
 struct safetensors;
@@ -39,11 +39,12 @@ struct safetensor_out {
 enum status safetensors_write(const char *path, const struct safetensor_out *tensors, int count,
                               struct fault *fault);
 
-/* The same for one tensor that is produced piece by piece. close frees the stream on every path; where
- * elements are missing, or something failed before, it leaves no file and fails. */
+/* The same for one tensor that is produced piece by piece. close frees the stream on every path;
+ * where elements are missing, or something failed before, it leaves no file and fails. */
 struct safetensors_stream;
-enum status safetensors_stream_open(const char *path, const char *name, int rank, const int64_t *dim,
-                                    struct safetensors_stream **out, struct fault *fault);
+enum status safetensors_stream_open(const char *path, const char *name, int rank,
+                                    const int64_t *dim, struct safetensors_stream **out,
+                                    struct fault *fault);
 enum status safetensors_stream_add(struct safetensors_stream *s, const float *data, int64_t count,
                                    struct fault *fault);
 enum status safetensors_stream_close(struct safetensors_stream *s, struct fault *fault);

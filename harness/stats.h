@@ -9,8 +9,8 @@
 struct summary {
     int64_t n;
     double min, p5, q1, median, q3, p95, max, mean, cv;
-    double lo, hi;                  /* interval of the median from order statistics */
-    double level;                   /* its coverage, at least 0.95 where n >= 6; else what n allows */
+    double lo, hi; /* interval of the median from order statistics */
+    double level;  /* its coverage, at least 0.95 where n >= 6; else what n allows */
 };
 
 struct summary stats_summary(const double *samples, int64_t n); /* leaves samples alone; n >= 1 */

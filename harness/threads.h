@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* threads.h   How OpenMP threads wait for each other. libgomp spins for long by default, and on a machine
- * that others use too, a thread that spins keeps off the very one it waits for: a clip of many short
- * parallel loops then takes many times longer. A short spin, then sleep, costs little when alone. */
+/* threads.h   How OpenMP threads wait for each other. libgomp spins for long by default, and on a
+ * machine that others use too, a thread that spins keeps off the very one it waits for: a clip of
+ * many short parallel loops then takes many times longer. A short spin, then sleep, costs little
+ * when alone. */
 #ifndef PATCHMARK_THREADS_H
 #define PATCHMARK_THREADS_H
 

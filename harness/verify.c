@@ -14,7 +14,7 @@
 #include "worker.h"
 
 #define ARGUMENTS_MAX 80
-#define FAILURES_STOP 12        /* a variant that fails this often has said enough */
+#define FAILURES_STOP 12 /* a variant that fails this often has said enough */
 #define NAME_BYTES 160
 
 /* ---- which variants -------------------------------------------------------------------------- */
@@ -129,7 +129,8 @@ static bool take_result(const char *line, struct verify_row *row, const struct t
     long long nonfinite = 0;
     double worst = 0, l2 = 0, max_abs = 0, ratio = 0;
     if (sscanf(line, "%d %lf %lf %lf %lf %lld %n", &status, &worst, &l2, &max_abs, &ratio,
-               &nonfinite, &text) < 6 || status < 0 || status >= ST_COUNT)
+               &nonfinite, &text) < 6 ||
+        status < 0 || status >= ST_COUNT)
         return false;
     row->checks++;
     if (status == ST_REFUSED) {

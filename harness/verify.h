@@ -20,19 +20,19 @@ struct verify_failure {
 struct verify_row {
     const struct registry_entry *entry;
     enum status status;
-    char reason[1024];              /* why it did not run or refused */
+    char reason[1024]; /* why it did not run or refused */
     int shapes, checks, refused;
     double worst, l2, checked_ratio; /* ratio: the least of any check */
     double seconds;
-    int failures, kept;             /* kept: the first of each shape, of the first shapes */
+    int failures, kept; /* kept: the first of each shape, of the first shapes */
     struct verify_failure failure[VERIFY_FAILURES_MAX];
 };
 
 struct verify_request {
-    const char *glob, *shape;       /* NULL: all */
+    const char *glob, *shape; /* NULL: all */
     uint64_t seed;
     int threads;
-    double timeout_s;               /* for one check */
+    double timeout_s; /* for one check */
 };
 
 /* Runs one variant's worker; row->entry is set. Only ST_INTERRUPTED and ST_IO come back, everything

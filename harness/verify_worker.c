@@ -16,7 +16,7 @@
 #include "worker.h"
 
 struct job {
-    FILE *out;                      /* to the supervisor; stdout itself goes to stderr */
+    FILE *out; /* to the supervisor; stdout itself goes to stderr */
     const struct registry_entry *entry;
     uint64_t seed;
     int threads;

@@ -259,10 +259,7 @@ static enum status ended(struct worker *w, struct fault *fault)
                      WEXITSTATUS(w->wait_status), words);
 }
 
-size_t worker_peak_resident(const struct worker *w)
-{
-    return w->peak_bytes;
-}
+size_t worker_peak_resident(const struct worker *w) { return w->peak_bytes; }
 
 void worker_end(struct worker *w)
 {

@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* worker.h   Fresh processes of this program that do the measuring. The supervisor sends lines and
- * receives lines; it owns the deadline, so that a worker which crashes, hangs or goes silent costs one
- * row. Spawned with posix_spawn (never fork alone), threads that sleep when idle, own process group. */
+ * receives lines; it owns the deadline, so that a worker which crashes, hangs or goes silent costs
+ * one row. Spawned with posix_spawn (never fork alone), threads that sleep when idle, own process
+ * group. */
 #ifndef PATCHMARK_WORKER_H
 #define PATCHMARK_WORKER_H
 
@@ -14,15 +15,17 @@ struct worker;
  * loaded here behind. */
 enum status worker_spawn(const char *const *argv, struct worker **out, struct fault *fault);
 enum status worker_send(struct worker *w, const char *line, struct fault *fault);
-/* One line without its newline, valid until the next call. ST_TIMEOUT after seconds, ST_CRASHED with
- * the signal or exit code named when the worker ended, ST_INTERRUPTED on a signal to us. */
-enum status worker_receive(struct worker *w, double seconds, const char **line, struct fault *fault);
+/* One line without its newline, valid until the next call. ST_TIMEOUT after seconds, ST_CRASHED
+ * with the signal or exit code named when the worker ended, ST_INTERRUPTED on a signal to us. */
+enum status worker_receive(struct worker *w, double seconds, const char **line,
+                           struct fault *fault);
 /* What the worker wrote to stderr so far (last 4 KiB). */
 const char *worker_stderr(struct worker *w);
 size_t worker_peak_resident(const struct worker *w); /* after it ended, bytes */
-/* In the worker: the line to the supervisor, taken away from standard output, so that nothing a kernel
- * prints can pass for an answer (it goes to stderr); and the worker dies with its supervisor. */
+/* In the worker: the line to the supervisor, taken away from standard output, so that nothing a
+ * kernel prints can pass for an answer (it goes to stderr); and the worker dies with its
+ * supervisor. */
 enum status worker_take_line_out(FILE **out, struct fault *fault);
-void worker_end(struct worker *w);  /* asks it to finish, kills after a grace, frees */
+void worker_end(struct worker *w); /* asks it to finish, kills after a grace, frees */
 
 #endif

@@ -9,7 +9,8 @@
  *   G rows of a broadcast operand: row s of the large operand meets row s / (S / G); G divides S
  *   P past frames    V vocabulary
  * Strides are in elements, sizes in bytes carry _bytes, everything is row-major, the last axis is
- * contiguous. Depends on libc only. A change that breaks a compiled variant raises PATCHMARK_ABI. */
+ * contiguous. Depends on libc only. A change that breaks a compiled variant raises
+ * PATCHMARK_ABI. */
 #ifndef PATCHMARK_OP_H
 #define PATCHMARK_OP_H
 
@@ -35,11 +36,11 @@ enum status {
     ST_BAD_INPUT,   /* a flag, file, size or shape the caller must mend */
     ST_NO_MEMORY,
     ST_IO,
-    ST_WRONG,       /* a numerical check failed */
-    ST_NONFINITE,   /* a check found NaN or infinity where the reference has none */
+    ST_WRONG,     /* a numerical check failed */
+    ST_NONFINITE, /* a check found NaN or infinity where the reference has none */
     ST_CRASHED,
     ST_TIMEOUT,
-    ST_DEVICE,      /* the device or a vendor library reported an error */
+    ST_DEVICE, /* the device or a vendor library reported an error */
     ST_INTERRUPTED,
     ST_COUNT
 };
@@ -55,7 +56,8 @@ struct fault {
     char text[1024]; /* one sentence: what, where, how to mend it */
 };
 
-/* Keeps the first sentence and passes the status through: return fault_set(f, ST_IO, "...", ...). */
+/* Keeps the first sentence and passes the status through: return fault_set(f, ST_IO, "...",
+ * ...). */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
@@ -71,54 +73,69 @@ fault_set(struct fault *f, enum status s, const char *format, ...)
     return s;
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 enum elem {
     ELEM_NONE = 0,
-    ELEM_F32, ELEM_BF16, ELEM_F16,
-    ELEM_I8, ELEM_E4M3, ELEM_E5M2, ELEM_E8M0, ELEM_MXFP8, ELEM_MXFP4, ELEM_NVFP4,
-    ELEM_U8, ELEM_I32, ELEM_I64, ELEM_F64,
+    ELEM_F32,
+    ELEM_BF16,
+    ELEM_F16,
+    ELEM_I8,
+    ELEM_E4M3,
+    ELEM_E5M2,
+    ELEM_E8M0,
+    ELEM_MXFP8,
+    ELEM_MXFP4,
+    ELEM_NVFP4,
+    ELEM_U8,
+    ELEM_I32,
+    ELEM_I64,
+    ELEM_F64,
     ELEM_COUNT
 };
 
 /* One scale factor per ... ; type = element x scale layout. */
 enum scale_layout {
     SCALE_NONE = 0,
-    SCALE_TENSOR, SCALE_TOKEN, SCALE_CHANNEL,
-    SCALE_BLOCK16, SCALE_BLOCK32, SCALE_BLOCK128,
+    SCALE_TENSOR,
+    SCALE_TOKEN,
+    SCALE_CHANNEL,
+    SCALE_BLOCK16,
+    SCALE_BLOCK32,
+    SCALE_BLOCK128,
     SCALE_COUNT
 };
 
 /* Extents live in the problem, so a tensor is an address and how to step through it. The memory
  * belongs to the caller. Bases are aligned to TENSOR_ALIGN bytes. */
 struct tensor {
-    void *data;                     /* not to be read while tracing; NULL: absent, or packed away */
-    int64_t stride;                 /* elements from one row (token, pixel) to the next */
+    void *data;     /* not to be read while tracing; NULL: absent, or packed away */
+    int64_t stride; /* elements from one row (token, pixel) to the next */
     enum elem elem;
     enum scale_layout scale_layout;
-    const void *scale;              /* scale factors where scale_layout asks for them */
-    enum elem scale_elem;           /* their type: f32, or e8m0, e4m3 for the block types */
-    int32_t weight;                 /* 1-based number of a weight within its stage; 0: activation */
+    const void *scale;    /* scale factors where scale_layout asks for them */
+    enum elem scale_elem; /* their type: f32, or e8m0, e4m3 for the block types */
+    int32_t weight;       /* 1-based number of a weight within its stage; 0: activation */
 };
 
 #define TENSOR_ALIGN 64
 
 static inline bool tensor_given(const struct tensor *t) { return t->elem != ELEM_NONE; }
 
-/* ---- execution -------------------------------------------------------------------------------- */
+/* ---- execution ------------------------------------------------------------------------------- */
 
 enum device_kind { DEVICE_CPU = 0, DEVICE_CUDA };
 
 struct exec {
     enum device_kind device;
     int device_index;
-    int threads;                    /* CPU threads to use, at least 1 */
-    void *stream;                   /* CUDA stream; run() only enqueues on it */
-    void *scratch;                  /* need.scratch_bytes, contents undefined, TENSOR_ALIGN aligned */
-    const void *packed;             /* what prepare() wrote, or NULL where need.packed_bytes is 0 */
-    void *state;                    /* need.state_bytes, zeroed once per worker, kept between runs */
-    void *handle;                   /* what open() returned */
-    const int64_t *knob;            /* one value per knob, in the variant's order */
+    int threads;         /* CPU threads to use, at least 1 */
+    void *stream;        /* CUDA stream; run() only enqueues on it */
+    void *scratch;       /* need.scratch_bytes, contents undefined, TENSOR_ALIGN aligned */
+    const void *packed;  /* what prepare() wrote, or NULL where need.packed_bytes is 0 */
+    void *state;         /* need.state_bytes, zeroed once per worker, kept between runs */
+    void *handle;        /* what open() returned */
+    const int64_t *knob; /* one value per knob, in the variant's order */
 };
 
 #define KNOB_MAX 8
@@ -126,15 +143,15 @@ struct exec {
 
 struct knob {
     const char *name;
-    int count;                      /* values[0] is the default */
+    int count; /* values[0] is the default */
     int64_t values[KNOB_VALUES_MAX];
 };
 
 /* What plan() answers for one problem and one setting of the knobs. */
 struct need {
-    int threads;                    /* in: the most threads that run() will be given */
+    int threads; /* in: the most threads that run() will be given */
     size_t scratch_bytes, packed_bytes, state_bytes;
-    const char *reason;             /* static text, set when plan() says no */
+    const char *reason; /* static text, set when plan() says no */
 };
 
 struct work {
@@ -143,26 +160,34 @@ struct work {
 
 /* Numerics class: how a variant computes, declared by it; tolerance rows are keyed by it. */
 enum numerics {
-    NUM_F32 = 0, NUM_TF32, NUM_BF16, NUM_F16, NUM_FP8, NUM_INT8, NUM_FP4, NUM_WINOGRAD, NUM_SPARSE,
+    NUM_F32 = 0,
+    NUM_TF32,
+    NUM_BF16,
+    NUM_F16,
+    NUM_FP8,
+    NUM_INT8,
+    NUM_FP4,
+    NUM_WINOGRAD,
+    NUM_SPARSE,
     NUM_COUNT
 };
 
 /* What a variant needs; the harness checks all of it before calling any function of the variant. */
-#define CPU_SSE42       (UINT64_C(1) << 0)
-#define CPU_AVX2        (UINT64_C(1) << 1)   /* with FMA */
-#define CPU_F16C        (UINT64_C(1) << 2)
-#define CPU_AVX512      (UINT64_C(1) << 3)   /* F, BW, DQ, VL */
+#define CPU_SSE42 (UINT64_C(1) << 0)
+#define CPU_AVX2 (UINT64_C(1) << 1) /* with FMA */
+#define CPU_F16C (UINT64_C(1) << 2)
+#define CPU_AVX512 (UINT64_C(1) << 3) /* F, BW, DQ, VL */
 #define CPU_AVX512_BF16 (UINT64_C(1) << 4)
 #define CPU_AVX512_VNNI (UINT64_C(1) << 5)
-#define CPU_AMX_BF16    (UINT64_C(1) << 6)
-#define CPU_AMX_INT8    (UINT64_C(1) << 7)
-#define CPU_NEON        (UINT64_C(1) << 8)
-#define CPU_NEON_BF16   (UINT64_C(1) << 9)
-#define CPU_NEON_I8MM   (UINT64_C(1) << 10)
-#define GPU_SM80        (UINT64_C(1) << 32)
-#define GPU_SM90A       (UINT64_C(1) << 33)
-#define GPU_SM100A      (UINT64_C(1) << 34)
-#define GPU_CUDA        (UINT64_C(1) << 40)  /* any CUDA device */
+#define CPU_AMX_BF16 (UINT64_C(1) << 6)
+#define CPU_AMX_INT8 (UINT64_C(1) << 7)
+#define CPU_NEON (UINT64_C(1) << 8)
+#define CPU_NEON_BF16 (UINT64_C(1) << 9)
+#define CPU_NEON_I8MM (UINT64_C(1) << 10)
+#define GPU_SM80 (UINT64_C(1) << 32)
+#define GPU_SM90A (UINT64_C(1) << 33)
+#define GPU_SM100A (UINT64_C(1) << 34)
+#define GPU_CUDA (UINT64_C(1) << 40) /* any CUDA device */
 
 /* A claimant for one op. Problems are the op's struct <op>_problem.
  *   plan     may say no (false, need->reason); must be cheap, pure, and accept tensors without data
@@ -205,9 +230,12 @@ struct variant {
         return run((const struct OP##_problem *)problem, exec);                                    \
     }                                                                                              \
     VARIANT_EXTERN const struct variant variant_##OP##_##NAME;                                     \
-    const struct variant variant_##OP##_##NAME = {                                                 \
-        .abi = PATCHMARK_ABI, .op = #OP, .name = #NAME, .plan = plan_any, .run = run_any,          \
-        __VA_ARGS__}
+    const struct variant variant_##OP##_##NAME = {.abi = PATCHMARK_ABI,                            \
+                                                  .op = #OP,                                       \
+                                                  .name = #NAME,                                   \
+                                                  .plan = plan_any,                                \
+                                                  .run = run_any,                                  \
+                                                  __VA_ARGS__}
 
 /* An out-of-tree variant ends with VARIANT and then PLUGIN(&variant_<op>_<name>, ...). */
 struct plugin {
@@ -220,9 +248,10 @@ struct plugin {
     VARIANT_EXTERN const struct plugin patchmark_plugin;                                           \
     const struct plugin patchmark_plugin = {PATCHMARK_ABI, plugin_variants}
 
-/* ---- ops -------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
-/* Every op, by the folder its contract stands in. The contract of OP is kernels/<folder>/OP/OP.h. */
+/* Every op, by the folder its contract stands in. The contract of OP is
+ * kernels/<folder>/OP/OP.h. */
 #define OP_LIST(X)                                                                                 \
     X(attention, patchify)                                                                         \
     X(attention, unpatchify)                                                                       \
@@ -266,11 +295,11 @@ enum weight_kind {
 #define WEIGHT_RANK_MAX 5
 
 struct weight_spec {
-    const char *name;               /* the checkpoint's tensor name; valid during the call */
+    const char *name; /* the checkpoint's tensor name; valid during the call */
     enum weight_kind kind;
     int gain;
     int rank;
-    int64_t dim[WEIGHT_RANK_MAX];   /* fan_in = product of dim[1..] */
+    int64_t dim[WEIGHT_RANK_MAX]; /* fan_in = product of dim[1..] */
 };
 
 /* What model code may touch. Filled by whoever runs the model: the harness executes, counts or
@@ -301,7 +330,7 @@ struct ops {
     enum status (*step)(struct ops *, int index, int count);
     struct fault *fault;
     enum mode mode;
-    enum elem type;                 /* element type of activations and large weights */
+    enum elem type; /* element type of activations and large weights */
 };
 
 #ifdef __cplusplus

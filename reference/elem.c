@@ -43,7 +43,7 @@ enum elem elem_find(const char *name)
     return ELEM_NONE;
 }
 
-/* ---- bits ------------------------------------------------------------------------------------- */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 static uint32_t bits_of(float x)
 {
@@ -110,7 +110,7 @@ static double round_integer(double value, double least, double most)
     return r < least ? least : r > most ? most : r;
 }
 
-/* ---- one value -------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------- */
 
 double elem_get(const void *data, enum elem elem, int64_t index)
 {
@@ -157,11 +157,11 @@ double elem_round(enum elem elem, double value)
     }
 }
 
-/* ---- many ------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 #define CONVERT_LOOP(TO_TYPE, FROM_TYPE, FUNCTION)                                                 \
     for (int64_t i = 0; i < count; i++)                                                            \
-        ((TO_TYPE *)to)[i] = FUNCTION(((const FROM_TYPE *)from)[i])
+    ((TO_TYPE *)to)[i] = FUNCTION(((const FROM_TYPE *)from)[i])
 
 void elem_convert(void *to, enum elem to_elem, const void *from, enum elem from_elem, int64_t count)
 {

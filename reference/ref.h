@@ -5,8 +5,8 @@
  * ref_<op>(problem, output, row, value, mag) computes one row of one output in double.
  *   output  counts the op's written tensors in the order of its problem struct (0 is the first)
  *   row     counts rows of that output: for [B][S][N][D] outputs of attention, qkv and qk_norm_rope
- *           a row is one (b, s, n) with D values; elsewhere a row is all axes but the last, with the
- *           last axis as values (a pixel, a token)
+ *           a row is one (b, s, n) with D values; elsewhere a row is all axes but the last, with
+ *           the last axis as values (a pixel, a token)
  *   value   the row's values, not yet rounded to the output type
  *   mag     sum of |terms| behind each value, what rounding errors scale with (attention: sum of
  *           p |v| times (1 + max over j of sum_d |q k| scale)); may be NULL

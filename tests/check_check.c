@@ -174,7 +174,7 @@ struct setting {
 
 static void count_call(void *user) { ++*(int *)user; }
 
-static int alive_calls;             /* of the last check */
+static int alive_calls; /* of the last check */
 
 static struct check_result check(const struct variant *v, const struct setting *s)
 {
@@ -202,9 +202,10 @@ static struct check_result check(const struct variant *v, const struct setting *
 }
 
 #define ELEMENTWISE(RUN, ...)                                                                      \
-    (const struct variant) {                                                                       \
-        .abi = PATCHMARK_ABI, .op = "elementwise", .name = "test", .plan = yes,          \
-        .run = RUN, __VA_ARGS__                                                                    \
+    (const struct variant)                                                                         \
+    {                                                                                              \
+        .abi = PATCHMARK_ABI, .op = "elementwise", .name = "test", .plan = yes, .run = RUN,        \
+        __VA_ARGS__                                                                                \
     }
 
 static const struct setting silu = {.line = "elementwise:S=40,C=30,kind=silu,type=f32",
@@ -285,8 +286,11 @@ static void scratch_is_guarded_and_poisoned(void **state)
 static void weights_are_gone_once_packed(void **state)
 {
     (void)state;
-    const struct variant v = {.op = "linear", .name = "test", .plan = linear_plan,
-                              .prepare = linear_prepare, .run = linear_packed};
+    const struct variant v = {.op = "linear",
+                              .name = "test",
+                              .plan = linear_plan,
+                              .prepare = linear_prepare,
+                              .run = linear_packed};
     const struct setting s = {.line = "linear:S=5,K=20,O=7,type=f32", .seconds = 9};
     packed_runs = 0;
     expect(&v, &s, ST_OK, "");
@@ -319,16 +323,19 @@ static void sampled_rows_are_distinct(void **state)
                  {"linear:S=100,K=20,O=7,type=f32", 100, 81},
                  {"linear:S=200,K=20,O=7,type=f32", 200, 81},
                  {"elementwise:S=5000,C=3,kind=silu,type=f32", 5000, 81}};
-    const struct variant linear = {.op = "linear", .name = "test", .plan = linear_plan,
-                                   .prepare = linear_prepare, .run = linear_packed};
+    const struct variant linear = {.op = "linear",
+                                   .name = "test",
+                                   .plan = linear_plan,
+                                   .prepare = linear_prepare,
+                                   .run = linear_packed};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct setting s = {.line = cases[i].line, .seconds = 0};
         bool is_linear = cases[i].line[0] == 'l';
         struct check_result r = check(is_linear ? &linear : &ELEMENTWISE(elementwise_right), &s);
         assert_int_equal(r.status, ST_OK);
         if (fabs(r.checked_ratio * cases[i].rows - cases[i].sampled) > 1e-6)
-            fail_msg("%s: %g rows checked, not %g", cases[i].line,
-                     r.checked_ratio * cases[i].rows, cases[i].sampled);
+            fail_msg("%s: %g rows checked, not %g", cases[i].line, r.checked_ratio * cases[i].rows,
+                     cases[i].sampled);
     }
 }
 
@@ -357,10 +364,14 @@ static void check_shows_signs_of_life(void **state)
 static void winograd_may_spread_within_its_tile(void **state)
 {
     (void)state;
-    struct variant v = {.op = "conv3d", .name = "test", .plan = yes, .run = conv3d_spreading,
+    struct variant v = {.op = "conv3d",
+                        .name = "test",
+                        .plan = yes,
+                        .run = conv3d_spreading,
                         .numerics = NUM_WINOGRAD};
     const struct setting s = {.line = "conv3d:T=1,H=40,W=44,C=3,O=2,kt=1,lead=0,type=f32",
-                              .pattern = PATTERN_INFINITE, .seconds = 9};
+                              .pattern = PATTERN_INFINITE,
+                              .seconds = 9};
     further_out = false;
     expect(&v, &s, ST_OK, "");
     further_out = true;

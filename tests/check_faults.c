@@ -18,8 +18,8 @@ static struct spawned verify(const char *plugin, const char *glob, const char *m
 {
     char path[256];
     snprintf(path, sizeof path, "%s/tests/%s.so", BUILD_DIR, plugin);
-    const char *argv[] = {BUILD_DIR "/patchmark", "verify", glob, "--level=op", "--threads=2",
-                          "--timeout=1.5", "--plugin", path, more, NULL};
+    const char *argv[] = {BUILD_DIR "/patchmark", "verify",   glob, "--level=op", "--threads=2",
+                          "--timeout=1.5",        "--plugin", path, more,         NULL};
     return spawn_program((char *const *)argv, NULL);
 }
 

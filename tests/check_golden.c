@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_golden.c   Our networks, samplers and pipeline against the published models' own code on the
- * same weights (tests/golden/README.md). */
+/* check_golden.c   Our networks, samplers and pipeline against the published models' own code on
+ * the same weights (tests/golden/README.md). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -24,7 +24,7 @@
 
 #define THREADS 2
 
-/* ---- helpers --------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static struct safetensors *open_golden(const char *name)
 {
@@ -64,8 +64,8 @@ static void assert_close(const char *what, const float *got, const float *want, 
 
 static struct plain_ops *new_ops(enum fill fill)
 {
-    return plain_ops_new(&(struct plain_config){.seed = MINI_SEED, .fill = fill, .type = ELEM_F32,
-                                                .threads = THREADS});
+    return plain_ops_new(&(struct plain_config){
+        .seed = MINI_SEED, .fill = fill, .type = ELEM_F32, .threads = THREADS});
 }
 
 static void check(const struct plain_ops *p, enum status status)
@@ -84,7 +84,7 @@ static float *transposed(const float *from, int64_t rows, int64_t columns)
     return to;
 }
 
-/* ---- networks -------------------------------------------------------------------------------------- */
+/* ---- networks -------------------------------------------------------------------------------- */
 
 enum { DIT_T = 3, DIT_H = 6, DIT_W = 10, DIT_CELLS = DIT_T * DIT_H * DIT_W, Z = 16 };
 
@@ -226,14 +226,11 @@ static void vae_outlier(void **state)
     check_vae("networks_outlier", FILL_OUTLIER);
 }
 
-/* ---- samplers -------------------------------------------------------------------------------------- */
+/* ---- samplers -------------------------------------------------------------------------------- */
 
 enum { SAMPLES = 8 };
 
-static float toy(float x, double sigma)
-{
-    return (float)(0.5 * tanh(x) + 0.3 * x + sigma);
-}
+static float toy(float x, double sigma) { return (float)(0.5 * tanh(x) + 0.3 * x + sigma); }
 
 /* x of every step [steps + 1][SAMPLES], the network being toy() */
 static void sample(const struct sampler *s, const float *start, float *states)
@@ -251,10 +248,18 @@ static void sample(const struct sampler *s, const float *start, float *states)
         for (int k = 0; k < SAMPLES; k++)
             velocity[k] = toy(states[k], s->sigma[i]);
         check(p, ops->put(ops, &v, velocity, 1, SAMPLES));
-        struct sampler_step_problem step = {
-            .S = 1, .C = SAMPLES, .guidance = 1.0, .x = x, .cond = v, .uncond = NO_TENSOR,
-            .last = last, .m1 = m[(i + 1) % 2], .m2 = m[i % 2], .m = m[i % 2], .corrected = last,
-            .next = x};
+        struct sampler_step_problem step = {.S = 1,
+                                            .C = SAMPLES,
+                                            .guidance = 1.0,
+                                            .x = x,
+                                            .cond = v,
+                                            .uncond = NO_TENSOR,
+                                            .last = last,
+                                            .m1 = m[(i + 1) % 2],
+                                            .m2 = m[i % 2],
+                                            .m = m[i % 2],
+                                            .corrected = last,
+                                            .next = x};
         sampler_coefficients(s, i, &step);
         check(p, ops->sampler_step(ops, &step));
         check(p, ops->get(ops, &x, states + SAMPLES, 1, SAMPLES));
@@ -301,7 +306,7 @@ static void samplers(void **state)
     safetensors_free(file);
 }
 
-/* ---- pipeline -------------------------------------------------------------------------------------- */
+/* ---- pipeline -------------------------------------------------------------------------------- */
 
 enum { CLIP_CELLS = 3 * 4 * 6, CLIP_FRAMES = 9, CLIP_PIXELS = 32 * 48 };
 
@@ -345,10 +350,16 @@ static void pipeline(void **state)
     struct seen *seen = calloc(1, sizeof *seen);
     float *noise = mini_uniform("golden.noise", Z * CLIP_CELLS, 2.0f);
     struct generate_request request = {
-        .model = &mini, .prompt = "a red ball", .negative = "", .steps = 4,
-        .scheduler = SCHEDULER_UNIPC, .guidance = 5.0, .shift = 3.0, .noise = noise,
-        .sink = {.user = seen, .frames = see_rgb, .frames_f32 = see_frames,
-                 .latents = see_latents}};
+        .model = &mini,
+        .prompt = "a red ball",
+        .negative = "",
+        .steps = 4,
+        .scheduler = SCHEDULER_UNIPC,
+        .guidance = 5.0,
+        .shift = 3.0,
+        .noise = noise,
+        .sink = {
+            .user = seen, .frames = see_rgb, .frames_f32 = see_frames, .latents = see_latents}};
     assert_int_equal(geometry_of(&mini, 48, 32, 9, &request.geometry, NULL), ST_OK);
     check(p, generate(plain_ops_table(p), &request));
 

@@ -112,7 +112,7 @@ static void sizes_are_plausible(void **state)
     assert_true(host_memory_available() > 0);
     assert_true(host_memory_available() <= (size_t)total_kib * 1024);
     size_t before = host_peak_resident(), bytes = (size_t)64 << 20;
-    volatile char *block = malloc(bytes);   /* else a compiler may leave the stores out */
+    volatile char *block = malloc(bytes); /* else a compiler may leave the stores out */
     for (size_t i = 0; i < bytes; i += 1024)
         block[i] = 1;
     assert_true(host_peak_resident() >= before + bytes / 2);

@@ -75,8 +75,8 @@ static void table_names_variants_and_a_verdict(void **state)
 static void glob_filters_variants(void **state)
 {
     (void)state;
-    struct spawned s = KERNELS("linear/c_*", "--shape=linear:S=9,K=16,O=8", "--repetitions=6",
-                               "--budget=1");
+    struct spawned s =
+        KERNELS("linear/c_*", "--shape=linear:S=9,K=16,O=8", "--repetitions=6", "--budget=1");
     expect(&s, 0, "c_01_plain is the only one timed: 6 samples", NULL);
     assert_null(strstr(s.out, "_panel"));
 }
@@ -84,8 +84,8 @@ static void glob_filters_variants(void **state)
 static void both_back_ends_are_named(void **state)
 {
     (void)state;
-    struct spawned s = KERNELS("rms_norm", SMALL, "--repetitions=3", "--budget=1",
-                               "--backend=loop");
+    struct spawned s =
+        KERNELS("rms_norm", SMALL, "--repetitions=3", "--budget=1", "--backend=loop");
     expect(&s, 0, "back end loop", NULL);
     s = KERNELS("rms_norm", SMALL, "--repetitions=3", "--budget=1", "--backend=gbench");
 #ifdef HAVE_BENCHMARK
@@ -142,9 +142,9 @@ static void check_document(const char *text) { assert_non_null(strstr(text, "\"c
 static void document_is_json_and_nothing_else(void **state)
 {
     (void)state;
-    struct spawned s = KERNELS("linear/c_*", "--shape=linear:S=17,K=33,O=20", "--repetitions=8",
-                               "--budget=1", "--format=json",
-                               "--counters=perf::TASK-CLOCK,no::such");
+    struct spawned s =
+        KERNELS("linear/c_*", "--shape=linear:S=17,K=33,O=20", "--repetitions=8", "--budget=1",
+                "--format=json", "--counters=perf::TASK-CLOCK,no::such");
     expect(&s, 0, "\"no::such\"", NULL);
     assert_true(json_valid(s.out));
     check_document(s.out);
@@ -243,14 +243,14 @@ static void time_below_the_floor_is_not_believed(void **state)
 }
 
 /* A machine of 1 GFLOP/s that copies 1 GB/s, with caches of 1 MB. */
-static const struct roof slow = {.flops = 1e9, .isa = "test", .copy_bytes = 1e9,
-                                 .cache_bytes = 1e6};
+static const struct roof slow = {
+    .flops = 1e9, .isa = "test", .copy_bytes = 1e9, .cache_bytes = 1e6};
 
 struct judged {
     const char *shape;
     enum numerics numerics;
-    double claimed, seconds;        /* claimed 0: the op's own figure */
-    const char *says;               /* NULL: believed */
+    double claimed, seconds; /* claimed 0: the op's own figure */
+    const char *says;        /* NULL: believed */
 };
 
 static void judge_one(const struct roof *roof, const struct judged *j)

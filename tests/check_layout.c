@@ -23,7 +23,7 @@
 /* ---- walking --------------------------------------------------------------------------------- */
 
 static int complaints;
-static bool quiet;                  /* while the rules themselves are tested */
+static bool quiet; /* while the rules themselves are tested */
 
 static void complain(const char *path, const char *what, const char *which)
 {
@@ -147,11 +147,11 @@ static void folder_of(const char *path, char *out, size_t bytes)
 static void kernel_include(const char *path, const char *name, bool quoted)
 {
     static const char *const system[] = {
-        "assert.h", "complex.h", "ctype.h", "errno.h", "fenv.h", "float.h", "inttypes.h",
-        "limits.h",
-        "math.h", "stdalign.h", "stdarg.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h",
-        "stdio.h", "stdlib.h", "string.h", "tgmath.h", "omp.h", "immintrin.h", "arm_neon.h",
-        "arm_bf16.h", "cuda.h", "cuda_runtime.h", "cuda_fp16.h", "cuda_bf16.h", "cuda_fp8.h", NULL};
+        "assert.h",       "complex.h",   "ctype.h",     "errno.h",    "fenv.h",     "float.h",
+        "inttypes.h",     "limits.h",    "math.h",      "stdalign.h", "stdarg.h",   "stdatomic.h",
+        "stdbool.h",      "stddef.h",    "stdint.h",    "stdio.h",    "stdlib.h",   "string.h",
+        "tgmath.h",       "omp.h",       "immintrin.h", "arm_neon.h", "arm_bf16.h", "cuda.h",
+        "cuda_runtime.h", "cuda_fp16.h", "cuda_bf16.h", "cuda_fp8.h", NULL};
     bool library = strstr(path, "_00_") != NULL;
     char own[256], full[512];
     folder_of(path, own, sizeof own);
@@ -345,8 +345,8 @@ static void visit_licence(const char *path, char *text)
 /* Where people and their sites keep files. */
 static bool private_root(const char *word, size_t length)
 {
-    static const char *const roots[] = {"home", "root", "Users", "mnt", "media", "work",
-                                        "workspace", "scratch", "data", NULL};
+    static const char *const roots[] = {"home", "root",      "Users",   "mnt",  "media",
+                                        "work", "workspace", "scratch", "data", NULL};
     for (int i = 0; roots[i]; i++) {
         if (strlen(roots[i]) == length && strncmp(roots[i], word, length) == 0)
             return true;
@@ -387,8 +387,8 @@ static void visit_plot(const char *path, char *text)
 
 static void every_file(visit_fn *visit)
 {
-    static const char *const folders[] = {"kernels", "reference", "harness", "plots",
-                                          "tests", NULL};
+    static const char *const folders[] = {"kernels", "reference", "harness",
+                                          "plots",   "tests",     NULL};
     complaints = 0;
     for (int i = 0; folders[i]; i++)
         walk(folders[i], visit);
@@ -408,7 +408,8 @@ static void no_path_of_a_machine(void **state)
 {
     (void)state;
     every_file(visit_paths);
-    assert_non_null(foreign_path("x = \"/" "home/someone\""));
+    assert_non_null(foreign_path("x = \"/"
+                                 "home/someone\""));
     assert_null(foreign_path("open(\"/proc/self/exe\")"));
     assert_null(foreign_path("https://example.org/a"));
 }

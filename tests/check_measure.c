@@ -22,7 +22,7 @@
 struct busy {
     uint64_t value;
     int64_t calls;
-    int64_t fails_at;               /* the call that fails, 1-based; 0: none */
+    int64_t fails_at; /* the call that fails, 1-based; 0: none */
 };
 
 static volatile uint64_t sink; /* keeps the work from being optimised away */

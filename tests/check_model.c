@@ -31,7 +31,7 @@ static const struct model_config *preset(const char *name)
     return NULL;
 }
 
-/* ---- parameters, geometry, tokens ------------------------------------------------------------------ */
+/* ---- parameters, geometry, tokens ------------------------------------------------------------ */
 
 static void parameters(void **state)
 {
@@ -50,9 +50,12 @@ static void geometry(void **state)
     static const struct {
         int64_t width, height, frames, pad_width, pad_height, pad_frames, T, S;
     } row[] = {
-        {832, 480, 81, 832, 480, 81, 21, 32760}, {1280, 720, 81, 1280, 720, 81, 21, 75600},
-        {16, 16, 1, 16, 16, 1, 1, 1},            {17, 16, 2, 32, 16, 5, 2, 4},
-        {50, 34, 5, 64, 48, 5, 2, 24},           {72, 128, 17, 80, 128, 17, 5, 200},
+        {832, 480, 81, 832, 480, 81, 21, 32760},
+        {1280, 720, 81, 1280, 720, 81, 21, 75600},
+        {16, 16, 1, 16, 16, 1, 1, 1},
+        {17, 16, 2, 32, 16, 5, 2, 4},
+        {50, 34, 5, 64, 48, 5, 2, 24},
+        {72, 128, 17, 80, 128, 17, 5, 200},
         {128, 72, 6, 128, 80, 9, 3, 120},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -73,7 +76,10 @@ static void geometry(void **state)
 static void geometry_refused(void **state)
 {
     (void)state;
-    static const int64_t bad[][3] = {{15, 16, 1}, {16, 15, 1}, {16, 16, 0}, {-64, 64, 1},
+    static const int64_t bad[][3] = {{15, 16, 1},
+                                     {16, 15, 1},
+                                     {16, 16, 0},
+                                     {-64, 64, 1},
                                      {GEOMETRY_MAX_SIDE + 1, 16, 1},
                                      {16, 16, GEOMETRY_MAX_FRAMES + 1}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -104,17 +110,17 @@ static void tokens(void **state)
 static void text_buckets(void **state)
 {
     (void)state;
-    static const int64_t edge[][2] = {{0, 0},   {1, 1},   {7, 7},   {8, 8},   {11, 8},  {12, 9},
-                                      {15, 9},  {16, 10}, {22, 10}, {23, 11}, {31, 11}, {32, 12},
-                                      {45, 12}, {46, 13}, {63, 13}, {64, 14}, {90, 14}, {91, 15},
-                                      {500, 15}};
+    static const int64_t edge[][2] = {{0, 0},   {1, 1},   {7, 7},   {8, 8},   {11, 8},
+                                      {12, 9},  {15, 9},  {16, 10}, {22, 10}, {23, 11},
+                                      {31, 11}, {32, 12}, {45, 12}, {46, 13}, {63, 13},
+                                      {64, 14}, {90, 14}, {91, 15}, {500, 15}};
     for (size_t i = 0; i < sizeof edge / sizeof *edge; i++) {
         assert_int_equal(text_bucket(&mini.text, -edge[i][0]), edge[i][1]);
         assert_int_equal(text_bucket(&mini.text, edge[i][0]), edge[i][1] + 16 * (edge[i][0] > 0));
     }
 }
 
-/* ---- samplers, against figures worked out from the published formulas ------------------------------ */
+/* ---- samplers, against figures worked out from the published formulas ------------------------ */
 
 static void assert_near(double got, double want, double limit)
 {
@@ -129,24 +135,43 @@ static void noise_levels(void **state)
         enum scheduler scheduler;
         int64_t steps;
         double shift;
-        struct { int64_t at; double sigma, time; } level[4];
+        struct {
+            int64_t at;
+            double sigma, time;
+        } level[4];
     } row[] = {
-        {SCHEDULER_UNIPC, 4, 3, {{0, .999999, 999}, {1, .90011998, 900}, {2, .75037481, 750},
-                                 {3, .50099900, 500}}},
-        {SCHEDULER_UNIPC_ORIGINAL, 4, 3, {{0, .99966644, 999}, {1, .89963978, 899},
-                                          {2, .74962481, 749}, {3, .49966656, 499}}},
-        {SCHEDULER_UNIPC, 50, 3, {{1, .99325009, 993}, {3, .97918837, 979}, {48, .11357587, 113},
-                                  {49, .06040539, 60}}},
-        {SCHEDULER_UNIPC_ORIGINAL, 50, 3, {{0, .99966644, 999}, {1, .99290747, 992},
-                                           {48, .11100822, 111}, {49, .05763683, 57}}},
-        {SCHEDULER_UNIPC, 50, 5, {{1, .99593909, 995}, {3, .98740820, 987}, {48, .17596921, 175},
-                                  {49, .09677836, 96}}},
-        {SCHEDULER_EULER, 50, 5, {{0, 1, 1000}, {1, .99587163, 995.87163}, {48, .11481946, 114.81946},
-                                  {49, .02441406, 24.41406}}},
+        {SCHEDULER_UNIPC,
+         4,
+         3,
+         {{0, .999999, 999}, {1, .90011998, 900}, {2, .75037481, 750}, {3, .50099900, 500}}},
+        {SCHEDULER_UNIPC_ORIGINAL,
+         4,
+         3,
+         {{0, .99966644, 999}, {1, .89963978, 899}, {2, .74962481, 749}, {3, .49966656, 499}}},
+        {SCHEDULER_UNIPC,
+         50,
+         3,
+         {{1, .99325009, 993}, {3, .97918837, 979}, {48, .11357587, 113}, {49, .06040539, 60}}},
+        {SCHEDULER_UNIPC_ORIGINAL,
+         50,
+         3,
+         {{0, .99966644, 999}, {1, .99290747, 992}, {48, .11100822, 111}, {49, .05763683, 57}}},
+        {SCHEDULER_UNIPC,
+         50,
+         5,
+         {{1, .99593909, 995}, {3, .98740820, 987}, {48, .17596921, 175}, {49, .09677836, 96}}},
+        {SCHEDULER_EULER,
+         50,
+         5,
+         {{0, 1, 1000},
+          {1, .99587163, 995.87163},
+          {48, .11481946, 114.81946},
+          {49, .02441406, 24.41406}}},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         struct sampler s;
-        assert_int_equal(sampler_new(row[i].scheduler, row[i].steps, row[i].shift, &s, NULL), ST_OK);
+        assert_int_equal(sampler_new(row[i].scheduler, row[i].steps, row[i].shift, &s, NULL),
+                         ST_OK);
         for (int k = 0; k < 4; k++) {
             assert_near(s.sigma[row[i].level[k].at], row[i].level[k].sigma, 6e-8);
             assert_near(s.time[row[i].level[k].at], row[i].level[k].time, 2e-5);
@@ -157,7 +182,8 @@ static void noise_levels(void **state)
 }
 
 /* One scalar through four steps with v = 0.3 x + sigma: corrected x, data prediction, next x. The
- * expected figures have noise levels in f64; ours are f32 values, as the published sampler's are. */
+ * expected figures have noise levels in f64; ours are f32 values, as the published sampler's
+ * are. */
 static void toy_walk(enum scheduler scheduler, double walk[4][3])
 {
     struct sampler s;
@@ -205,10 +231,10 @@ static void sampler_refused(void **state)
     assert_int_equal(sampler_new(SCHEDULER_EULER, 4, NAN, &s, &fault), ST_BAD_INPUT);
 }
 
-/* ---- work and memory without running -------------------------------------------------------------- */
+/* ---- work and memory without running --------------------------------------------------------- */
 
 struct counting_ops {
-    struct ops ops;                 /* first, so that the hooks find the rest */
+    struct ops ops; /* first, so that the hooks find the rest */
     enum stage stage;
     double flops[STAGE_COUNT];
 };
@@ -230,10 +256,7 @@ static enum status count_alloc(struct ops *ops, struct tensor *t, enum elem elem
     return ST_OK;
 }
 
-static void count_release(struct ops *ops, struct tensor *t)
-{
-    (void)ops, (void)t;
-}
+static void count_release(struct ops *ops, struct tensor *t) { (void)ops, (void)t; }
 
 static enum status count_weight(struct ops *ops, struct tensor *t, const struct weight_spec *spec)
 {
@@ -286,14 +309,24 @@ static enum status never(void *user, const uint8_t *rgb, int64_t first, int64_t 
 static struct counting_ops count(const char *model, int64_t width, int64_t height, int64_t frames,
                                  double guidance)
 {
-    struct counting_ops c = {.ops = {.alloc = count_alloc, .release = count_release,
-                                     .weight = count_weight, .put = count_put, .get = count_get,
-                                     .enter = count_enter, .leave = count_leave, .step = count_step,
-                                     .mode = MODE_COUNT, .type = ELEM_BF16}};
+    struct counting_ops c = {.ops = {.alloc = count_alloc,
+                                     .release = count_release,
+                                     .weight = count_weight,
+                                     .put = count_put,
+                                     .get = count_get,
+                                     .enter = count_enter,
+                                     .leave = count_leave,
+                                     .step = count_step,
+                                     .mode = MODE_COUNT,
+                                     .type = ELEM_BF16}};
 #define SET_COUNT(folder, op) c.ops.op = count_##op;
     OP_LIST(SET_COUNT)
-    struct generate_request request = {.model = preset(model), .prompt = "a", .negative = "",
-                                       .steps = 1, .guidance = guidance, .shift = 3.0,
+    struct generate_request request = {.model = preset(model),
+                                       .prompt = "a",
+                                       .negative = "",
+                                       .steps = 1,
+                                       .guidance = guidance,
+                                       .shift = 3.0,
                                        .sink = {.frames = never}};
     assert_int_equal(geometry_of(request.model, width, height, frames, &request.geometry, NULL),
                      ST_OK);
@@ -325,12 +358,12 @@ static void work(void **state)
 static void absurd_size(void **state)
 {
     (void)state;
-    const struct counting_ops c = count("tiny", GEOMETRY_MAX_SIDE, GEOMETRY_MAX_SIDE,
-                                        GEOMETRY_MAX_FRAMES, 5.0);
+    const struct counting_ops c =
+        count("tiny", GEOMETRY_MAX_SIDE, GEOMETRY_MAX_SIDE, GEOMETRY_MAX_FRAMES, 5.0);
     assert_true(c.flops[STAGE_DENOISE] > 1e15);
 }
 
-/* ---- synthetic weights ------------------------------------------------------------------------------ */
+/* ---- synthetic weights ----------------------------------------------------------------------- */
 
 static double rms(const float *x, int64_t count)
 {
@@ -346,8 +379,10 @@ static void weight_fills(void **state)
 {
     (void)state;
     static float all[WEIGHT_O * WEIGHT_K], part[100];
-    const struct weight_spec spec = {.name = "blocks.0.attn1.to_q.weight", .kind = WEIGHT_MATRIX,
-                                     .rank = 2, .dim = {WEIGHT_O, WEIGHT_K}};
+    const struct weight_spec spec = {.name = "blocks.0.attn1.to_q.weight",
+                                     .kind = WEIGHT_MATRIX,
+                                     .rank = 2,
+                                     .dim = {WEIGHT_O, WEIGHT_K}};
     for (enum fill fill = FILL_NORMAL; fill <= FILL_OUTLIER; fill++) {
         weights_synthetic(3, fill, &spec, 0, WEIGHT_O * WEIGHT_K, all);
         const double gain = rms(all, WEIGHT_O * WEIGHT_K) * sqrt(WEIGHT_K);
@@ -385,8 +420,8 @@ static void weight_kinds(void **state)
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         float values[512], low = INFINITY, high = -INFINITY;
-        const struct weight_spec spec = {.name = row[i].name, .kind = row[i].kind,
-                                         .gain = row[i].gain, .rank = 1, .dim = {512}};
+        const struct weight_spec spec = {
+            .name = row[i].name, .kind = row[i].kind, .gain = row[i].gain, .rank = 1, .dim = {512}};
         weights_synthetic(1, row[i].fill, &spec, 0, 512, values);
         for (int k = 0; k < 512; k++) {
             low = fminf(low, values[k]);
@@ -397,10 +432,10 @@ static void weight_kinds(void **state)
     }
 }
 
-/* ---- clips ------------------------------------------------------------------------------------------- */
+/* ---- clips ----------------------------------------------------------------------------------- */
 
 struct look {
-    int64_t values;                 /* per frame */
+    int64_t values; /* per frame */
     int64_t frames;
     double least_std, most_std, most_saturated;
 };
@@ -431,10 +466,15 @@ static enum status see(void *user, const uint8_t *rgb, int64_t first, int64_t co
 static size_t run_clip(const struct model_config *model, enum fill fill, enum elem type,
                        int64_t width, int64_t height, int64_t frames, struct look *look)
 {
-    struct plain_ops *p = plain_ops_new(&(struct plain_config){.seed = 1, .fill = fill,
-                                                               .type = type, .threads = 2});
-    struct generate_request request = {.model = model, .prompt = "a red ball", .negative = "",
-                                       .steps = 2, .guidance = 5.0, .shift = 3.0, .seed = 5,
+    struct plain_ops *p =
+        plain_ops_new(&(struct plain_config){.seed = 1, .fill = fill, .type = type, .threads = 2});
+    struct generate_request request = {.model = model,
+                                       .prompt = "a red ball",
+                                       .negative = "",
+                                       .steps = 2,
+                                       .guidance = 5.0,
+                                       .shift = 3.0,
+                                       .seed = 5,
                                        .sink = {.user = look, .frames = see}};
     *look = (struct look){.values = width * height * 3, .least_std = INFINITY};
     assert_int_equal(geometry_of(model, width, height, frames, &request.geometry, NULL), ST_OK);

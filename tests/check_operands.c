@@ -85,7 +85,7 @@ static void touch(const char *line, uint64_t seed, int64_t offset_bytes, bool di
     struct operands o = make(line, false, false);
     operands_fill(&o, seed, PATTERN_RANDOM);
     pid_t child = fork();
-    if (child == 0) {               /* cmocka would catch the fault and go on in the child */
+    if (child == 0) { /* cmocka would catch the fault and go on in the child */
         signal(SIGSEGV, SIG_DFL);
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         volatile const unsigned char *at = o.problem.elementwise.y.data;
@@ -258,16 +258,11 @@ static void rotations_stay_rotations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(damage_is_seen),
-        cmocka_unit_test(guard_pages_stand_close),
-        cmocka_unit_test(in_place_shares_memory),
-        cmocka_unit_test(forms_exist_where_contracts_say),
-        cmocka_unit_test(outputs_are_poisoned),
-        cmocka_unit_test(integer_poison_alternates),
-        cmocka_unit_test(same_seed_same_data),
-        cmocka_unit_test(patterns),
-        cmocka_unit_test(indices_stay_valid),
-        cmocka_unit_test(rotations_stay_rotations),
+        cmocka_unit_test(damage_is_seen),         cmocka_unit_test(guard_pages_stand_close),
+        cmocka_unit_test(in_place_shares_memory), cmocka_unit_test(forms_exist_where_contracts_say),
+        cmocka_unit_test(outputs_are_poisoned),   cmocka_unit_test(integer_poison_alternates),
+        cmocka_unit_test(same_seed_same_data),    cmocka_unit_test(patterns),
+        cmocka_unit_test(indices_stay_valid),     cmocka_unit_test(rotations_stay_rotations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

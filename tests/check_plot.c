@@ -30,10 +30,7 @@ struct sample {
     double time_s; /* 0: no time */
 };
 
-static const char * or (const char *text, const char *other)
-{
-    return text ? text : other;
-}
+static const char * or (const char *text, const char *other) { return text ? text : other; }
 
 static void add_case(FILE *out, const struct sample *s)
 {

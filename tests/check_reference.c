@@ -19,7 +19,7 @@
 
 #define THREADS 2
 
-/* ---- problems with memory --------------------------------------------------------------------- */
+/* ---- problems with memory -------------------------------------------------------------------- */
 
 static int64_t elems_of(const struct problem *p, int index)
 {
@@ -110,7 +110,7 @@ static void expect(const struct tensor *t, int64_t count, const double *values, 
     expect(TENSOR, (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)),                    \
            (double[]){__VA_ARGS__}, BOUND)
 
-/* ---- every op --------------------------------------------------------------------------------- */
+/* ---- every op -------------------------------------------------------------------------------- */
 
 static bool is_rounding_only(const struct problem *p) { return p->op == OP_to_rgb; }
 
@@ -146,8 +146,8 @@ static double share_caught(const struct problem *p, int output, int index)
     for (int64_t row = 0; row < rows; row++) {
         op->ref(&p->linear, output, row, value, value + width);
         for (int64_t i = 0; i < width; i++) {
-            double limit = (t->rel * fabs(value[i]) + t->abs * value[width + i]) * 0x1p-23 +
-                           0x1p-126;
+            double limit =
+                (t->rel * fabs(value[i]) + t->abs * value[width + i]) * 0x1p-23 + 0x1p-126;
             caught += fabs(value[i]) * 1e-3 > limit;
         }
     }
@@ -166,8 +166,7 @@ static void every_verify_shape(void **state)
                 if (op_table[o]->tensor[i].role != ROLE_OUT)
                     continue;
                 check_magnitudes(&p, output, i, *line);
-                if (problem_tensor(&p, i)->elem == ELEM_F32 &&
-                    !(share_caught(&p, output, i) > 0.5))
+                if (problem_tensor(&p, i)->elem == ELEM_F32 && !(share_caught(&p, output, i) > 0.5))
                     fail_msg("%s: a factor of 1.001 would pass", *line);
                 for (int64_t e = 0; e < elems_of(&p, i); e++)
                     assert_true(isfinite(at(problem_tensor(&p, i), e)));
@@ -235,10 +234,14 @@ static void plain_f32_is_within_tolerance(void **state)
 static void in_place_equals_apart(void **state)
 {
     (void)state;
-    const char *lines[] = {"qk_norm_rope:S=9,N=3,D=8", "norm_silu:S=7,C=12",
-                           "linear:S=6,K=5,O=7,epilogue=gate,G=2", "modulate:S=6,C=9",
-                           "elementwise:S=5,C=4,kind=silu", "rms_norm:S=4,C=9",
-                           "conv3d:T=2,H=3,W=4,C=3,O=5,aux=1", "sampler_step:S=5,C=4"};
+    const char *lines[] = {"qk_norm_rope:S=9,N=3,D=8",
+                           "norm_silu:S=7,C=12",
+                           "linear:S=6,K=5,O=7,epilogue=gate,G=2",
+                           "modulate:S=6,C=9",
+                           "elementwise:S=5,C=4,kind=silu",
+                           "rms_norm:S=4,C=9",
+                           "conv3d:T=2,H=3,W=4,C=3,O=5,aux=1",
+                           "sampler_step:S=5,C=4"};
     for (size_t l = 0; l < sizeof lines / sizeof lines[0]; l++) {
         struct problem p = problem_new(lines[l]), q;
         run(&p);
@@ -256,7 +259,7 @@ static void in_place_equals_apart(void **state)
     }
 }
 
-/* ---- attention -------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 static void attention_weights_sum_to_one(void **state)
 {
@@ -317,7 +320,7 @@ static void attention_survives_large_scores(void **state)
     problem_free(&p);
 }
 
-/* ---- rotation --------------------------------------------------------------------------------- */
+/* ---- rotation -------------------------------------------------------------------------------- */
 
 static void tables_of_angle(struct problem *p, double factor)
 {
@@ -391,7 +394,7 @@ static void norm_of_queries_by_hand(void **state)
     problem_free(&p);
 }
 
-/* ---- linear and small ops --------------------------------------------------------------------- */
+/* ---- linear and small ops -------------------------------------------------------------------- */
 
 static void linear_with_identity_is_x(void **state)
 {
@@ -525,7 +528,7 @@ static void embedding_by_hand(void **state)
     problem_free(&p);
 }
 
-/* ---- sampler ---------------------------------------------------------------------------------- */
+/* ---- sampler --------------------------------------------------------------------------------- */
 
 static void euler_step(void **state)
 {
@@ -563,7 +566,7 @@ static void corrected_step(void **state)
     problem_free(&p);
 }
 
-/* ---- patches and frames ----------------------------------------------------------------------- */
+/* ---- patches and frames ---------------------------------------------------------------------- */
 
 static void patches_by_hand(void **state)
 {
@@ -623,7 +626,7 @@ static void to_rgb_by_hand(void **state)
     problem_free(&p);
 }
 
-/* ---- convolution ------------------------------------------------------------------------------ */
+/* ---- convolution ----------------------------------------------------------------------------- */
 
 #define FLAT "pad_top=0,pad_left=0,pad_bottom=0,pad_right=0"
 
@@ -644,8 +647,8 @@ static void convolution_in_space_by_hand(void **state)
 static void convolution_stride_and_padding(void **state)
 {
     (void)state;
-    struct problem p = problem_new(
-        "conv3d:T=1,H=4,W=4,C=1,O=1,kt=1,sh=2,sw=2,lead=0,pad_top=0,pad_left=0,bias=0");
+    struct problem p =
+        problem_new("conv3d:T=1,H=4,W=4,C=1,O=1,kt=1,sh=2,sw=2,lead=0,pad_top=0,pad_left=0,bias=0");
     for (int64_t i = 0; i < 16; i++)
         elem_put(p.conv3d.x.data, ELEM_F32, i, (double)(i + 1));
     SET(&p.conv3d.w, 1, 0, 0, 0, 0, 0, 0, 0, 100);
@@ -748,7 +751,7 @@ static void norm_silu_by_hand(void **state)
     problem_free(&p);
 }
 
-/* ---- composites ------------------------------------------------------------------------------- */
+/* ---- composites ------------------------------------------------------------------------------ */
 
 /* struct ops that sends each op to its reference. */
 #define OPS_FUNCTION(folder, op_name)                                                              \
@@ -768,7 +771,8 @@ static enum status call_alloc(struct ops *ops, struct tensor *t, enum elem elem,
     (void)ops;
     assert_non_null(name);
     *t = (struct tensor){.data = malloc((size_t)(rows * row_elems) * elem_bytes(elem)),
-                         .stride = row_elems, .elem = elem};
+                         .stride = row_elems,
+                         .elem = elem};
     live_allocations++;
     return t->data ? ST_OK : ST_NO_MEMORY;
 }
@@ -786,7 +790,7 @@ static double expansion_error(const char *line)
 {
 #define OPS_POINTER(folder, op_name) .op_name = call_##op_name,
     struct fault fault = {""};
-    struct ops ops = {OP_LIST(OPS_POINTER) .alloc = call_alloc, .release = call_release,
+    struct ops ops = {OP_LIST(OPS_POINTER).alloc = call_alloc, .release = call_release,
                       .fault = &fault, .mode = MODE_EXECUTE, .type = ELEM_F32};
     struct problem whole = problem_new(line), parts = problem_new(line);
     double worst = 0;
@@ -796,8 +800,8 @@ static double expansion_error(const char *line)
         if (op_table[parts.op]->tensor[i].role != ROLE_OUT)
             continue;
         for (int64_t e = 0; e < elems_of(&parts, i); e++)
-            worst = fmax(worst, fabs(at(problem_tensor(&whole, i), e) -
-                                     at(problem_tensor(&parts, i), e)));
+            worst = fmax(worst,
+                         fabs(at(problem_tensor(&whole, i), e) - at(problem_tensor(&parts, i), e)));
     }
     problem_free(&whole);
     problem_free(&parts);

@@ -36,10 +36,7 @@ static int field_count;
 
 /* ---- reading the tables ---------------------------------------------------------------------- */
 
-static bool has(const char *text, const char *part)
-{
-    return strstr(text, part) != NULL;
-}
+static bool has(const char *text, const char *part) { return strstr(text, part) != NULL; }
 
 /* Copies what stands in the next pair of backticks; returns what is behind it, or NULL. */
 static const char *quoted(const char *text, char out[PATH_BYTES])

@@ -38,7 +38,7 @@ static void prints_as(const char *line, const char *canonical)
     assert_string_equal(text, canonical);
 }
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void table_is_whole(void **state)
 {
@@ -126,7 +126,7 @@ static void every_epilogue_and_norm_is_verified(void **state)
     }
 }
 
-/* ---- lines ------------------------------------------------------------------------------------ */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void canonical_lines(void **state)
 {
@@ -223,7 +223,7 @@ static void printing_never_overflows(void **state)
     assert_string_equal(small, "attention:S");
 }
 
-/* ---- figures ---------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------- */
 
 static void assert_flops(const char *line, double flops, double bytes)
 {
@@ -244,7 +244,8 @@ static void flops_and_bytes(void **state)
     assert_flops("conv3d:T=2,H=4,W=5,C=3,O=7,P=2,bias=0", 2.0 * 2 * 4 * 5 * 7 * 3 * 27,
                  4.0 * (4 * 20 * 3 + 7 * 3 * 27 + 40 * 7));
     assert_flops("conv3d:T=4,H=4,W=4,C=1,O=1,kt=3,kh=1,kw=1,st=2,lead=1,bias=0,pad_top=0,"
-                 "pad_left=0,pad_bottom=0,pad_right=0", 2.0 * 2 * 16 * 3, 4.0 * (64 + 3 + 32));
+                 "pad_left=0,pad_bottom=0,pad_right=0",
+                 2.0 * 2 * 16 * 3, 4.0 * (64 + 3 + 32));
     assert_flops("conv3d:T=1,H=8,W=6,C=1,O=1,kt=1,sh=2,sw=2,lead=0,bias=0,pad_top=0,pad_left=0",
                  2.0 * 4 * 3 * 9, 4.0 * (48 + 9 + 12));
     assert_flops("qkv:S=3,C=8,N=2,D=4,norm=none,rope=0", 6.0 * 3 * 8 * 8,

@@ -35,8 +35,12 @@ static void interval_has_the_published_ranks(void **state)
     static const struct {
         int64_t n;
         double lo, hi, level;
-    } rows[] = {{1, 1, 1, 0},        {2, 1, 2, 0.5},      {5, 1, 5, 0.9375},
-                {6, 1, 6, 0.96875},  {10, 2, 9, 0.978516}, {30, 10, 21, 0.957226},
+    } rows[] = {{1, 1, 1, 0},
+                {2, 1, 2, 0.5},
+                {5, 1, 5, 0.9375},
+                {6, 1, 6, 0.96875},
+                {10, 2, 9, 0.978516},
+                {30, 10, 21, 0.957226},
                 {2000, 956, 1045, 0.953447}};
     static double sample[LARGEST];
     for (int64_t i = 0; i < COUNT(rows); i++) {

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_verify.c   The whole of verify, as `make bench` runs it: every variant that can run here, and
- * every plan from block to frames. */
+/* check_verify.c   The whole of verify, as `make bench` runs it: every variant that can run here,
+ * and every plan from block to frames. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -27,7 +27,7 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the other end ---------------------------------------------------------------------------- */
+/* ---- the other end --------------------------------------------------------------------------- */
 
 static void be_echo(void)
 {
@@ -107,9 +107,11 @@ static void be_large(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} kinds[] = {{"echo", be_echo},   {"environment", be_environment}, {"crash", be_crash},
-             {"quit", be_quit},   {"hang", be_hang},               {"flood", be_flood},
-             {"long", be_long_line}, {"parent", be_parent},        {"large", be_large}};
+} kinds[] = {{"echo", be_echo},      {"environment", be_environment},
+             {"crash", be_crash},    {"quit", be_quit},
+             {"hang", be_hang},      {"flood", be_flood},
+             {"long", be_long_line}, {"parent", be_parent},
+             {"large", be_large}};
 
 static int be_worker(const char *what)
 {
@@ -119,7 +121,7 @@ static int be_worker(const char *what)
     return 0;
 }
 
-/* ---- this end --------------------------------------------------------------------------------- */
+/* ---- this end -------------------------------------------------------------------------------- */
 
 static struct worker *spawn(const char *what)
 {
@@ -278,16 +280,11 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "worker"))
         return be_worker(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_go_both_ways),
-        cmocka_unit_test(environment_is_set),
-        cmocka_unit_test(crash_names_the_signal),
-        cmocka_unit_test(early_exit_names_the_code),
-        cmocka_unit_test(hang_meets_the_deadline),
-        cmocka_unit_test(signal_interrupts_the_wait),
-        cmocka_unit_test(stderr_flood_does_not_block),
-        cmocka_unit_test(long_lines_arrive_whole),
-        cmocka_unit_test(children_end_with_it),
-        cmocka_unit_test(peak_memory_is_seen),
+        cmocka_unit_test(lines_go_both_ways),          cmocka_unit_test(environment_is_set),
+        cmocka_unit_test(crash_names_the_signal),      cmocka_unit_test(early_exit_names_the_code),
+        cmocka_unit_test(hang_meets_the_deadline),     cmocka_unit_test(signal_interrupts_the_wait),
+        cmocka_unit_test(stderr_flood_does_not_block), cmocka_unit_test(long_lines_arrive_whole),
+        cmocka_unit_test(children_end_with_it),        cmocka_unit_test(peak_memory_is_seen),
     };
     return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
 }

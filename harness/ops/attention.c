@@ -13,10 +13,8 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
     int64_t width = times(p->N, p->D);
     const struct extent queries = {times(p->B, p->Sq), width}, keys = {times(p->B, p->Sk), width};
     const struct extent all[] = {
-        [Q] = queries,
-        [K] = keys,
-        [V] = keys,
-        [BIAS] = {tensor_given(&p->bias) ? p->N : 0, p->Sq + p->Sk - 1},
+        [Q] = queries, [K] = keys,
+        [V] = keys,    [BIAS] = {tensor_given(&p->bias) ? p->N : 0, p->Sq + p->Sk - 1},
         [O] = queries,
     };
     return extent_give(all[index], rows, row_elems);
@@ -43,20 +41,19 @@ static double flops(const void *problem)
 
 OP_REF(attention)
 
-static const char *const verify_shapes[] = {
-    "attention:Sq=1,N=1,D=16,type=f32",
-    "attention:Sq=5,Sk=1,N=2,D=64,type=f32",
-    "attention:Sq=1,Sk=77,N=3,D=16,type=bf16",
-    "attention:Sq=33,N=2,D=64,type=f32",
-    "attention:B=2,Sq=17,Sk=23,N=2,D=80,type=f16",
-    "attention:Sq=97,Sk=131,N=1,D=128,type=f32",
-    "attention:Sq=65,N=2,D=128,type=bf16",
-    "attention:Sq=70,N=1,D=384,type=f32",
-    "attention:Sq=29,N=4,D=64,bias=1,type=f32",
-    "attention:Sq=13,Sk=40,N=2,D=64,bias=1,type=bf16",
-    "attention:Sq=130,Sk=260,N=1,D=64,type=f16",
-    "attention:Sq=7,Sk=9,N=3,D=5,type=f32",
-    NULL};
+static const char *const verify_shapes[] = {"attention:Sq=1,N=1,D=16,type=f32",
+                                            "attention:Sq=5,Sk=1,N=2,D=64,type=f32",
+                                            "attention:Sq=1,Sk=77,N=3,D=16,type=bf16",
+                                            "attention:Sq=33,N=2,D=64,type=f32",
+                                            "attention:B=2,Sq=17,Sk=23,N=2,D=80,type=f16",
+                                            "attention:Sq=97,Sk=131,N=1,D=128,type=f32",
+                                            "attention:Sq=65,N=2,D=128,type=bf16",
+                                            "attention:Sq=70,N=1,D=384,type=f32",
+                                            "attention:Sq=29,N=4,D=64,bias=1,type=f32",
+                                            "attention:Sq=13,Sk=40,N=2,D=64,bias=1,type=bf16",
+                                            "attention:Sq=130,Sk=260,N=1,D=64,type=f16",
+                                            "attention:Sq=7,Sk=9,N=3,D=5,type=f32",
+                                            NULL};
 
 const struct op_info op_info_attention = {
     OP_IDENTITY(attention, attention),
@@ -71,9 +68,14 @@ const struct op_info op_info_attention = {
                OUTPUT(attention, o, -1, FREE_STRIDE)},
     /* In the 16-bit classes the probabilities may be rounded: at most eps sum p|v| / 2. */
     .tolerance = {{ELEM_F32, NUM_F32, 2, 32, 1e-5},
-                  {ELEM_BF16, NUM_F32, 1, 5e-4, 8e-3}, {ELEM_BF16, NUM_BF16, 2, 1, 8e-3},
-                  {ELEM_F16, NUM_F32, 1, 4e-3, 1e-3}, {ELEM_F16, NUM_F16, 2, 1, 1e-3}},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .flops = flops,
+                  {ELEM_BF16, NUM_F32, 1, 5e-4, 8e-3},
+                  {ELEM_BF16, NUM_BF16, 2, 1, 8e-3},
+                  {ELEM_F16, NUM_F32, 1, 4e-3, 1e-3},
+                  {ELEM_F16, NUM_F16, 2, 1, 1e-3}},
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .flops = flops,
     .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "attention:Sq=780,N=6,D=128,type=f32",

@@ -45,21 +45,20 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(elementwise)
 
-static const char *const verify_shapes[] = {
-    "elementwise:S=1,C=1,type=f32",
-    "elementwise:S=23,C=37,type=f32",
-    "elementwise:S=9,C=65,out=f32,type=bf16",
-    "elementwise:S=5,C=33,out=f16,type=f32",
-    "elementwise:S=4,C=18,out=bf16,type=f16",
-    "elementwise:S=3,C=11,type=i32",
-    "elementwise:S=6,C=13,type=u8",
-    "elementwise:S=12,C=50,G=4,kind=add,type=f32",
-    "elementwise:S=8,C=70,kind=add,out=f32,type=bf16",
-    "elementwise:S=7,C=129,kind=silu,type=f32",
-    "elementwise:S=3,C=40,kind=silu,type=f16",
-    "elementwise:S=10,C=31,G=5,kind=affine,type=f32",
-    "elementwise:S=6,C=24,G=2,kind=affine,type=bf16",
-    NULL};
+static const char *const verify_shapes[] = {"elementwise:S=1,C=1,type=f32",
+                                            "elementwise:S=23,C=37,type=f32",
+                                            "elementwise:S=9,C=65,out=f32,type=bf16",
+                                            "elementwise:S=5,C=33,out=f16,type=f32",
+                                            "elementwise:S=4,C=18,out=bf16,type=f16",
+                                            "elementwise:S=3,C=11,type=i32",
+                                            "elementwise:S=6,C=13,type=u8",
+                                            "elementwise:S=12,C=50,G=4,kind=add,type=f32",
+                                            "elementwise:S=8,C=70,kind=add,out=f32,type=bf16",
+                                            "elementwise:S=7,C=129,kind=silu,type=f32",
+                                            "elementwise:S=3,C=40,kind=silu,type=f16",
+                                            "elementwise:S=10,C=31,G=5,kind=affine,type=f32",
+                                            "elementwise:S=6,C=24,G=2,kind=affine,type=bf16",
+                                            NULL};
 
 const struct op_info op_info_elementwise = {
     OP_IDENTITY(elementwise, denoise),
@@ -73,7 +72,11 @@ const struct op_info op_info_elementwise = {
                TENSOR(elementwise, c, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE, ALWAYS(ELEM_F32)),
                OUTPUT(elementwise, y, A, FREE_STRIDE)},
     .tolerance = {TOLERANCE_FEW, {ELEM_I32, NUM_F32, EXACT}, {ELEM_U8, NUM_F32, EXACT}},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "elementwise:S=780,C=768,kind=silu,type=f32",
 };

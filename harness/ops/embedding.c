@@ -29,14 +29,13 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(embedding)
 
-static const char *const verify_shapes[] = {
-    "embedding:S=1,V=1,C=16,type=f32",
-    "embedding:S=21,V=50,C=37,type=f32",
-    "embedding:S=9,V=33,C=64,type=bf16",
-    "embedding:S=7,V=20,C=65,out=f32,type=bf16",
-    "embedding:S=5,V=11,C=18,out=bf16,type=f32",
-    "embedding:S=6,V=9,C=10,type=f16",
-    NULL};
+static const char *const verify_shapes[] = {"embedding:S=1,V=1,C=16,type=f32",
+                                            "embedding:S=21,V=50,C=37,type=f32",
+                                            "embedding:S=9,V=33,C=64,type=bf16",
+                                            "embedding:S=7,V=20,C=65,out=f32,type=bf16",
+                                            "embedding:S=5,V=11,C=18,out=bf16,type=f32",
+                                            "embedding:S=6,V=9,C=10,type=f16",
+                                            NULL};
 
 const struct op_info op_info_embedding = {
     OP_IDENTITY(embedding, text),
@@ -47,7 +46,11 @@ const struct op_info op_info_embedding = {
                TENSOR(embedding, table, ROLE_WEIGHT, OPERAND_UNIFORM),
                OUTPUT(embedding, y, -1, FREE_STRIDE)},
     .tolerance = {TOLERANCE_EXACT},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "embedding:S=512,V=384,C=768,type=f32",
 };

@@ -54,20 +54,19 @@ static double flops(const void *problem)
 
 OP_REF(linear)
 
-static const char *const verify_shapes[] = {
-    "linear:S=1,K=16,O=16,type=f32",
-    "linear:S=1,K=129,O=77,epilogue=silu,type=f32",
-    "linear:S=67,K=130,O=101,type=f32",
-    "linear:S=33,K=64,O=200,epilogue=gelu,type=f32",
-    "linear:S=24,K=65,O=48,G=3,epilogue=gate,type=f32",
-    "linear:S=13,K=31,O=9,epilogue=mul,bias=0,type=f32",
-    "linear:S=7,K=300,O=18,epilogue=add,type=f32",
-    "linear:S=19,K=96,O=50,type=bf16",
-    "linear:S=20,K=80,O=33,epilogue=gate,out=f32,type=bf16",
-    "linear:S=9,K=72,O=41,epilogue=gelu,bias=0,type=bf16",
-    "linear:S=11,K=50,O=35,epilogue=add,type=f16",
-    "linear:S=3,K=1,O=1,epilogue=add,out=f32,type=f16",
-    NULL};
+static const char *const verify_shapes[] = {"linear:S=1,K=16,O=16,type=f32",
+                                            "linear:S=1,K=129,O=77,epilogue=silu,type=f32",
+                                            "linear:S=67,K=130,O=101,type=f32",
+                                            "linear:S=33,K=64,O=200,epilogue=gelu,type=f32",
+                                            "linear:S=24,K=65,O=48,G=3,epilogue=gate,type=f32",
+                                            "linear:S=13,K=31,O=9,epilogue=mul,bias=0,type=f32",
+                                            "linear:S=7,K=300,O=18,epilogue=add,type=f32",
+                                            "linear:S=19,K=96,O=50,type=bf16",
+                                            "linear:S=20,K=80,O=33,epilogue=gate,out=f32,type=bf16",
+                                            "linear:S=9,K=72,O=41,epilogue=gelu,bias=0,type=bf16",
+                                            "linear:S=11,K=50,O=35,epilogue=add,type=f16",
+                                            "linear:S=3,K=1,O=1,epilogue=add,out=f32,type=f16",
+                                            NULL};
 
 const struct op_info op_info_linear = {
     OP_IDENTITY(linear, denoise),
@@ -83,8 +82,12 @@ const struct op_info op_info_linear = {
                TENSOR(linear, aux, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                OUTPUT(linear, y, AUX, FREE_STRIDE)},
     .tolerance = {TOLERANCE_SUMS},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .check = check,
-    .flops = flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .check = check,
+    .flops = flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "linear:S=780,K=768,O=3072,epilogue=gelu,type=f32",
 };

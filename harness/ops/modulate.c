@@ -37,15 +37,14 @@ static enum status check(const void *problem, struct fault *fault)
 /* Mean 1, variance 3, normalising 2 or, for rms, square and add 2, scaling 1; modulation 2. */
 OP_REF(modulate)
 
-static const char *const verify_shapes[] = {
-    "modulate:S=1,C=16,type=f32",
-    "modulate:S=37,C=100,type=f32",
-    "modulate:S=12,C=768,G=4,type=f32",
-    "modulate:S=9,C=65,G=9,type=bf16",
-    "modulate:S=6,C=130,G=2,form=affine,type=f16",
-    "modulate:S=10,C=257,norm=rms,type=f32",
-    "modulate:S=5,C=64,norm=rms,form=affine,type=bf16",
-    NULL};
+static const char *const verify_shapes[] = {"modulate:S=1,C=16,type=f32",
+                                            "modulate:S=37,C=100,type=f32",
+                                            "modulate:S=12,C=768,G=4,type=f32",
+                                            "modulate:S=9,C=65,G=9,type=bf16",
+                                            "modulate:S=6,C=130,G=2,form=affine,type=f16",
+                                            "modulate:S=10,C=257,norm=rms,type=f32",
+                                            "modulate:S=5,C=64,norm=rms,form=affine,type=bf16",
+                                            NULL};
 
 const struct op_info op_info_modulate = {
     OP_IDENTITY(modulate, denoise),
@@ -57,8 +56,12 @@ const struct op_info op_info_modulate = {
                TENSOR(modulate, shift, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE, ALWAYS(ELEM_F32)),
                OUTPUT(modulate, y, X, FREE_STRIDE)},
     .tolerance = {TOLERANCE_SUMS},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .check = check,
-    .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "modulate:S=780,C=768,type=f32",
 };

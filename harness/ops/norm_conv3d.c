@@ -51,8 +51,8 @@ static double flops(const void *problem)
 {
     const struct norm_conv3d_problem *p = problem;
     double taps = (double)(p->kt * p->kh * p->kw);
-    double out = (double)norm_conv3d_To(p) * (double)norm_conv3d_Ho(p) *
-                 (double)norm_conv3d_Wo(p) * (double)p->O;
+    double out = (double)norm_conv3d_To(p) * (double)norm_conv3d_Ho(p) * (double)norm_conv3d_Wo(p) *
+                 (double)p->O;
     return 2.0 * out * (double)p->C * taps;
 }
 
@@ -93,14 +93,23 @@ const struct op_info op_info_norm_conv3d = {
                TENSOR(norm_conv3d, aux, ROLE_IN, OPERAND_UNIFORM), OUTPUT(norm_conv3d, y, AUX)},
     /* Rounding the normalised values to 16 bits costs half an eps of each term: where one term
      * carries the sum rel covers it, and where many do they cancel to well under a quarter. */
-    .tolerance = {{ELEM_F32, NUM_F32, 2, 32, 1e-5}, {ELEM_F32, NUM_BF16, 2, 64, 2e-5},
+    .tolerance = {{ELEM_F32, NUM_F32, 2, 32, 1e-5},
+                  {ELEM_F32, NUM_BF16, 2, 64, 2e-5},
                   {ELEM_F32, NUM_F16, 2, 64, 2e-5},
-                  {ELEM_BF16, NUM_F32, 2, 0.25, 8e-3}, {ELEM_BF16, NUM_BF16, 2, 0.25, 8e-3},
-                  {ELEM_F16, NUM_F32, 2, 0.25, 1e-3}, {ELEM_F16, NUM_F16, 2, 0.25, 1e-3},
-                  {ELEM_F32, NUM_WINOGRAD, 2, 128, 1e-4}, {ELEM_BF16, NUM_WINOGRAD, 2, 0.25, 8e-3},
+                  {ELEM_BF16, NUM_F32, 2, 0.25, 8e-3},
+                  {ELEM_BF16, NUM_BF16, 2, 0.25, 8e-3},
+                  {ELEM_F16, NUM_F32, 2, 0.25, 1e-3},
+                  {ELEM_F16, NUM_F16, 2, 0.25, 1e-3},
+                  {ELEM_F32, NUM_WINOGRAD, 2, 128, 1e-4},
+                  {ELEM_BF16, NUM_WINOGRAD, 2, 0.25, 8e-3},
                   {ELEM_F16, NUM_WINOGRAD, 2, 0.25, 1e-3}},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .check = check,
-    .flops = flops, .ref = ref, .expand = expand,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .check = check,
+    .flops = flops,
+    .ref = ref,
+    .expand = expand,
     .verify_shapes = verify_shapes,
     .timing_shape = "norm_conv3d:T=4,H=30,W=52,C=64,O=64,P=2,type=f32",
 };

@@ -22,14 +22,10 @@ static int64_t ref_row_elems(const void *problem, int index)
 OP_REF(norm_silu)
 
 static const char *const verify_shapes[] = {
-    "norm_silu:S=1,C=16,type=f32",
-    "norm_silu:S=35,C=96,type=f32",
-    "norm_silu:S=19,C=101,type=f32",
-    "norm_silu:S=7,C=384,silu=0,type=f32",
-    "norm_silu:S=13,C=33,type=bf16",
-    "norm_silu:S=9,C=50,silu=0,type=f16",
-    "norm_silu:S=5,C=1,type=f32",
-    NULL};
+    "norm_silu:S=1,C=16,type=f32",   "norm_silu:S=35,C=96,type=f32",
+    "norm_silu:S=19,C=101,type=f32", "norm_silu:S=7,C=384,silu=0,type=f32",
+    "norm_silu:S=13,C=33,type=bf16", "norm_silu:S=9,C=50,silu=0,type=f16",
+    "norm_silu:S=5,C=1,type=f32",    NULL};
 
 const struct op_info op_info_norm_silu = {
     OP_IDENTITY(norm_silu, decode),
@@ -40,7 +36,10 @@ const struct op_info op_info_norm_silu = {
                TENSOR(norm_silu, gamma, ROLE_WEIGHT, OPERAND_GAIN, ALWAYS(ELEM_F32)),
                OUTPUT(norm_silu, y, X)},
     .tolerance = {TOLERANCE_SUMS},
-    .extent = extent, .ref_row_elems = ref_row_elems, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "norm_silu:S=6240,C=64,type=f32",
 };

@@ -13,27 +13,41 @@
 
 #define COUNT_MOST INT32_MAX
 #define COUNT(OP, FIELD, FALLBACK)                                                                 \
-    {.name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .fallback = FALLBACK,         \
-     .least = 1, .most = COUNT_MOST}
+    {                                                                                              \
+        .name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .fallback = FALLBACK,      \
+        .least = 1, .most = COUNT_MOST                                                             \
+    }
 #define RANGE(OP, FIELD, FALLBACK, LEAST, MOST)                                                    \
-    {.name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .fallback = FALLBACK,         \
-     .least = LEAST, .most = MOST}
+    {                                                                                              \
+        .name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .fallback = FALLBACK,      \
+        .least = LEAST, .most = MOST                                                               \
+    }
 #define SYMBOL(OP, FIELD, NAMES)                                                                   \
-    {.name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .symbols = NAMES,             \
-     .most = (int64_t)(sizeof NAMES / sizeof NAMES[0]) - 2}
+    {                                                                                              \
+        .name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .symbols = NAMES,          \
+        .most = (int64_t)(sizeof NAMES / sizeof NAMES[0]) - 2                                      \
+    }
 #define FLAG(NAME, TENSOR, FALLBACK)                                                               \
-    {.name = NAME, .fallback = FALLBACK, .most = 1, .flag_tensor = (TENSOR) + 1}
+    {                                                                                              \
+        .name = NAME, .fallback = FALLBACK, .most = 1, .flag_tensor = (TENSOR) + 1                 \
+    }
 #define TYPE_OF(NAME, TENSOR, FALLBACK)                                                            \
-    {.name = NAME, .fallback = FALLBACK, .most = ELEM_COUNT - 1, .type_tensor = (TENSOR) + 1}
+    {                                                                                              \
+        .name = NAME, .fallback = FALLBACK, .most = ELEM_COUNT - 1, .type_tensor = (TENSOR) + 1    \
+    }
 
 /* ---- entries of op_info.tensor; further members are given by name ---- */
 
 #define TENSOR(OP, FIELD, ROLE, FILL, ...)                                                         \
-    {.name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .role = ROLE, .fill = FILL,   \
-     .alias = -1, __VA_ARGS__}
+    {                                                                                              \
+        .name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .role = ROLE,              \
+        .fill = FILL, .alias = -1, __VA_ARGS__                                                     \
+    }
 #define OUTPUT(OP, FIELD, ALIAS, ...)                                                              \
-    {.name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .role = ROLE_OUT,             \
-     .alias = ALIAS, __VA_ARGS__}
+    {                                                                                              \
+        .name = #FIELD, .offset = offsetof(struct OP##_problem, FIELD), .role = ROLE_OUT,          \
+        .alias = ALIAS, __VA_ARGS__                                                                \
+    }
 #define FREE_STRIDE .strided = true
 #define ALWAYS(ELEM) .exact_type = true, .elem = ELEM
 
@@ -119,31 +133,41 @@ static inline double no_flops(const void *problem)
  * 0.12 sqrt(n) eps sum|terms| where they do not, as in norms; blocked sums are better. abs = 32
  * covers the latter up to n = 5000 at four standard deviations, and still sees a factor of 1.001 in
  * sums of 10^4 terms that vary in sign. In eps of a 16-bit type the same error is 2^-16 (bf16) or
- * 2^-13 (f16) of that, and rel = 1 lets the last rounding fall on the other side. l2 is a ceiling for
- * random data; 16-bit outputs may differ by one rounding where a single value carries the norm. */
+ * 2^-13 (f16) of that, and rel = 1 lets the last rounding fall on the other side. l2 is a ceiling
+ * for random data; 16-bit outputs may differ by one rounding where a single value carries the
+ * norm. */
 #define TOLERANCE_SUMS                                                                             \
     {ELEM_F32, NUM_F32, 2, 32, 1e-5}, {ELEM_F32, NUM_BF16, 2, 64, 2e-5},                           \
         {ELEM_F32, NUM_F16, 2, 64, 2e-5}, {ELEM_BF16, NUM_F32, 1, 5e-4, 8e-3},                     \
         {ELEM_BF16, NUM_BF16, 1, 1e-3, 8e-3}, {ELEM_F16, NUM_F32, 1, 4e-3, 1e-3},                  \
-        {ELEM_F16, NUM_F16, 1, 8e-3, 1e-3}
+    {                                                                                              \
+        ELEM_F16, NUM_F16, 1, 8e-3, 1e-3                                                           \
+    }
 
 /* A handful of operations per value and no long sum. */
 #define TOLERANCE_FEW                                                                              \
     {ELEM_F32, NUM_F32, 4, 4, 1e-6}, {ELEM_BF16, NUM_F32, 1, 1e-4, 8e-3},                          \
         {ELEM_BF16, NUM_BF16, 1, 1e-4, 8e-3}, {ELEM_F16, NUM_F32, 1, 1e-3, 1e-3},                  \
-        {ELEM_F16, NUM_F16, 1, 1e-3, 1e-3}
+    {                                                                                              \
+        ELEM_F16, NUM_F16, 1, 1e-3, 1e-3                                                           \
+    }
 
 /* Moves data: at most one rounding, which is the right one; l2 only marks the row as given. */
 #define EXACT 0, 0, 1e-12
 #define TOLERANCE_EXACT                                                                            \
     {ELEM_F32, NUM_F32, EXACT}, {ELEM_BF16, NUM_F32, EXACT}, {ELEM_BF16, NUM_BF16, EXACT},         \
-        {ELEM_F16, NUM_F32, EXACT}, {ELEM_F16, NUM_F16, EXACT}
+        {ELEM_F16, NUM_F32, EXACT},                                                                \
+    {                                                                                              \
+        ELEM_F16, NUM_F16, EXACT                                                                   \
+    }
 
 /* Winograd transforms in f32: F(4 x 4, 3 x 3) loses about one decimal digit, larger tiles a little
  * more (Lavin and Gray, arXiv 1509.09308). */
 #define TOLERANCE_WINOGRAD                                                                         \
     {ELEM_F32, NUM_WINOGRAD, 2, 128, 1e-4}, {ELEM_BF16, NUM_WINOGRAD, 1, 2e-3, 8e-3},              \
-        {ELEM_F16, NUM_WINOGRAD, 1, 1.6e-2, 1e-3}
+    {                                                                                              \
+        ELEM_F16, NUM_WINOGRAD, 1, 1.6e-2, 1e-3                                                    \
+    }
 
 /* Calls the reference through the type that the table needs. */
 #define OP_REF(OP)                                                                                 \

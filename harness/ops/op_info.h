@@ -39,25 +39,26 @@ enum role { ROLE_IN, ROLE_WEIGHT, ROLE_OUT };
 
 /* How verify fills an input (before hostile patterns are laid over it). */
 enum operand_fill {
-    OPERAND_UNIFORM,                /* [-1, 1) */
-    OPERAND_GAIN,                   /* 1 + [-1, 1) / 8 */
-    OPERAND_FAN_IN,                 /* uniform times a power of two so that sums stay O(1) */
-    OPERAND_COSINE, OPERAND_SINE,   /* a rotation table, both from one angle per element */
-    OPERAND_TIME,                   /* 0 .. 1000 */
-    OPERAND_INDEX                   /* 0 .. V-1 (struct embedding_problem) */
+    OPERAND_UNIFORM, /* [-1, 1) */
+    OPERAND_GAIN,    /* 1 + [-1, 1) / 8 */
+    OPERAND_FAN_IN,  /* uniform times a power of two so that sums stay O(1) */
+    OPERAND_COSINE,
+    OPERAND_SINE, /* a rotation table, both from one angle per element */
+    OPERAND_TIME, /* 0 .. 1000 */
+    OPERAND_INDEX /* 0 .. V-1 (struct embedding_problem) */
 };
 
 /* One field of a shape line: an integer of the problem, or, where flag_tensor or type_tensor is
  * set, a property of one of its tensors, so that line and problem cannot disagree. */
 struct op_dim {
     const char *name;
-    size_t offset;                  /* of an int64_t in the problem struct */
-    int64_t fallback;               /* value where the line is silent; DIM_REQUIRED: must be given */
+    size_t offset;    /* of an int64_t in the problem struct */
+    int64_t fallback; /* value where the line is silent; DIM_REQUIRED: must be given */
     int64_t least, most;
-    const char *const *symbols;     /* names of the values 0, 1, ...; NULL-terminated; or NULL */
-    int flag_tensor;                /* 1-based index of the optional tensor whose presence this
+    const char *const *symbols; /* names of the values 0, 1, ...; NULL-terminated; or NULL */
+    int flag_tensor;            /* 1-based index of the optional tensor whose presence this
                                        0/1 field tells; 0: none */
-    int type_tensor;                /* 1-based index of the tensor whose element type this field
+    int type_tensor;            /* 1-based index of the tensor whose element type this field
                                        names (enum elem; ELEM_NONE: the line's); 0: none */
 };
 #define DIM_REQUIRED INT64_MIN
@@ -65,12 +66,12 @@ struct op_dim {
 
 struct op_tensor {
     const char *name;
-    size_t offset;                  /* of a struct tensor in the problem struct */
+    size_t offset; /* of a struct tensor in the problem struct */
     enum role role;
     enum operand_fill fill;
-    bool strided;                   /* the contract leaves its stride free */
-    int alias;                      /* index of the input this output may overwrite, or -1 */
-    bool exact_type;                /* always elem below; else the line's type */
+    bool strided;    /* the contract leaves its stride free */
+    int alias;       /* index of the input this output may overwrite, or -1 */
+    bool exact_type; /* always elem below; else the line's type */
     enum elem elem;
 };
 
@@ -91,13 +92,13 @@ struct op_info {
     const char *name, *folder, *summary;
     size_t problem_bytes;
     bool composite;
-    uint32_t other_types;                       /* bits 1 << enum elem: what `type` may be
+    uint32_t other_types;                    /* bits 1 << enum elem: what `type` may be
                                                    beyond f32, bf16 and f16 */
-    struct op_dim dim[OP_DIMS_MAX];             /* ends where name is NULL; "type" is parsed for all */
-    struct op_tensor tensor[OP_TENSORS_MAX];    /* ends where name is NULL */
+    struct op_dim dim[OP_DIMS_MAX];          /* ends where name is NULL; "type" is parsed for all */
+    struct op_tensor tensor[OP_TENSORS_MAX]; /* ends where name is NULL */
     struct tolerance tolerance[OP_TOLERANCES_MAX]; /* ends where rel, abs and l2 are all 0 */
-    /* rows and row elements of tensor `index` for the problem's dims; false: absent in this problem.
-     * A row is what stride steps over. */
+    /* rows and row elements of tensor `index` for the problem's dims; false: absent in this
+     * problem. A row is what stride steps over. */
     bool (*extent)(const void *problem, int index, int64_t *rows, int64_t *row_elems);
     /* values per reference row (ref.h) of output tensor `index`; divides row_elems */
     int64_t (*ref_row_elems)(const void *problem, int index);
@@ -106,12 +107,12 @@ struct op_info {
     void (*complete)(void *problem, enum elem type);
     /* combinations the dims' ranges cannot express (divisibility, ...) */
     enum status (*check)(const void *problem, struct fault *fault);
-    /* multiply-adds of the direct algorithm, 2 each, padded taps counted, as models are costed; 0 for
-     * ops whose work is moving memory */
+    /* multiply-adds of the direct algorithm, 2 each, padded taps counted, as models are costed; 0
+     * for ops whose work is moving memory */
     double (*flops)(const void *problem);
     void (*ref)(const void *problem, int output, int64_t row, double *value, double *mag);
     enum status (*expand)(struct ops *ops, const void *problem); /* composites */
-    const char *const *verify_shapes;           /* NULL-terminated shape lines, <= 50 MFLOP each */
+    const char *const *verify_shapes; /* NULL-terminated shape lines, <= 50 MFLOP each */
     const char *timing_shape;
 };
 
@@ -126,11 +127,11 @@ enum status shape_parse(const char *line, struct problem *out, struct fault *fau
 /* The canonical line of a problem: every dim that differs from its fallback, then type. */
 void shape_print(const struct problem *problem, char *out, size_t bytes);
 
-enum elem problem_type(const struct problem *problem);   /* type of its first free-typed tensor */
+enum elem problem_type(const struct problem *problem); /* type of its first free-typed tensor */
 struct tensor *problem_tensor(struct problem *problem, int index);
 const struct tensor *problem_tensor_const(const struct problem *problem, int index);
 double problem_flops(const struct problem *problem);
-double problem_bytes(const struct problem *problem);     /* every operand touched once */
+double problem_bytes(const struct problem *problem); /* every operand touched once */
 const struct tolerance *problem_tolerance(const struct op_info *op, enum elem type,
                                           enum numerics numerics); /* NULL: none stated */
 

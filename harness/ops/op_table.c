@@ -44,7 +44,7 @@ enum status op_find(const char *name, enum op_id *op, struct fault *fault)
     return fault_set(fault, ST_BAD_INPUT, "there is no op '%s'%s", name, near);
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static int tensor_count(const struct op_info *op)
 {
@@ -102,7 +102,7 @@ const struct tolerance *problem_tolerance(const struct op_info *op, enum elem ty
     return NULL;
 }
 
-/* ---- fields of a shape line ------------------------------------------------------------------- */
+/* ---- fields of a shape line ------------------------------------------------------------------ */
 
 static int dim_count(const struct op_info *op)
 {
@@ -139,13 +139,13 @@ static int64_t dim_fallback(const struct op_dim *d, int64_t previous, enum elem 
     return d->type_tensor && d->fallback == ELEM_NONE ? (int64_t)type : d->fallback;
 }
 
-/* ---- parsing ---------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 struct draft {
     const struct op_info *op;
     int64_t value[OP_DIMS_MAX];
     bool given[OP_DIMS_MAX];
-    enum elem type;                 /* ELEM_NONE until the line names it */
+    enum elem type; /* ELEM_NONE until the line names it */
     struct fault *fault;
 };
 
@@ -209,7 +209,7 @@ static enum status parse_elem(const struct draft *d, const struct op_dim *dim, c
                               int64_t *value)
 {
     *value = elem_find(text);
-    if (*value != ELEM_NONE && elem_bytes((enum elem)*value) > 0)
+    if (*value != ELEM_NONE && elem_bytes((enum elem) * value) > 0)
         return ST_OK;
     return fault_set(d->fault, ST_BAD_INPUT, "shape %s: %s=%s is no element type; f32, for example",
                      d->op->name, dim->name, text);
@@ -330,12 +330,13 @@ enum status shape_parse(const char *line, struct problem *out, struct fault *fau
     return build(&d, out);
 }
 
-/* ---- printing --------------------------------------------------------------------------------- */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-static void append(char *out, size_t bytes, const char *format, ...)
+static void
+append(char *out, size_t bytes, const char *format, ...)
 {
     size_t used = strlen(out);
     va_list args;
@@ -368,7 +369,7 @@ void shape_print(const struct problem *p, char *out, size_t bytes)
     append(out, bytes, "%ctype=%s", mark, elem_name(type));
 }
 
-/* ---- the reference ---------------------------------------------------------------------------- */
+/* ---- the reference --------------------------------------------------------------------------- */
 
 /* Bytes from a tensor's first element to the end of its last row; 0: absent. */
 static size_t span_bytes(const struct problem *p, int index)

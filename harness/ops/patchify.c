@@ -37,14 +37,13 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(patchify)
 
-static const char *const verify_shapes[] = {
-    "patchify:T=1,H=2,W=2,C=16,type=f32",
-    "patchify:T=3,H=6,W=10,C=16,type=f32",
-    "patchify:T=3,H=6,W=10,C=16,type=bf16",
-    "patchify:B=2,T=2,H=4,W=14,C=7,type=f16",
-    "patchify:T=4,H=3,W=5,C=3,pt=2,ph=1,pw=1,type=f32",
-    "patchify:T=2,H=9,W=6,C=1,ph=3,type=bf16",
-    NULL};
+static const char *const verify_shapes[] = {"patchify:T=1,H=2,W=2,C=16,type=f32",
+                                            "patchify:T=3,H=6,W=10,C=16,type=f32",
+                                            "patchify:T=3,H=6,W=10,C=16,type=bf16",
+                                            "patchify:B=2,T=2,H=4,W=14,C=7,type=f16",
+                                            "patchify:T=4,H=3,W=5,C=3,pt=2,ph=1,pw=1,type=f32",
+                                            "patchify:T=2,H=9,W=6,C=1,ph=3,type=bf16",
+                                            NULL};
 
 const struct op_info op_info_patchify = {
     OP_IDENTITY(patchify, attention),
@@ -56,7 +55,11 @@ const struct op_info op_info_patchify = {
     .tensor = {TENSOR(patchify, x, ROLE_IN, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
                OUTPUT(patchify, y, -1, FREE_STRIDE)},
     .tolerance = {TOLERANCE_EXACT},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "patchify:T=5,H=30,W=52,C=16,type=f32",
 };

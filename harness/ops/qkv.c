@@ -15,12 +15,9 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
     const struct extent norm = {p->norm != QK_NORM_NONE, p->norm == QK_NORM_ALL ? width : p->D};
     const struct extent table = {p->rope ? p->S : 0, p->D / 2};
     const struct extent all[] = {
-        [X] = {tokens, p->C},
-        [WQ] = matrix, [WK] = matrix, [WV] = matrix,
-        [BQ] = bias, [BK] = bias, [BV] = bias,
-        [NQ] = norm, [NK] = norm,
-        [COS] = table, [SIN] = table,
-        [Q] = out, [K] = out, [V] = out,
+        [X] = {tokens, p->C}, [WQ] = matrix, [WK] = matrix, [WV] = matrix, [BQ] = bias,
+        [BK] = bias,          [BV] = bias,   [NQ] = norm,   [NK] = norm,   [COS] = table,
+        [SIN] = table,        [Q] = out,     [K] = out,     [V] = out,
     };
     return extent_give(all[index], rows, row_elems);
 }
@@ -52,19 +49,15 @@ static double flops(const void *problem)
 
 OP_REF(qkv)
 
-static enum status expand(struct ops *ops, const void *problem)
-{
-    return expand_qkv(ops, problem);
-}
+static enum status expand(struct ops *ops, const void *problem) { return expand_qkv(ops, problem); }
 
-static const char *const verify_shapes[] = {
-    "qkv:S=1,C=16,N=1,D=16,type=f32",
-    "qkv:S=13,C=96,N=3,D=32,type=f32",
-    "qkv:B=2,S=5,C=100,N=2,D=64,norm=head,type=f32",
-    "qkv:S=9,C=128,N=2,D=64,type=bf16",
-    "qkv:S=7,C=65,N=2,D=80,type=f16",
-    "qkv:S=6,C=64,N=2,D=33,norm=none,rope=0,type=f32",
-    NULL};
+static const char *const verify_shapes[] = {"qkv:S=1,C=16,N=1,D=16,type=f32",
+                                            "qkv:S=13,C=96,N=3,D=32,type=f32",
+                                            "qkv:B=2,S=5,C=100,N=2,D=64,norm=head,type=f32",
+                                            "qkv:S=9,C=128,N=2,D=64,type=bf16",
+                                            "qkv:S=7,C=65,N=2,D=80,type=f16",
+                                            "qkv:S=6,C=64,N=2,D=33,norm=none,rope=0,type=f32",
+                                            NULL};
 
 #define WEIGHT_OF(FIELD, FILL, ...) TENSOR(qkv, FIELD, ROLE_WEIGHT, FILL, __VA_ARGS__)
 
@@ -75,9 +68,9 @@ const struct op_info op_info_qkv = {
     .dim = {COUNT(qkv, B, 1), COUNT(qkv, S, DIM_REQUIRED), COUNT(qkv, C, DIM_REQUIRED),
             COUNT(qkv, N, DIM_REQUIRED), COUNT(qkv, D, DIM_REQUIRED), SYMBOL(qkv, norm, norms),
             RANGE(qkv, rope, 1, 0, 1)},
-    .tensor = {TENSOR(qkv, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
-               WEIGHT_OF(wq, OPERAND_FAN_IN), WEIGHT_OF(wk, OPERAND_FAN_IN),
-               WEIGHT_OF(wv, OPERAND_FAN_IN), WEIGHT_OF(bq, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
+    .tensor = {TENSOR(qkv, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE), WEIGHT_OF(wq, OPERAND_FAN_IN),
+               WEIGHT_OF(wk, OPERAND_FAN_IN), WEIGHT_OF(wv, OPERAND_FAN_IN),
+               WEIGHT_OF(bq, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
                WEIGHT_OF(bk, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
                WEIGHT_OF(bv, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
                WEIGHT_OF(nq, OPERAND_GAIN, ALWAYS(ELEM_F32)),
@@ -88,10 +81,17 @@ const struct op_info op_info_qkv = {
                OUTPUT(qkv, v, -1, FREE_STRIDE)},
     /* 16-bit outputs may have been rounded before the norm too: half an eps of each term. */
     .tolerance = {{ELEM_F32, NUM_F32, 2, 32, 1e-5},
-                  {ELEM_BF16, NUM_F32, 2, 0.6, 8e-3}, {ELEM_BF16, NUM_BF16, 2, 0.6, 8e-3},
-                  {ELEM_F16, NUM_F32, 2, 0.6, 1e-3}, {ELEM_F16, NUM_F16, 2, 0.6, 1e-3}},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .check = check,
-    .flops = flops, .ref = ref, .expand = expand,
+                  {ELEM_BF16, NUM_F32, 2, 0.6, 8e-3},
+                  {ELEM_BF16, NUM_BF16, 2, 0.6, 8e-3},
+                  {ELEM_F16, NUM_F32, 2, 0.6, 1e-3},
+                  {ELEM_F16, NUM_F16, 2, 0.6, 1e-3}},
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .check = check,
+    .flops = flops,
+    .ref = ref,
+    .expand = expand,
     .verify_shapes = verify_shapes,
     .timing_shape = "qkv:S=780,C=768,N=6,D=128,type=f32",
 };

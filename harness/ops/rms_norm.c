@@ -28,12 +28,8 @@ static void complete(void *problem, enum elem type)
 OP_REF(rms_norm)
 
 static const char *const verify_shapes[] = {
-    "rms_norm:S=1,C=16,type=f32",
-    "rms_norm:S=29,C=101,type=f32",
-    "rms_norm:S=5,C=768,type=f32",
-    "rms_norm:S=11,C=64,type=bf16",
-    "rms_norm:S=7,C=35,type=f16",
-    NULL};
+    "rms_norm:S=1,C=16,type=f32",   "rms_norm:S=29,C=101,type=f32", "rms_norm:S=5,C=768,type=f32",
+    "rms_norm:S=11,C=64,type=bf16", "rms_norm:S=7,C=35,type=f16",   NULL};
 
 const struct op_info op_info_rms_norm = {
     OP_IDENTITY(rms_norm, text),
@@ -43,7 +39,10 @@ const struct op_info op_info_rms_norm = {
                TENSOR(rms_norm, weight, ROLE_WEIGHT, OPERAND_GAIN, ALWAYS(ELEM_F32)),
                OUTPUT(rms_norm, y, X, FREE_STRIDE)},
     .tolerance = {TOLERANCE_SUMS},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .flops = no_flops,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .flops = no_flops,
     .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "rms_norm:S=512,C=768,type=f32",

@@ -10,10 +10,15 @@ enum { X, COND, UNCOND, LAST, M1, M2, M, CORRECTED, NEXT };
 static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_elems)
 {
     const struct sampler_step_problem *p = problem;
-    const bool given[] = {
-        [X] = true, [COND] = true, [UNCOND] = tensor_given(&p->uncond), [LAST] = p->corrector,
-        [M1] = tensor_given(&p->m1), [M2] = tensor_given(&p->m2),
-        [M] = true, [CORRECTED] = true, [NEXT] = true};
+    const bool given[] = {[X] = true,
+                          [COND] = true,
+                          [UNCOND] = tensor_given(&p->uncond),
+                          [LAST] = p->corrector,
+                          [M1] = tensor_given(&p->m1),
+                          [M2] = tensor_given(&p->m2),
+                          [M] = true,
+                          [CORRECTED] = true,
+                          [NEXT] = true};
     return extent_give((struct extent){given[index] ? p->S : 0, p->C}, rows, row_elems);
 }
 
@@ -66,7 +71,10 @@ const struct op_info op_info_sampler_step = {
     .tensor = {PIXELS(x), PIXELS(cond), PIXELS(uncond), PIXELS(last), PIXELS(m1), PIXELS(m2),
                RESULT(m, M2), RESULT(corrected, LAST), RESULT(next, X)},
     .tolerance = {TOLERANCE_FEW},
-    .extent = extent, .ref_row_elems = ref_row_elems, .complete = complete, .flops = no_flops,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .complete = complete,
+    .flops = no_flops,
     .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "sampler_step:S=7800,C=16,type=f32",

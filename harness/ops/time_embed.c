@@ -31,12 +31,9 @@ static enum status check(const void *problem, struct fault *fault)
 OP_REF(time_embed)
 
 static const char *const verify_shapes[] = {
-    "time_embed:S=1,C=256,type=f32",
-    "time_embed:S=7,C=2,type=f32",
-    "time_embed:S=3,C=34,drop=1,type=f32",
-    "time_embed:S=5,C=100,type=bf16",
-    "time_embed:S=4,C=66,drop=1,type=f16",
-    NULL};
+    "time_embed:S=1,C=256,type=f32",       "time_embed:S=7,C=2,type=f32",
+    "time_embed:S=3,C=34,drop=1,type=f32", "time_embed:S=5,C=100,type=bf16",
+    "time_embed:S=4,C=66,drop=1,type=f16", NULL};
 
 const struct op_info op_info_time_embed = {
     OP_IDENTITY(time_embed, denoise),
@@ -46,7 +43,11 @@ const struct op_info op_info_time_embed = {
     .tensor = {TENSOR(time_embed, t, ROLE_IN, OPERAND_TIME, ALWAYS(ELEM_F32)),
                OUTPUT(time_embed, y, -1, FREE_STRIDE)},
     .tolerance = {TOLERANCE_FEW},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "time_embed:S=1,C=256,type=f32",
 };

@@ -39,12 +39,9 @@ static enum status check(const void *problem, struct fault *fault)
 OP_REF(to_rgb)
 
 static const char *const verify_shapes[] = {
-    "to_rgb:T=1,H=1,W=1,Ho=1,Wo=1,type=f32",
-    "to_rgb:T=2,H=9,W=16,Ho=7,Wo=13,type=f32",
-    "to_rgb:T=2,H=5,W=11,Ho=5,Wo=10,out=f32,type=f32",
-    "to_rgb:T=1,H=8,W=8,Ho=8,Wo=7,type=bf16",
-    "to_rgb:T=3,H=4,W=9,Ho=3,Wo=9,out=f32,type=f16",
-    NULL};
+    "to_rgb:T=1,H=1,W=1,Ho=1,Wo=1,type=f32",           "to_rgb:T=2,H=9,W=16,Ho=7,Wo=13,type=f32",
+    "to_rgb:T=2,H=5,W=11,Ho=5,Wo=10,out=f32,type=f32", "to_rgb:T=1,H=8,W=8,Ho=8,Wo=7,type=bf16",
+    "to_rgb:T=3,H=4,W=9,Ho=3,Wo=9,out=f32,type=f16",   NULL};
 
 const struct op_info op_info_to_rgb = {
     OP_IDENTITY(to_rgb, decode),
@@ -55,7 +52,11 @@ const struct op_info op_info_to_rgb = {
     .tensor = {TENSOR(to_rgb, x, ROLE_IN, OPERAND_UNIFORM), OUTPUT(to_rgb, y, -1)},
     /* u8: with the half of elem_min_normal at most one step, where f32 meets a tie. */
     .tolerance = {{ELEM_U8, NUM_F32, 0, 0.5, 2e-2}, {ELEM_F32, NUM_F32, 1, 1, 1e-6}},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "to_rgb:T=4,H=240,W=416,Ho=240,Wo=416,type=f32",
 };

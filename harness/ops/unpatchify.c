@@ -32,14 +32,13 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(unpatchify)
 
-static const char *const verify_shapes[] = {
-    "unpatchify:T=1,H=2,W=2,C=16,type=f32",
-    "unpatchify:T=3,H=6,W=10,C=16,type=f32",
-    "unpatchify:T=3,H=6,W=10,C=16,type=bf16",
-    "unpatchify:B=2,T=2,H=4,W=14,C=7,type=f16",
-    "unpatchify:T=4,H=3,W=5,C=3,pt=2,ph=1,pw=1,type=f32",
-    "unpatchify:T=2,H=9,W=6,C=1,ph=3,type=bf16",
-    NULL};
+static const char *const verify_shapes[] = {"unpatchify:T=1,H=2,W=2,C=16,type=f32",
+                                            "unpatchify:T=3,H=6,W=10,C=16,type=f32",
+                                            "unpatchify:T=3,H=6,W=10,C=16,type=bf16",
+                                            "unpatchify:B=2,T=2,H=4,W=14,C=7,type=f16",
+                                            "unpatchify:T=4,H=3,W=5,C=3,pt=2,ph=1,pw=1,type=f32",
+                                            "unpatchify:T=2,H=9,W=6,C=1,ph=3,type=bf16",
+                                            NULL};
 
 const struct op_info op_info_unpatchify = {
     OP_IDENTITY(unpatchify, attention),
@@ -51,7 +50,11 @@ const struct op_info op_info_unpatchify = {
     .tensor = {TENSOR(unpatchify, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                OUTPUT(unpatchify, y, -1, ALWAYS(ELEM_F32))},
     .tolerance = {TOLERANCE_EXACT},
-    .extent = extent, .ref_row_elems = ref_row_elems, .check = check, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .check = check,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "unpatchify:T=5,H=30,W=52,C=16,type=f32",
 };

@@ -24,14 +24,13 @@ static int64_t ref_row_elems(const void *problem, int index)
 
 OP_REF(upsample)
 
-static const char *const verify_shapes[] = {
-    "upsample:T=1,H=1,W=1,C=16,type=f32",
-    "upsample:T=2,H=5,W=7,C=19,type=f32",
-    "upsample:T=3,H=4,W=3,C=9,ft=2,type=f32",
-    "upsample:T=3,H=3,W=6,C=20,ft=2,fs=1,type=bf16",
-    "upsample:T=1,H=5,W=4,C=33,type=f16",
-    "upsample:T=2,H=3,W=3,C=5,fs=1,type=f32",
-    NULL};
+static const char *const verify_shapes[] = {"upsample:T=1,H=1,W=1,C=16,type=f32",
+                                            "upsample:T=2,H=5,W=7,C=19,type=f32",
+                                            "upsample:T=3,H=4,W=3,C=9,ft=2,type=f32",
+                                            "upsample:T=3,H=3,W=6,C=20,ft=2,fs=1,type=bf16",
+                                            "upsample:T=1,H=5,W=4,C=33,type=f16",
+                                            "upsample:T=2,H=3,W=3,C=5,fs=1,type=f32",
+                                            NULL};
 
 const struct op_info op_info_upsample = {
     OP_IDENTITY(upsample, decode),
@@ -41,7 +40,10 @@ const struct op_info op_info_upsample = {
             RANGE(upsample, ft, 1, 1, 2), RANGE(upsample, fs, 2, 1, 2)},
     .tensor = {TENSOR(upsample, x, ROLE_IN, OPERAND_UNIFORM), OUTPUT(upsample, y, -1)},
     .tolerance = {TOLERANCE_EXACT},
-    .extent = extent, .ref_row_elems = ref_row_elems, .flops = no_flops, .ref = ref,
+    .extent = extent,
+    .ref_row_elems = ref_row_elems,
+    .flops = no_flops,
+    .ref = ref,
     .verify_shapes = verify_shapes,
     .timing_shape = "upsample:T=4,H=30,W=52,C=64,type=f32",
 };

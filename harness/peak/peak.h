@@ -10,7 +10,7 @@
 
 struct peak_probe {
     const char *isa;
-    uint64_t needs;                 /* CPU_* */
+    uint64_t needs; /* CPU_* */
     double flops_per_round;
     /* The result depends on every round and must be used; NULL where not compiled for this machine.
      * gain and lift come from outside so that nothing is known when compiling: v = v gain + lift */

@@ -16,20 +16,11 @@
 
 /* ---- partition ------------------------------------------------------------------------------- */
 
-static inline int64_t c_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static inline int64_t c_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static inline int64_t c_max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
+static inline int64_t c_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static inline int64_t c_blocks(int64_t count, int64_t block)
-{
-    return (count + block - 1) / block;
-}
+static inline int64_t c_blocks(int64_t count, int64_t block) { return (count + block - 1) / block; }
 
 /* How many threads want scratch of their own. */
 static inline int64_t c_slots(const struct need *need, int64_t items)
@@ -79,10 +70,7 @@ static inline uint32_t c_bits_of(float value)
     return bits;
 }
 
-static inline float c_from_bf16(uint16_t stored)
-{
-    return c_float_of((uint32_t)stored << 16);
-}
+static inline float c_from_bf16(uint16_t stored) { return c_float_of((uint32_t)stored << 16); }
 
 static inline uint16_t c_to_bf16(float value)
 {
@@ -192,10 +180,7 @@ static inline float c_sigmoid(float a)
     return (a >= 0 ? 1 : power) / (1 + power);
 }
 
-static inline float c_silu(float a)
-{
-    return a * c_sigmoid(a);
-}
+static inline float c_silu(float a) { return a * c_sigmoid(a); }
 
 /* (1 + tanh z)/2 is the sigmoid of 2 z; 2 sqrt(2/pi) = 1.5957... */
 static inline float c_gelu(float a)

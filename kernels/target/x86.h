@@ -57,9 +57,10 @@ static inline vec vec_gelu(vec x)
 
 /* c[r][0..TILE_COLS) = (add ? c : 0) + sum_k a[r lda + k] b[k TILE_COLS + 0..], r < rows.
  * rows is a constant at every use, so the sums live in registers. */
-static inline __attribute__((always_inline)) void
-tile_of(const int rows, int64_t depth, const float *a, int64_t lda, const float *b, float *c,
-        int64_t ldc, bool add)
+static inline __attribute__((always_inline)) void tile_of(const int rows, int64_t depth,
+                                                          const float *a, int64_t lda,
+                                                          const float *b, float *c, int64_t ldc,
+                                                          bool add)
 {
     vec sum[TILE_ROWS][TILE_VECS];
 #pragma GCC unroll 16
@@ -85,13 +86,14 @@ tile_of(const int rows, int64_t depth, const float *a, int64_t lda, const float 
     }
 }
 
-static __attribute__((noinline, unused)) void
-tile_multiply(int rows, int64_t depth, const float *a, int64_t lda, const float *b, float *c,
-              int64_t ldc, bool add)
+static __attribute__((noinline, unused)) void tile_multiply(int rows, int64_t depth, const float *a,
+                                                            int64_t lda, const float *b, float *c,
+                                                            int64_t ldc, bool add)
 {
-#define TILE_CASE(N) case N: tile_of(N, depth, a, lda, b, c, ldc, add); break;
+#define TILE_CASE(N)                                                                               \
+    case N: tile_of(N, depth, a, lda, b, c, ldc, add); break;
     switch (rows) {
-    TILE_CASES(TILE_CASE)
+        TILE_CASES(TILE_CASE)
     default: tile_of(TILE_ROWS, depth, a, lda, b, c, ldc, add);
     }
 #undef TILE_CASE
@@ -102,9 +104,10 @@ tile_multiply(int rows, int64_t depth, const float *a, int64_t lda, const float 
 enum { DOT_ROWS = 4, DOT_COLS = 3 };
 
 /* n lanes at k of every row of a against every row of b. */
-static inline __attribute__((always_inline)) void
-dots_step(vec sum[DOT_ROWS][DOT_COLS], const float *const a[DOT_ROWS],
-          const float *const b[DOT_COLS], int64_t k, int n)
+static inline __attribute__((always_inline)) void dots_step(vec sum[DOT_ROWS][DOT_COLS],
+                                                            const float *const a[DOT_ROWS],
+                                                            const float *const b[DOT_COLS],
+                                                            int64_t k, int n)
 {
     vec w[DOT_COLS];
 #pragma GCC unroll 4
@@ -121,9 +124,10 @@ dots_step(vec sum[DOT_ROWS][DOT_COLS], const float *const a[DOT_ROWS],
 
 /* sum[r][j LANES + 0..] += lane-wise products of a[r][0..depth) and b[j][0..depth): DOT_ROWS x
  * DOT_COLS dot products for outputs too narrow for a tile; the caller adds up the lanes. */
-static __attribute__((noinline, unused)) void
-dots_add(int64_t depth, const float *const a[DOT_ROWS], const float *const b[DOT_COLS],
-         float *const sum[DOT_ROWS])
+static __attribute__((noinline, unused)) void dots_add(int64_t depth,
+                                                       const float *const a[DOT_ROWS],
+                                                       const float *const b[DOT_COLS],
+                                                       float *const sum[DOT_ROWS])
 {
     const float *const rows[DOT_ROWS] = {a[0], a[1], a[2], a[3]};
     const float *const cols[DOT_COLS] = {b[0], b[1], b[2]};

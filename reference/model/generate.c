@@ -14,7 +14,7 @@
 
 enum { PROMPT = 0, NEGATIVE, PROMPTS };
 
-/* ---- geometry ----------------------------------------------------------------------------------- */
+/* ---- geometry -------------------------------------------------------------------------------- */
 
 static int64_t round_up(int64_t value, int64_t multiple)
 {
@@ -24,8 +24,9 @@ static int64_t round_up(int64_t value, int64_t multiple)
 static enum status check_size(int64_t width, int64_t height, int64_t frames, struct fault *fault)
 {
     if (width < 16 || height < 16 || width > GEOMETRY_MAX_SIDE || height > GEOMETRY_MAX_SIDE)
-        return fault_set(fault, ST_BAD_INPUT, "a size of %lldx%lld pixels: each side must be 16 to %d",
-                         (long long)width, (long long)height, GEOMETRY_MAX_SIDE);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "a size of %lldx%lld pixels: each side must be 16 to %d", (long long)width,
+                         (long long)height, GEOMETRY_MAX_SIDE);
     if (frames < 1 || frames > GEOMETRY_MAX_FRAMES)
         return fault_set(fault, ST_BAD_INPUT, "a clip of %lld frames: choose 1 to %d",
                          (long long)frames, GEOMETRY_MAX_FRAMES);
@@ -42,10 +43,17 @@ enum status geometry_of(const struct model_config *model, int64_t width, int64_t
     const int64_t T = round_up(1 + round_up(frames - 1, v->scale_time) / v->scale_time, t->pt);
     const int64_t H = round_up(height, v->scale_space * t->ph) / v->scale_space;
     const int64_t W = round_up(width, v->scale_space * t->pw) / v->scale_space;
-    *out = (struct geometry){
-        .width = width, .height = height, .frames = frames, .pad_width = W * v->scale_space,
-        .pad_height = H * v->scale_space, .pad_frames = 1 + (T - 1) * v->scale_time, .T = T, .H = H,
-        .W = W, .C = v->z_dim, .S = (T / t->pt) * (H / t->ph) * (W / t->pw)};
+    *out = (struct geometry){.width = width,
+                             .height = height,
+                             .frames = frames,
+                             .pad_width = W * v->scale_space,
+                             .pad_height = H * v->scale_space,
+                             .pad_frames = 1 + (T - 1) * v->scale_time,
+                             .T = T,
+                             .H = H,
+                             .W = W,
+                             .C = v->z_dim,
+                             .S = (T / t->pt) * (H / t->ph) * (W / t->pw)};
     return ST_OK;
 }
 
@@ -59,28 +67,22 @@ int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
     return count;
 }
 
-/* ---- state between the stages --------------------------------------------------------------------- */
+/* ---- state between the stages ---------------------------------------------------------------- */
 
 struct run {
     struct ops *ops;
     const struct generate_request *request;
     const struct model_config *model;
     const struct geometry *grid;
-    int passes;                     /* 2 with guidance */
-    float *text[PROMPTS];           /* [rows][text.C] */
-    float *latents;                 /* [C][T][H][W] */
-    float *cells;                   /* [T][H][W][C], as the ops see them */
+    int passes;           /* 2 with guidance */
+    float *text[PROMPTS]; /* [rows][text.C] */
+    float *latents;       /* [C][T][H][W] */
+    float *cells;         /* [T][H][W][C], as the ops see them */
 };
 
-static bool executing(const struct run *r)
-{
-    return r->ops->mode == MODE_EXECUTE;
-}
+static bool executing(const struct run *r) { return r->ops->mode == MODE_EXECUTE; }
 
-static int64_t cells_of(const struct run *r)
-{
-    return r->grid->T * r->grid->H * r->grid->W;
-}
+static int64_t cells_of(const struct run *r) { return r->grid->T * r->grid->H * r->grid->W; }
 
 /* [rows][columns] -> [columns][rows] */
 static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
@@ -92,8 +94,11 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 
 static enum status run_new(struct ops *ops, const struct generate_request *request, struct run *r)
 {
-    *r = (struct run){.ops = ops, .request = request, .model = request->model,
-                      .grid = &request->geometry, .passes = request->guidance > 1.0 ? 2 : 1};
+    *r = (struct run){.ops = ops,
+                      .request = request,
+                      .model = request->model,
+                      .grid = &request->geometry,
+                      .passes = request->guidance > 1.0 ? 2 : 1};
     const struct text_config *text = &r->model->text;
     for (int i = 0; i < r->passes; i++)
         TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));
@@ -109,7 +114,7 @@ static void run_free(struct run *r)
     free(r->cells);
 }
 
-/* ---- text ------------------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static enum status encode(struct run *r, struct text *text, const char *prompt, float *out)
 {
@@ -143,7 +148,8 @@ static enum status run_text(struct run *r)
     for (int i = 0; i < r->passes; i++) {
         missing = missing || !given[i];
         if (given[i] && executing(r))
-            memcpy(r->text[i], given[i], (size_t)(q->embed_rows * r->model->text.C) * sizeof(float));
+            memcpy(r->text[i], given[i],
+                   (size_t)(q->embed_rows * r->model->text.C) * sizeof(float));
     }
     if (missing) {
         TRY(r->ops->enter(r->ops, STAGE_TEXT));
@@ -155,7 +161,7 @@ static enum status run_text(struct run *r)
     return ST_OK;
 }
 
-/* ---- denoise ---------------------------------------------------------------------------------------- */
+/* ---- denoise --------------------------------------------------------------------------------- */
 
 static void draw_noise(struct run *r)
 {
@@ -192,8 +198,12 @@ struct sampler_buffers {
 
 static enum status new_buffers(struct run *r, struct sampler_buffers *b)
 {
-    struct tensor *const all[] = {&b->x, &b->last, &b->prediction[0], &b->prediction[1],
-                                  &b->velocity[PROMPT], &b->velocity[NEGATIVE]};
+    struct tensor *const all[] = {&b->x,
+                                  &b->last,
+                                  &b->prediction[0],
+                                  &b->prediction[1],
+                                  &b->velocity[PROMPT],
+                                  &b->velocity[NEGATIVE]};
     const int count = r->passes == 2 ? 6 : 5;
     b->velocity[NEGATIVE] = NO_TENSOR;
     for (int i = 0; i < count; i++)
@@ -204,11 +214,18 @@ static enum status new_buffers(struct run *r, struct sampler_buffers *b)
 static enum status advance(struct run *r, const struct sampler *sampler, int64_t step,
                            const struct sampler_buffers *b)
 {
-    struct sampler_step_problem p = {
-        .S = cells_of(r), .C = r->grid->C, .guidance = r->request->guidance, .x = b->x,
-        .cond = b->velocity[PROMPT], .uncond = b->velocity[NEGATIVE], .last = b->last,
-        .m1 = b->prediction[(step + 1) % 2], .m2 = b->prediction[step % 2],
-        .m = b->prediction[step % 2], .corrected = b->last, .next = b->x};
+    struct sampler_step_problem p = {.S = cells_of(r),
+                                     .C = r->grid->C,
+                                     .guidance = r->request->guidance,
+                                     .x = b->x,
+                                     .cond = b->velocity[PROMPT],
+                                     .uncond = b->velocity[NEGATIVE],
+                                     .last = b->last,
+                                     .m1 = b->prediction[(step + 1) % 2],
+                                     .m2 = b->prediction[step % 2],
+                                     .m = b->prediction[step % 2],
+                                     .corrected = b->last,
+                                     .next = b->x};
     sampler_coefficients(sampler, step, &p);
     return r->ops->sampler_step(r->ops, &p);
 }
@@ -222,8 +239,8 @@ static enum status watch_latents(struct run *r, struct tensor x, int64_t step)
     return sink->latents(sink->user, r->latents, step + 1, r->request->steps);
 }
 
-static enum status step_through(struct run *r, const struct sampler *sampler,
-                                struct transformer *t, struct transformer_context *context)
+static enum status step_through(struct run *r, const struct sampler *sampler, struct transformer *t,
+                                struct transformer_context *context)
 {
     struct sampler_buffers b;
     TRY(transformer_begin(t, r->grid->T, r->grid->H, r->grid->W));
@@ -261,7 +278,7 @@ static enum status run_denoise(struct run *r)
     return status == ST_OK ? r->ops->leave(r->ops, STAGE_DENOISE) : status;
 }
 
-/* ---- decode ------------------------------------------------------------------------------------------ */
+/* ---- decode ---------------------------------------------------------------------------------- */
 
 /* Crops `count` decoded frames into the element type wanted and hands them to the host. */
 static enum status to_host(struct run *r, struct tensor frames, int64_t count, enum elem elem,
@@ -271,8 +288,13 @@ static enum status to_host(struct run *r, struct tensor frames, int64_t count, e
     const struct geometry *g = r->grid;
     struct tensor rgb;
     TRY(ops->alloc(ops, &rgb, elem, count * g->height * g->width, 3, "rgb"));
-    const struct to_rgb_problem p = {.T = count, .H = g->pad_height, .W = g->pad_width,
-                                     .Ho = g->height, .Wo = g->width, .x = frames, .y = rgb};
+    const struct to_rgb_problem p = {.T = count,
+                                     .H = g->pad_height,
+                                     .W = g->pad_width,
+                                     .Ho = g->height,
+                                     .Wo = g->width,
+                                     .x = frames,
+                                     .y = rgb};
     TRY(ops->to_rgb(ops, &p));
     TRY(ops->get(ops, &rgb, host, count * g->height * g->width, 3));
     ops->release(ops, &rgb);

@@ -9,10 +9,10 @@
 /* The clip asked for and the padded one that is generated: frames 4k+1, sides multiples of patch x
  * VAE scale. The tail is dropped and right and bottom are cropped. */
 struct geometry {
-    int64_t width, height, frames;              /* asked for */
-    int64_t pad_width, pad_height, pad_frames;  /* generated */
-    int64_t T, H, W, C;                         /* latent grid */
-    int64_t S;                                  /* tokens */
+    int64_t width, height, frames;             /* asked for */
+    int64_t pad_width, pad_height, pad_frames; /* generated */
+    int64_t T, H, W, C;                        /* latent grid */
+    int64_t S;                                 /* tokens */
 };
 
 /* Refuses sizes under 16 or over GEOMETRY_MAX_*, and frames under 1, with ST_BAD_INPUT. */
@@ -39,14 +39,14 @@ struct generate_sink {
 struct generate_request {
     const struct model_config *model;
     struct geometry geometry;
-    const char *prompt, *negative;    /* negative may be "" */
+    const char *prompt, *negative; /* negative may be "" */
     int64_t steps;
     enum scheduler scheduler;
-    double guidance, shift;           /* guidance > 1 costs two forwards per step */
-    uint64_t seed;                    /* of the initial noise */
-    const float *noise;               /* [C][T][H][W], or NULL: drawn from seed */
+    double guidance, shift;                       /* guidance > 1 costs two forwards per step */
+    uint64_t seed;                                /* of the initial noise */
+    const float *noise;                           /* [C][T][H][W], or NULL: drawn from seed */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
-    int64_t embed_rows;               /* <= text.rows; the rest are zero rows */
+    int64_t embed_rows;                           /* <= text.rows; the rest are zero rows */
     struct generate_sink sink;
 };
 

@@ -32,8 +32,7 @@ enum status layer_load(struct ops *ops, const char *prefix, const char *name, en
 }
 
 enum status layer_load_linear(struct ops *ops, const char *prefix, const char *name, int rank,
-                              int64_t O, int64_t K, int gain, bool biased,
-                              struct layer_linear *out)
+                              int64_t O, int64_t K, int gain, bool biased, struct layer_linear *out)
 {
     char full[LAYER_NAME_MAX];
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -55,16 +54,24 @@ enum status layer_linear_with(struct ops *ops, const struct layer_linear *l, int
                               struct tensor x, int epilogue, struct tensor aux, struct tensor gate,
                               struct tensor y)
 {
-    const struct linear_problem p = {.S = S, .K = l->K, .O = l->O, .G = 1, .epilogue = epilogue,
-                                     .x = x, .w = l->w, .bias = l->bias, .gate = gate, .aux = aux,
+    const struct linear_problem p = {.S = S,
+                                     .K = l->K,
+                                     .O = l->O,
+                                     .G = 1,
+                                     .epilogue = epilogue,
+                                     .x = x,
+                                     .w = l->w,
+                                     .bias = l->bias,
+                                     .gate = gate,
+                                     .aux = aux,
                                      .y = y};
     return ops->linear(ops, &p);
 }
 
 enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y)
 {
-    const struct elementwise_problem p = {.S = S, .C = C, .G = 1, .kind = ELEMENTWISE_COPY, .a = a,
-                                          .y = y};
+    const struct elementwise_problem p = {
+        .S = S, .C = C, .G = 1, .kind = ELEMENTWISE_COPY, .a = a, .y = y};
     return ops->elementwise(ops, &p);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* layer.h   What the three networks share: views of tensors, weights by name, linear layers.
- * Internal to reference/model. After a failure the owner of `ops` frees what a stage still holds, so
- * model code returns at once. */
+ * Internal to reference/model. After a failure the owner of `ops` frees what a stage still holds,
+ * so model code returns at once. */
 #ifndef PATCHMARK_LAYER_H
 #define PATCHMARK_LAYER_H
 
@@ -10,7 +10,7 @@
 
 /* Rank and extents of a weight, as two arguments. */
 #define DIMS(...)                                                                                  \
-    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__}
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]) { __VA_ARGS__ }
 
 /* Large enough for every tensor name of the published checkpoints. */
 #define LAYER_NAME_MAX 128

@@ -10,14 +10,14 @@
 struct text_config {
     int64_t vocab, C, N, D, F, layers;
     int64_t buckets, max_distance;
-    int64_t rows;                   /* text rows the transformer sees, padding included */
+    int64_t rows; /* text rows the transformer sees, padding included */
     double eps;
 };
 
 struct transformer_config {
     int64_t in_channels, out_channels;
     int64_t pt, ph, pw;
-    int64_t layers, N, D, F;        /* C = N D */
+    int64_t layers, N, D, F; /* C = N D */
     int64_t text_dim, freq_dim;
     double eps;
 };
@@ -28,8 +28,8 @@ struct transformer_config {
 struct vae_config {
     int64_t base, z_dim, res_blocks;
     int64_t mult[VAE_LEVELS];
-    int64_t time_up[VAE_LEVELS - 1];  /* 1 where the level's upsampler also doubles time */
-    int64_t scale_time, scale_space;  /* pixels per latent cell */
+    int64_t time_up[VAE_LEVELS - 1]; /* 1 where the level's upsampler also doubles time */
+    int64_t scale_time, scale_space; /* pixels per latent cell */
     double mean[VAE_Z_MAX], std[VAE_Z_MAX];
 };
 
@@ -41,7 +41,7 @@ struct model_config {
     struct text_config text;
     struct transformer_config transformer;
     struct vae_config vae;
-    double shift, guidance, fps;      /* defaults of the model's own pipeline */
+    double shift, guidance, fps; /* defaults of the model's own pipeline */
     int64_t steps;
     int64_t width, height, frames;
 };

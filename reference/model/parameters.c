@@ -1,14 +1,14 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* parameters.c   Counts parameters by loading a network through ops that only add up extents, so the
- * count cannot differ from what is loaded. */
+/* parameters.c   Counts parameters by loading a network through ops that only add up extents, so
+ * the count cannot differ from what is loaded. */
 #include "model/model.h"
 #include "model/text.h"
 #include "model/transformer.h"
 #include "model/vae.h"
 
 struct counter {
-    struct ops ops;                 /* first, so that the hook finds the counter */
+    struct ops ops; /* first, so that the hook finds the counter */
     int64_t total;
 };
 

@@ -7,14 +7,12 @@
 
 #define TRAIN_STEPS 1000
 
-static double shifted(double u, double shift)
-{
-    return shift * u / (1.0 + (shift - 1.0) * u);
-}
+static double shifted(double u, double shift) { return shift * u / (1.0 + (shift - 1.0) * u); }
 
-/* ---- noise levels -------------------------------------------------------------------------------- */
+/* ---- noise levels ---------------------------------------------------------------------------- */
 
-/* The grid since diffusers 0.37: 1 down to just above 1/1000, kept off 1 where log(1 - sigma) ends. */
+/* The grid since diffusers 0.37: 1 down to just above 1/1000, kept off 1 where log(1 - sigma)
+ * ends. */
 static double unipc_level(int64_t i, int64_t steps, double shift)
 {
     const double u = 1.0 - (1.0 - 1.0 / TRAIN_STEPS) * (double)i / (double)steps;
@@ -74,7 +72,7 @@ void sampler_free(struct sampler *sampler)
     *sampler = (struct sampler){0};
 }
 
-/* ---- UniPC (arXiv 2302.04867), order 2, B(h) = e^h - 1, data prediction -------------------------- */
+/* ---- UniPC (arXiv 2302.04867), order 2, B(h) = e^h - 1, data prediction ---------------------- */
 
 static double lambda(double sigma)
 {

@@ -11,8 +11,8 @@
 struct sampler {
     enum scheduler scheduler;
     int64_t steps;
-    double *sigma;                  /* steps + 1 levels, each an f32 value; the last is 0 */
-    double *time;                   /* what the transformer is told, one per step */
+    double *sigma; /* steps + 1 levels, each an f32 value; the last is 0 */
+    double *time;  /* what the transformer is told, one per step */
 };
 
 /* Refuses steps under 1 and shifts that are not positive with ST_BAD_INPUT. */

@@ -21,7 +21,8 @@ static enum status load_block(struct ops *ops, const struct text_config *c, int6
     snprintf(prefix, sizeof prefix, "encoder.block.%d.layer.0.", (int)index);
     TRY(layer_load(ops, prefix, "layer_norm.weight", WEIGHT_GAIN, 0, DIMS(c->C),
                    &b->attention_norm));
-    TRY(layer_load_linear(ops, prefix, "SelfAttention.q", 2, inner, c->C, query_gain, false, &b->q));
+    TRY(layer_load_linear(ops, prefix, "SelfAttention.q", 2, inner, c->C, query_gain, false,
+                          &b->q));
     TRY(layer_load_linear(ops, prefix, "SelfAttention.k", 2, inner, c->C, 0, false, &b->k));
     TRY(layer_load_linear(ops, prefix, "SelfAttention.v", 2, inner, c->C, 0, false, &b->v));
     TRY(layer_load_linear(ops, prefix, "SelfAttention.o", 2, c->C, inner, 0, false, &b->o));
@@ -63,8 +64,8 @@ int64_t text_bucket(const struct text_config *config, int64_t offset)
     const int64_t distance = llabs(offset), side = offset > 0 ? half : 0;
     if (distance < exact)
         return side + distance;
-    const double ratio = log((double)distance / (double)exact) /
-                         log((double)config->max_distance / (double)exact);
+    const double ratio =
+        log((double)distance / (double)exact) / log((double)config->max_distance / (double)exact);
     /* distances that land exactly on a bucket's edge must not fall below it by a rounding error */
     const int64_t bucket = exact + (int64_t)(ratio * (double)(half - exact) + 1e-9);
     return side + (bucket < half ? bucket : half - 1);
@@ -96,8 +97,8 @@ static enum status expand_positions(struct text *t, const struct text_block *b, 
 static enum status rms_norm(struct text *t, int64_t rows, struct tensor x, struct tensor weight,
                             struct tensor y)
 {
-    const struct rms_norm_problem p = {.S = rows, .C = t->config->C, .eps = t->config->eps, .x = x,
-                                       .weight = weight, .y = y};
+    const struct rms_norm_problem p = {
+        .S = rows, .C = t->config->C, .eps = t->config->eps, .x = x, .weight = weight, .y = y};
     return t->ops->rms_norm(t->ops, &p);
 }
 
@@ -118,8 +119,17 @@ static enum status run_attention(struct text *t, const struct text_block *b, int
     TRY(layer_linear(ops, &b->q, rows, u, q));
     TRY(layer_linear(ops, &b->k, rows, u, k));
     TRY(layer_linear(ops, &b->v, rows, u, v));
-    const struct attention_problem p = {.B = 1, .Sq = rows, .Sk = rows, .N = c->N, .D = c->D,
-                                        .scale = 1.0, .q = q, .k = k, .v = v, .bias = bias, .o = o};
+    const struct attention_problem p = {.B = 1,
+                                        .Sq = rows,
+                                        .Sk = rows,
+                                        .N = c->N,
+                                        .D = c->D,
+                                        .scale = 1.0,
+                                        .q = q,
+                                        .k = k,
+                                        .v = v,
+                                        .bias = bias,
+                                        .o = o};
     TRY(ops->attention(ops, &p));
     TRY(layer_linear_with(ops, &b->o, rows, o, EPI_ADD, x, NO_TENSOR, x));
 
@@ -154,8 +164,8 @@ enum status text_encode(struct text *text, const int32_t *ids, int64_t rows, flo
     TRY(ops->alloc(ops, &x, ELEM_F32, rows, c->C, "text.x"));
     TRY(ops->alloc(ops, &u, ops->type, rows, c->C, "text.u"));
     TRY(ops->put(ops, &numbers, ids, rows, 1));
-    const struct embedding_problem p = {.S = rows, .V = c->vocab, .C = c->C, .ids = numbers,
-                                        .table = text->embedding, .y = x};
+    const struct embedding_problem p = {
+        .S = rows, .V = c->vocab, .C = c->C, .ids = numbers, .table = text->embedding, .y = x};
     TRY(ops->embedding(ops, &p));
     for (int64_t i = 0; i < c->layers; i++) {
         TRY(run_attention(text, &text->block[i], rows, x, u));

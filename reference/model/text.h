@@ -13,7 +13,7 @@ struct text_block {
     struct layer_linear q, k, v, o;
     struct layer_linear gate, up, down;
     struct tensor attention_norm, mlp_norm;
-    struct tensor positions;        /* [buckets][N] */
+    struct tensor positions; /* [buckets][N] */
 };
 
 struct text {

@@ -21,7 +21,7 @@ enum { SHIFT_HEAD = 0, SCALE_HEAD, HEAD_ROWS };
 
 #define TABLE_GAIN (-1)
 
-/* ---- weights ------------------------------------------------------------------------------------ */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static enum status load_attention(struct ops *ops, const char *prefix, int64_t C,
                                   struct transformer_attention *a)
@@ -103,7 +103,7 @@ void transformer_free(struct transformer *t)
     t->block = NULL;
 }
 
-/* ---- grid --------------------------------------------------------------------------------------- */
+/* ---- grid ------------------------------------------------------------------------------------ */
 
 /* One axis' share of a token's row: `pairs` angles, frequencies 10000^(-i / pairs). */
 static void rotate_axis(float *cosine, float *sine, int64_t position, int64_t pairs)
@@ -160,15 +160,22 @@ enum status transformer_begin(struct transformer *t, int64_t T, int64_t H, int64
     return put_rotation(t);
 }
 
-/* ---- conditions ----------------------------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
 static enum status norm_heads(struct transformer *t, int64_t S, struct tensor x,
                               struct tensor weight)
 {
     const struct transformer_config *c = t->config;
-    const struct qk_norm_rope_problem p = {.B = 1, .S = S, .N = c->N, .D = c->D,
-                                           .norm = QK_NORM_ALL, .rope = 0, .eps = c->eps, .x = x,
-                                           .weight = weight, .y = x};
+    const struct qk_norm_rope_problem p = {.B = 1,
+                                           .S = S,
+                                           .N = c->N,
+                                           .D = c->D,
+                                           .norm = QK_NORM_ALL,
+                                           .rope = 0,
+                                           .eps = c->eps,
+                                           .x = x,
+                                           .weight = weight,
+                                           .y = x};
     return t->ops->qk_norm_rope(t->ops, &p);
 }
 
@@ -192,8 +199,8 @@ enum status transformer_context_new(struct transformer *t, const float *text, in
 {
     struct ops *ops = t->ops;
     const size_t layers = (size_t)t->config->layers;
-    *out = (struct transformer_context){.M = M, .k = calloc(layers, sizeof *out->k),
-                                        .v = calloc(layers, sizeof *out->v)};
+    *out = (struct transformer_context){
+        .M = M, .k = calloc(layers, sizeof *out->k), .v = calloc(layers, sizeof *out->v)};
     if (!out->k || !out->v)
         return fault_set(ops->fault, ST_NO_MEMORY, "Out of memory for the prompt's keys.");
     struct tensor raw, hidden, embedded;
@@ -227,13 +234,13 @@ enum status transformer_set_time(struct transformer *t, double time)
     TRY(ops->alloc(ops, &waves, ops->type, 1, t->config->freq_dim, "time.waves"));
     TRY(ops->alloc(ops, &hidden, ops->type, 1, t->C, "time.hidden"));
     TRY(ops->put(ops, &number, &host, 1, 1));
-    const struct time_embed_problem embed = {.S = 1, .C = t->config->freq_dim, .t = number,
-                                             .y = waves};
+    const struct time_embed_problem embed = {
+        .S = 1, .C = t->config->freq_dim, .t = number, .y = waves};
     TRY(ops->time_embed(ops, &embed));
     TRY(layer_linear_with(ops, &t->time_1, 1, waves, EPI_SILU, NO_TENSOR, NO_TENSOR, hidden));
     TRY(layer_linear(ops, &t->time_2, 1, hidden, t->time));
-    const struct elementwise_problem silu = {.S = 1, .C = t->C, .G = 1, .kind = ELEMENTWISE_SILU,
-                                             .a = t->time, .y = hidden};
+    const struct elementwise_problem silu = {
+        .S = 1, .C = t->C, .G = 1, .kind = ELEMENTWISE_SILU, .a = t->time, .y = hidden};
     TRY(ops->elementwise(ops, &silu));
     struct tensor flat = t->modulation;
     flat.stride = MODULATION_ROWS * t->C;
@@ -244,27 +251,31 @@ enum status transformer_set_time(struct transformer *t, double time)
     return ST_OK;
 }
 
-/* ---- forward -------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
-static struct tensor row(struct tensor t, int64_t index)
-{
-    return layer_view(t, index * t.stride);
-}
+static struct tensor row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
 
 static enum status add_rows(struct transformer *t, int64_t S, struct tensor a, struct tensor b,
                             int64_t G)
 {
-    const struct elementwise_problem p = {.S = S, .C = t->C, .G = G, .kind = ELEMENTWISE_ADD,
-                                          .a = a, .b = b, .y = t->rows};
+    const struct elementwise_problem p = {
+        .S = S, .C = t->C, .G = G, .kind = ELEMENTWISE_ADD, .a = a, .b = b, .y = t->rows};
     return t->ops->elementwise(t->ops, &p);
 }
 
 static enum status modulate(struct transformer *t, enum modulate_form form, struct tensor x,
                             struct tensor scale, struct tensor shift, struct tensor y)
 {
-    const struct modulate_problem p = {.S = t->S, .C = t->C, .G = 1, .norm = MODULATE_LAYER,
-                                       .form = form, .eps = t->config->eps, .x = x, .scale = scale,
-                                       .shift = shift, .y = y};
+    const struct modulate_problem p = {.S = t->S,
+                                       .C = t->C,
+                                       .G = 1,
+                                       .norm = MODULATE_LAYER,
+                                       .form = form,
+                                       .eps = t->config->eps,
+                                       .x = x,
+                                       .scale = scale,
+                                       .shift = shift,
+                                       .y = y};
     return t->ops->modulate(t->ops, &p);
 }
 
@@ -272,9 +283,17 @@ static enum status attend(struct transformer *t, int64_t keys, struct tensor q, 
                           struct tensor v, struct tensor o)
 {
     const struct transformer_config *c = t->config;
-    const struct attention_problem p = {.B = 1, .Sq = t->S, .Sk = keys, .N = c->N, .D = c->D,
-                                        .scale = 1.0 / sqrt((double)c->D), .q = q, .k = k, .v = v,
-                                        .bias = NO_TENSOR, .o = o};
+    const struct attention_problem p = {.B = 1,
+                                        .Sq = t->S,
+                                        .Sk = keys,
+                                        .N = c->N,
+                                        .D = c->D,
+                                        .scale = 1.0 / sqrt((double)c->D),
+                                        .q = q,
+                                        .k = k,
+                                        .v = v,
+                                        .bias = NO_TENSOR,
+                                        .o = o};
     return t->ops->attention(t->ops, &p);
 }
 
@@ -289,11 +308,27 @@ static enum status self_attention(struct transformer *t, const struct transforme
     TRY(ops->alloc(ops, &k, ops->type, t->S, t->C, "self.k"));
     TRY(ops->alloc(ops, &v, ops->type, t->S, t->C, "self.v"));
     TRY(modulate(t, MODULATE_ADALN, x, row(t->rows, SCALE_SELF), row(t->rows, SHIFT_SELF), u));
-    const struct qkv_problem p = {.B = 1, .S = t->S, .C = t->C, .N = c->N, .D = c->D,
-                                  .norm = QK_NORM_ALL, .rope = 1, .eps = c->eps, .x = u,
-                                  .wq = a->q.w, .wk = a->k.w, .wv = a->v.w, .bq = a->q.bias,
-                                  .bk = a->k.bias, .bv = a->v.bias, .nq = a->norm_q,
-                                  .nk = a->norm_k, .cos = t->cos, .sin = t->sin, .q = q, .k = k,
+    const struct qkv_problem p = {.B = 1,
+                                  .S = t->S,
+                                  .C = t->C,
+                                  .N = c->N,
+                                  .D = c->D,
+                                  .norm = QK_NORM_ALL,
+                                  .rope = 1,
+                                  .eps = c->eps,
+                                  .x = u,
+                                  .wq = a->q.w,
+                                  .wk = a->k.w,
+                                  .wv = a->v.w,
+                                  .bq = a->q.bias,
+                                  .bk = a->k.bias,
+                                  .bv = a->v.bias,
+                                  .nq = a->norm_q,
+                                  .nk = a->norm_k,
+                                  .cos = t->cos,
+                                  .sin = t->sin,
+                                  .q = q,
+                                  .k = k,
                                   .v = v};
     TRY(ops->qkv(ops, &p));
     TRY(attend(t, t->S, q, k, v, u));
@@ -339,9 +374,16 @@ static enum status embed_patches(struct transformer *t, struct tensor latents, s
     const struct transformer_config *c = t->config;
     struct tensor patches;
     TRY(ops->alloc(ops, &patches, ops->type, t->S, t->patch.K, "patches"));
-    const struct patchify_problem p = {.B = 1, .T = t->T, .H = t->H, .W = t->W,
-                                       .C = c->in_channels, .pt = c->pt, .ph = c->ph, .pw = c->pw,
-                                       .x = latents, .y = patches};
+    const struct patchify_problem p = {.B = 1,
+                                       .T = t->T,
+                                       .H = t->H,
+                                       .W = t->W,
+                                       .C = c->in_channels,
+                                       .pt = c->pt,
+                                       .ph = c->ph,
+                                       .pw = c->pw,
+                                       .x = latents,
+                                       .y = patches};
     TRY(ops->patchify(ops, &p));
     TRY(layer_linear(ops, &t->patch, t->S, patches, x));
     ops->release(ops, &patches);
@@ -358,9 +400,16 @@ static enum status run_head(struct transformer *t, struct tensor x, struct tenso
     TRY(add_rows(t, HEAD_ROWS, t->table, t->time, 1));
     TRY(modulate(t, MODULATE_ADALN, x, row(t->rows, SCALE_HEAD), row(t->rows, SHIFT_HEAD), u));
     TRY(layer_linear(ops, &t->head, t->S, u, patches));
-    const struct unpatchify_problem p = {.B = 1, .T = t->T, .H = t->H, .W = t->W,
-                                         .C = c->out_channels, .pt = c->pt, .ph = c->ph,
-                                         .pw = c->pw, .x = patches, .y = velocity};
+    const struct unpatchify_problem p = {.B = 1,
+                                         .T = t->T,
+                                         .H = t->H,
+                                         .W = t->W,
+                                         .C = c->out_channels,
+                                         .pt = c->pt,
+                                         .ph = c->ph,
+                                         .pw = c->pw,
+                                         .x = patches,
+                                         .y = velocity};
     TRY(ops->unpatchify(ops, &p));
     ops->release(ops, &patches);
     return ST_OK;

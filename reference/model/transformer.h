@@ -11,35 +11,35 @@
 
 struct transformer_attention {
     struct layer_linear q, k, v, o;
-    struct tensor norm_q, norm_k;   /* over all heads at once */
+    struct tensor norm_q, norm_k; /* over all heads at once */
 };
 
 struct transformer_block {
     struct transformer_attention self, cross;
     struct tensor norm_weight, norm_bias; /* of the layer norm before cross attention */
     struct layer_linear up, down;
-    struct tensor table;            /* [6][C] */
+    struct tensor table; /* [6][C] */
 };
 
 struct transformer {
     struct ops *ops;
     const struct transformer_config *config;
-    int64_t C;                      /* N D */
+    int64_t C; /* N D */
     struct layer_linear patch, time_1, time_2, time_projection, text_1, text_2, head;
-    struct tensor table;            /* [2][C]: shift and scale of the head */
+    struct tensor table; /* [2][C]: shift and scale of the head */
     struct transformer_block *block;
 
-    int64_t T, H, W, S;             /* latent grid and tokens, set by transformer_begin() */
-    struct tensor cos, sin;         /* [S][D/2] */
-    struct tensor time;             /* [1][C], embedding of the step's time */
-    struct tensor modulation;       /* [6][C], its projection */
-    struct tensor rows;             /* [6][C], a block's table + modulation */
+    int64_t T, H, W, S;       /* latent grid and tokens, set by transformer_begin() */
+    struct tensor cos, sin;   /* [S][D/2] */
+    struct tensor time;       /* [1][C], embedding of the step's time */
+    struct tensor modulation; /* [6][C], its projection */
+    struct tensor rows;       /* [6][C], a block's table + modulation */
 };
 
 /* Keys and values of one prompt for every block: they depend on neither latents nor time. */
 struct transformer_context {
     int64_t M;
-    struct tensor *k, *v;           /* one per layer, [M][C] */
+    struct tensor *k, *v; /* one per layer, [M][C] */
 };
 
 /* Asks for every weight. transformer_free() gives back host memory only. */
@@ -47,7 +47,8 @@ enum status transformer_load(struct ops *ops, const struct transformer_config *c
                              struct transformer *out);
 void transformer_free(struct transformer *t);
 
-/* Fixes the latent grid; makes the rotation tables and the vectors that live as long as the stage. */
+/* Fixes the latent grid; makes the rotation tables and the vectors that live as long as the
+ * stage. */
 enum status transformer_begin(struct transformer *t, int64_t T, int64_t H, int64_t W);
 
 /* text [M][text_dim] on the host (NULL unless executing), zero rows of padding included: they turn

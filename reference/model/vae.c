@@ -18,10 +18,7 @@ struct clip {
     struct tensor data;
 };
 
-static int64_t pixels(const struct clip *c)
-{
-    return c->T * c->H * c->W;
-}
+static int64_t pixels(const struct clip *c) { return c->T * c->H * c->W; }
 
 static enum status clip_new(struct ops *ops, int64_t T, int64_t H, int64_t W, int64_t C,
                             enum elem elem, const char *name, struct clip *out)
@@ -30,7 +27,7 @@ static enum status clip_new(struct ops *ops, int64_t T, int64_t H, int64_t W, in
     return ops->alloc(ops, &out->data, elem, T * H * W, C, name);
 }
 
-/* ---- weights ------------------------------------------------------------------------------------ */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static enum status load_conv(struct ops *ops, const char *prefix, const char *name, int64_t O,
                              int64_t C, int64_t kt, int64_t k, struct vae_conv *out)
@@ -113,7 +110,8 @@ enum status vae_load(struct ops *ops, const struct vae_config *config, struct va
     if (out->blocks > VAE_BLOCKS_MAX)
         return fault_set(ops->fault, ST_BAD_INPUT,
                          "The video autoencoder has %d residual blocks per level; at most %d are "
-                         "supported.", (int)out->blocks, VAE_BLOCKS_MAX);
+                         "supported.",
+                         (int)out->blocks, VAE_BLOCKS_MAX);
     const int64_t z = config->z_dim;
     int64_t C = config->base * config->mult[VAE_LEVELS - 1];
     TRY(layer_load_linear(ops, "", "post_quant_conv", 5, z, z, 0, true, &out->post_quant));
@@ -126,7 +124,7 @@ enum status vae_load(struct ops *ops, const struct vae_config *config, struct va
     return load_conv(ops, "decoder.", "conv_out", 3, C, 3, 3, &out->out);
 }
 
-/* ---- caches ------------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static enum status cache_new(struct ops *ops, struct vae_conv *conv, int64_t H, int64_t W)
 {
@@ -176,8 +174,8 @@ static enum status cache_roll(struct ops *ops, struct vae_cache *cache, const st
     const struct tensor newer = layer_view(older, frame * x->C);
     if (x->T >= 2) {
         cache->P = 2;
-        return layer_copy(ops, 2 * frame, x->C,
-                          layer_view(x->data, (x->T - 2) * frame * x->C), older);
+        return layer_copy(ops, 2 * frame, x->C, layer_view(x->data, (x->T - 2) * frame * x->C),
+                          older);
     }
     if (cache->P == 2)
         TRY(layer_copy(ops, frame, x->C, newer, older));
@@ -187,7 +185,7 @@ static enum status cache_roll(struct ops *ops, struct vae_cache *cache, const st
     return ST_OK;
 }
 
-/* ---- layers ------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static struct tensor past_of(const struct vae_conv *conv)
 {
@@ -197,12 +195,29 @@ static struct tensor past_of(const struct vae_conv *conv)
 static enum status convolve(struct vae *v, struct vae_conv *conv, const struct clip *x,
                             struct tensor y)
 {
-    const struct conv3d_problem p = {
-        .T = x->T, .H = x->H, .W = x->W, .C = conv->C, .O = conv->O, .kt = conv->kt,
-        .kh = conv->kh, .kw = conv->kw, .st = 1, .sh = 1, .sw = 1, .lead = conv->kt - 1,
-        .P = conv->past.P, .pad_top = conv->kh / 2, .pad_left = conv->kw / 2,
-        .pad_bottom = conv->kh / 2, .pad_right = conv->kw / 2, .x = x->data,
-        .past = past_of(conv), .w = conv->w, .bias = conv->bias, .aux = NO_TENSOR, .y = y};
+    const struct conv3d_problem p = {.T = x->T,
+                                     .H = x->H,
+                                     .W = x->W,
+                                     .C = conv->C,
+                                     .O = conv->O,
+                                     .kt = conv->kt,
+                                     .kh = conv->kh,
+                                     .kw = conv->kw,
+                                     .st = 1,
+                                     .sh = 1,
+                                     .sw = 1,
+                                     .lead = conv->kt - 1,
+                                     .P = conv->past.P,
+                                     .pad_top = conv->kh / 2,
+                                     .pad_left = conv->kw / 2,
+                                     .pad_bottom = conv->kh / 2,
+                                     .pad_right = conv->kw / 2,
+                                     .x = x->data,
+                                     .past = past_of(conv),
+                                     .w = conv->w,
+                                     .bias = conv->bias,
+                                     .aux = NO_TENSOR,
+                                     .y = y};
     TRY(v->ops->conv3d(v->ops, &p));
     return conv->kt > 1 ? cache_roll(v->ops, &conv->past, x) : ST_OK;
 }
@@ -211,12 +226,27 @@ static enum status convolve(struct vae *v, struct vae_conv *conv, const struct c
 static enum status norm_convolve(struct vae *v, struct tensor gamma, struct vae_conv *conv,
                                  const struct clip *x, struct tensor aux, struct tensor y)
 {
-    const struct norm_conv3d_problem p = {
-        .T = x->T, .H = x->H, .W = x->W, .C = conv->C, .O = conv->O, .kt = conv->kt,
-        .kh = conv->kh, .kw = conv->kw, .lead = conv->kt - 1, .P = conv->past.P,
-        .pad_top = conv->kh / 2, .pad_left = conv->kw / 2, .pad_bottom = conv->kh / 2,
-        .pad_right = conv->kw / 2, .x = x->data, .past = past_of(conv), .gamma = gamma,
-        .w = conv->w, .bias = conv->bias, .aux = aux, .y = y};
+    const struct norm_conv3d_problem p = {.T = x->T,
+                                          .H = x->H,
+                                          .W = x->W,
+                                          .C = conv->C,
+                                          .O = conv->O,
+                                          .kt = conv->kt,
+                                          .kh = conv->kh,
+                                          .kw = conv->kw,
+                                          .lead = conv->kt - 1,
+                                          .P = conv->past.P,
+                                          .pad_top = conv->kh / 2,
+                                          .pad_left = conv->kw / 2,
+                                          .pad_bottom = conv->kh / 2,
+                                          .pad_right = conv->kw / 2,
+                                          .x = x->data,
+                                          .past = past_of(conv),
+                                          .gamma = gamma,
+                                          .w = conv->w,
+                                          .bias = conv->bias,
+                                          .aux = aux,
+                                          .y = y};
     TRY(v->ops->norm_conv3d(v->ops, &p));
     return cache_roll(v->ops, &conv->past, x);
 }
@@ -247,14 +277,21 @@ static enum status run_attention(struct vae *v, struct clip *x)
     struct tensor u, qkv;
     TRY(ops->alloc(ops, &u, ops->type, pixels(x), x->C, "vae.u"));
     TRY(ops->alloc(ops, &qkv, ops->type, pixels(x), 3 * x->C, "vae.qkv"));
-    const struct norm_silu_problem norm = {.S = pixels(x), .C = x->C, .silu = 0, .x = x->data,
-                                           .gamma = v->attention_gamma, .y = u};
+    const struct norm_silu_problem norm = {
+        .S = pixels(x), .C = x->C, .silu = 0, .x = x->data, .gamma = v->attention_gamma, .y = u};
     TRY(ops->norm_silu(ops, &norm));
     TRY(layer_linear(ops, &v->qkv, pixels(x), u, qkv));
-    const struct attention_problem p = {
-        .B = x->T, .Sq = x->H * x->W, .Sk = x->H * x->W, .N = 1, .D = x->C,
-        .scale = 1.0 / sqrt((double)x->C), .q = qkv, .k = layer_view(qkv, x->C),
-        .v = layer_view(qkv, 2 * x->C), .bias = NO_TENSOR, .o = u};
+    const struct attention_problem p = {.B = x->T,
+                                        .Sq = x->H * x->W,
+                                        .Sk = x->H * x->W,
+                                        .N = 1,
+                                        .D = x->C,
+                                        .scale = 1.0 / sqrt((double)x->C),
+                                        .q = qkv,
+                                        .k = layer_view(qkv, x->C),
+                                        .v = layer_view(qkv, 2 * x->C),
+                                        .bias = NO_TENSOR,
+                                        .o = u};
     TRY(ops->attention(ops, &p));
     TRY(layer_linear_with(ops, &v->proj, pixels(x), u, EPI_ADD, x->data, NO_TENSOR, x->data));
     ops->release(ops, &qkv);
@@ -276,8 +313,14 @@ static enum status run_upsampler(struct vae *v, struct vae_level *l, struct clip
         ops->release(ops, &x->data);
     }
     TRY(clip_new(ops, ft * x->T, 2 * x->H, 2 * x->W, x->C, ops->type, "vae.large", &large));
-    const struct upsample_problem p = {.T = x->T, .H = x->H, .W = x->W, .C = x->C, .ft = ft,
-                                       .fs = 2, .x = wide.data, .y = large.data};
+    const struct upsample_problem p = {.T = x->T,
+                                       .H = x->H,
+                                       .W = x->W,
+                                       .C = x->C,
+                                       .ft = ft,
+                                       .fs = 2,
+                                       .x = wide.data,
+                                       .y = large.data};
     TRY(ops->upsample(ops, &p));
     ops->release(ops, &wide.data);
     TRY(clip_new(ops, large.T, large.H, large.W, l->space.O, ops->type, "vae.x", &y));
@@ -295,9 +338,14 @@ static enum status run_input(struct vae *v, struct tensor z, struct clip *x)
     struct clip mixed;
     TRY(ops->alloc(ops, &raw, ops->type, v->H * v->W, v->config->z_dim, "vae.z"));
     TRY(clip_new(ops, 1, v->H, v->W, v->config->z_dim, ops->type, "vae.quant", &mixed));
-    const struct elementwise_problem p = {.S = v->H * v->W, .C = v->config->z_dim, .G = 1,
-                                          .kind = ELEMENTWISE_AFFINE, .a = z, .b = v->std,
-                                          .c = v->mean, .y = raw};
+    const struct elementwise_problem p = {.S = v->H * v->W,
+                                          .C = v->config->z_dim,
+                                          .G = 1,
+                                          .kind = ELEMENTWISE_AFFINE,
+                                          .a = z,
+                                          .b = v->std,
+                                          .c = v->mean,
+                                          .y = raw};
     TRY(ops->elementwise(ops, &p));
     TRY(layer_linear(ops, &v->post_quant, v->H * v->W, raw, mixed.data));
     TRY(clip_new(ops, 1, v->H, v->W, v->in.O, ops->type, "vae.x", x));

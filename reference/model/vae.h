@@ -15,41 +15,41 @@
 
 /* The last input frames of a causal convolution, before the norm in front of it. */
 struct vae_cache {
-    struct tensor frames;           /* [2][H][W][C] */
-    int64_t P;                      /* frames in it: 0, 1 or 2 */
+    struct tensor frames; /* [2][H][W][C] */
+    int64_t P;            /* frames in it: 0, 1 or 2 */
 };
 
 struct vae_conv {
     int64_t C, O, kt, kh, kw;
     struct tensor w, bias;
-    struct vae_cache past;          /* used where kt > 1 */
+    struct vae_cache past; /* used where kt > 1 */
 };
 
 struct vae_block {
     struct tensor gamma_1, gamma_2;
     struct vae_conv conv_1, conv_2;
-    struct layer_linear shortcut;   /* where the width changes */
+    struct layer_linear shortcut; /* where the width changes */
     bool widens;
 };
 
 struct vae_level {
     struct vae_block block[VAE_BLOCKS_MAX];
-    bool upsamples, doubles_time;   /* in space; in time as well */
+    bool upsamples, doubles_time; /* in space; in time as well */
     struct vae_conv time, space;
 };
 
 struct vae {
     struct ops *ops;
     const struct vae_config *config;
-    int64_t blocks;                 /* per level */
-    struct tensor mean, std;        /* [1][z] */
+    int64_t blocks;          /* per level */
+    struct tensor mean, std; /* [1][z] */
     struct layer_linear post_quant;
     struct vae_conv in, out;
     struct vae_block mid[2];
-    struct layer_linear qkv, proj;  /* of the attention between the two */
+    struct layer_linear qkv, proj; /* of the attention between the two */
     struct tensor attention_gamma, out_gamma;
     struct vae_level level[VAE_LEVELS];
-    int64_t H, W, chunk;            /* latent grid; chunks decoded so far */
+    int64_t H, W, chunk; /* latent grid; chunks decoded so far */
 };
 
 /* Asks for every weight of the decoder and of post_quant_conv. */

@@ -8,7 +8,7 @@
 #include "random.h"
 
 #define OUTLIER_ONE_IN 64
-#define OUTLIER_GAIN 5      /* 2^5 times larger */
+#define OUTLIER_GAIN 5 /* 2^5 times larger */
 #define OUTLIER_QK_GAIN 2
 
 static int64_t product(const struct weight_spec *spec, int from)
@@ -43,16 +43,14 @@ static bool ends_with(const char *name, const char *tail)
 static int exponent_of(const struct weight_spec *spec, enum fill fill)
 {
     switch (spec->kind) {
-    case WEIGHT_MATRIX:
-        return spec->gain + (int)lround(0.5 * log2(3.0 / (double)product(spec, 1)));
-    case WEIGHT_BIAS:
-        return spec->gain - 3;
+    case WEIGHT_MATRIX: return spec->gain + (int)lround(0.5 * log2(3.0 / (double)product(spec, 1)));
+    case WEIGHT_BIAS: return spec->gain - 3;
     case WEIGHT_GAIN:
         return spec->gain + (fill == FILL_OUTLIER && (ends_with(spec->name, "norm_q.weight") ||
                                                       ends_with(spec->name, "norm_k.weight"))
-                                 ? OUTLIER_QK_GAIN : 0);
-    default:
-        return spec->gain;
+                                 ? OUTLIER_QK_GAIN
+                                 : 0);
+    default: return spec->gain;
     }
 }
 

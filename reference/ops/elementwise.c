@@ -12,15 +12,12 @@ static double apply(const struct elementwise_problem *p, int64_t s, int64_t c, d
     int64_t g = group_of(s, p->S, p->G);
     *size = fabs(a);
     switch ((enum elementwise_kind)p->kind) {
-    case ELEMENTWISE_COPY:
-        return a;
+    case ELEMENTWISE_COPY: return a;
     case ELEMENTWISE_ADD:
         b = load_at(&p->b, g, c);
         *size += fabs(b);
         return a + b;
-    case ELEMENTWISE_SILU:
-        *size *= SILU_SLOPE;
-        return silu(a);
+    case ELEMENTWISE_SILU: *size *= SILU_SLOPE; return silu(a);
     case ELEMENTWISE_AFFINE:
         b = load_at(&p->b, g, c), shift = load_at(&p->c, g, c);
         *size = fabs(a * b) + fabs(shift);

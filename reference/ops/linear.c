@@ -11,24 +11,15 @@ static double finish(const struct linear_problem *p, int64_t s, int64_t o, doubl
 {
     double aux = tensor_given(&p->aux) ? load_at(&p->aux, s, o) : 0, gate;
     switch ((enum epilogue)p->epilogue) {
-    case EPI_NONE:
-        return a;
-    case EPI_GELU:
-        *size *= GELU_SLOPE;
-        return gelu(a);
-    case EPI_SILU:
-        *size *= SILU_SLOPE;
-        return silu(a);
-    case EPI_ADD:
-        *size += fabs(aux);
-        return aux + a;
+    case EPI_NONE: return a;
+    case EPI_GELU: *size *= GELU_SLOPE; return gelu(a);
+    case EPI_SILU: *size *= SILU_SLOPE; return silu(a);
+    case EPI_ADD: *size += fabs(aux); return aux + a;
     case EPI_GATE:
         gate = load_at(&p->gate, group_of(s, p->S, p->G), o);
         *size = fabs(aux) + fabs(gate) * *size;
         return aux + gate * a;
-    case EPI_MUL:
-        *size *= fabs(aux);
-        return aux * a;
+    case EPI_MUL: *size *= fabs(aux); return aux * a;
     }
     return NAN;
 }

@@ -38,7 +38,7 @@ void ref_modulate(const struct modulate_problem *p, int output, int64_t row, dou
         bool adaln = p->form == MODULATE_ADALN;
         value[c] = (x - m.mean) / m.deviation * (adaln ? 1 + scale : scale) + shift;
         if (mag)
-            mag[c] = (fabs(x) + m.size) / m.deviation * ((adaln ? 1 : 0) + fabs(scale)) +
-                     fabs(shift);
+            mag[c] =
+                (fabs(x) + m.size) / m.deviation * ((adaln ? 1 : 0) + fabs(scale)) + fabs(shift);
     }
 }

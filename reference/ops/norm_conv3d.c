@@ -8,13 +8,29 @@
 
 static struct conv3d_problem conv3d_of(const struct norm_conv3d_problem *p)
 {
-    return (struct conv3d_problem){
-        .T = p->T, .H = p->H, .W = p->W, .C = p->C, .O = p->O,
-        .kt = p->kt, .kh = p->kh, .kw = p->kw, .st = 1, .sh = 1, .sw = 1,
-        .lead = p->lead, .P = p->P,
-        .pad_top = p->pad_top, .pad_left = p->pad_left,
-        .pad_bottom = p->pad_bottom, .pad_right = p->pad_right,
-        .x = p->x, .past = p->past, .w = p->w, .bias = p->bias, .aux = p->aux, .y = p->y};
+    return (struct conv3d_problem){.T = p->T,
+                                   .H = p->H,
+                                   .W = p->W,
+                                   .C = p->C,
+                                   .O = p->O,
+                                   .kt = p->kt,
+                                   .kh = p->kh,
+                                   .kw = p->kw,
+                                   .st = 1,
+                                   .sh = 1,
+                                   .sw = 1,
+                                   .lead = p->lead,
+                                   .P = p->P,
+                                   .pad_top = p->pad_top,
+                                   .pad_left = p->pad_left,
+                                   .pad_bottom = p->pad_bottom,
+                                   .pad_right = p->pad_right,
+                                   .x = p->x,
+                                   .past = p->past,
+                                   .w = p->w,
+                                   .bias = p->bias,
+                                   .aux = p->aux,
+                                   .y = p->y};
 }
 
 void ref_norm_conv3d(const struct norm_conv3d_problem *p, int output, int64_t row, double *value,
@@ -29,8 +45,8 @@ void ref_norm_conv3d(const struct norm_conv3d_problem *p, int output, int64_t ro
 static enum status normalise(struct ops *ops, const struct norm_conv3d_problem *p, int64_t frames,
                              const struct tensor *from, struct tensor *to, const char *name)
 {
-    struct norm_silu_problem norm = {.S = frames * p->H * p->W, .C = p->C, .silu = 1, .x = *from,
-                                     .gamma = p->gamma};
+    struct norm_silu_problem norm = {
+        .S = frames * p->H * p->W, .C = p->C, .silu = 1, .x = *from, .gamma = p->gamma};
     TRY(ops->alloc(ops, to, from->elem, norm.S, norm.C, name));
     norm.y = *to;
     return ops->norm_silu(ops, &norm);

@@ -64,16 +64,30 @@ enum status expand_qkv(struct ops *ops, const struct qkv_problem *p)
 {
     for (int output = 0; output < 3; output++) {
         struct projection j = projection_of(p, output);
-        struct linear_problem linear = {.S = p->B * p->S, .K = p->C, .O = p->N * p->D, .G = 1,
-                                        .epilogue = EPI_NONE, .x = p->x, .w = *j.w,
-                                        .bias = *j.bias, .y = *j.y};
+        struct linear_problem linear = {.S = p->B * p->S,
+                                        .K = p->C,
+                                        .O = p->N * p->D,
+                                        .G = 1,
+                                        .epilogue = EPI_NONE,
+                                        .x = p->x,
+                                        .w = *j.w,
+                                        .bias = *j.bias,
+                                        .y = *j.y};
         TRY(ops->linear(ops, &linear));
         if (!j.norm || (p->norm == QK_NORM_NONE && !p->rope))
             continue;
-        struct qk_norm_rope_problem turn = {.B = p->B, .S = p->S, .N = p->N, .D = p->D,
-                                            .norm = p->norm, .rope = p->rope, .eps = p->eps,
-                                            .x = *j.y, .weight = *j.norm, .cos = p->cos,
-                                            .sin = p->sin, .y = *j.y};
+        struct qk_norm_rope_problem turn = {.B = p->B,
+                                            .S = p->S,
+                                            .N = p->N,
+                                            .D = p->D,
+                                            .norm = p->norm,
+                                            .rope = p->rope,
+                                            .eps = p->eps,
+                                            .x = *j.y,
+                                            .weight = *j.norm,
+                                            .cos = p->cos,
+                                            .sin = p->sin,
+                                            .y = *j.y};
         TRY(ops->qk_norm_rope(ops, &turn));
     }
     return ST_OK;

@@ -8,6 +8,11 @@ const struct model_config preset_wan_2_1_t2v_14b = {
     .text = WAN_UMT5_XXL,
     .transformer = WAN_TRANSFORMER(40, 128, 13824, 40, 4096),
     .vae = WAN_VAE(96),
-    .shift = 5.0, .guidance = 5.0, .fps = 16.0, .steps = 50,
-    .width = 1280, .height = 720, .frames = 81,
+    .shift = 5.0,
+    .guidance = 5.0,
+    .fps = 16.0,
+    .steps = 50,
+    .width = 1280,
+    .height = 720,
+    .frames = 81,
 };

@@ -8,6 +8,11 @@ const struct model_config preset_wan_2_1_t2v_1_3b = {
     .text = WAN_UMT5_XXL,
     .transformer = WAN_TRANSFORMER(12, 128, 8960, 30, 4096),
     .vae = WAN_VAE(96),
-    .shift = 3.0, .guidance = 5.0, .fps = 16.0, .steps = 50,
-    .width = 832, .height = 480, .frames = 81,
+    .shift = 3.0,
+    .guidance = 5.0,
+    .fps = 16.0,
+    .steps = 50,
+    .width = 832,
+    .height = 480,
+    .frames = 81,
 };

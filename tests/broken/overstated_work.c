@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* overstated_work.c   Planted fault: right, but claims more work than any machine does in its time. */
+/* overstated_work.c   Planted fault: right, but claims more work than any machine does in its
+ * time. */
 #include "honest.h"
 
 static enum status run(const struct rms_norm_problem *p, const struct exec *exec)

@@ -64,7 +64,4 @@ void file_put(const char *path, const void *data, size_t bytes)
     need(fclose(file) == 0, path);
 }
 
-bool file_exists(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
+bool file_exists(const char *path) { return access(path, F_OK) == 0; }

@@ -10,10 +10,7 @@
 /* Each function returns what follows its part, or NULL. */
 static const char *value(const char *s);
 
-static const char *blanks(const char *s)
-{
-    return s + strspn(s, " \t\r\n");
-}
+static const char *blanks(const char *s) { return s + strspn(s, " \t\r\n"); }
 
 static const char *string(const char *s)
 {

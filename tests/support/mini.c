@@ -14,8 +14,13 @@ const struct model_config mini = {
     .text = WAN_TEXT(384, 2, 16, 96, 2, 24),
     .transformer = WAN_TRANSFORMER(3, 16, 112, 2, 32),
     .vae = WAN_VAE(4),
-    .shift = 3.0, .guidance = 5.0, .fps = 16.0, .steps = 4,
-    .width = 48, .height = 32, .frames = 9,
+    .shift = 3.0,
+    .guidance = 5.0,
+    .fps = 16.0,
+    .steps = 4,
+    .width = 48,
+    .height = 32,
+    .frames = 9,
 };
 
 float *mini_uniform(const char *name, int64_t count, float scale)

@@ -13,23 +13,20 @@
 struct block {
     struct block *next;
     void *data;
-    size_t bytes;                   /* 0: a weight */
+    size_t bytes; /* 0: a weight */
 };
 
 struct plain_ops {
-    struct ops ops;                 /* first, so that the hooks find the rest */
+    struct ops ops; /* first, so that the hooks find the rest */
     struct fault fault;
     struct plain_config config;
     struct block *blocks;
     size_t live_bytes, peak_bytes;
 };
 
-static struct plain_ops *owner(struct ops *ops)
-{
-    return (struct plain_ops *)ops;
-}
+static struct plain_ops *owner(struct ops *ops) { return (struct plain_ops *)ops; }
 
-/* ---- memory ---------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void *take(struct plain_ops *p, size_t bytes, bool weight)
 {
@@ -116,8 +113,8 @@ static enum status plain_get(struct ops *ops, const struct tensor *t, void *host
     const enum elem to = host_elem(t->elem);
     for (int64_t r = 0; r < rows; r++)
         elem_convert((char *)host + (size_t)(r * row_elems) * elem_bytes(to), to,
-                     (const char *)t->data + (size_t)(r * t->stride) * elem_bytes(t->elem),
-                     t->elem, row_elems);
+                     (const char *)t->data + (size_t)(r * t->stride) * elem_bytes(t->elem), t->elem,
+                     row_elems);
     return ST_OK;
 }
 
@@ -142,7 +139,7 @@ static enum status plain_step(struct ops *ops, int index, int count)
     return ST_OK;
 }
 
-/* ---- ops ------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------- */
 
 static enum status run_packed(struct plain_ops *p, const struct variant *v, const void *problem,
                               struct exec *exec, void *packed)
@@ -165,13 +162,13 @@ static enum status run_op(struct ops *ops, enum op_id op, const char *name, cons
     variant_default_knobs(entry->variant, knob);
     if (!entry->variant->plan(problem, knob, &need))
         return fault_set(&p->fault, ST_REFUSED, "%s/%s: %s", name, PLAIN_VARIANT, need.reason);
-    void *scratch = aligned_alloc(TENSOR_ALIGN, need.scratch_bytes / TENSOR_ALIGN * TENSOR_ALIGN +
-                                                    TENSOR_ALIGN);
-    void *packed = aligned_alloc(TENSOR_ALIGN, need.packed_bytes / TENSOR_ALIGN * TENSOR_ALIGN +
-                                                   TENSOR_ALIGN);
+    void *scratch = aligned_alloc(TENSOR_ALIGN,
+                                  need.scratch_bytes / TENSOR_ALIGN * TENSOR_ALIGN + TENSOR_ALIGN);
+    void *packed =
+        aligned_alloc(TENSOR_ALIGN, need.packed_bytes / TENSOR_ALIGN * TENSOR_ALIGN + TENSOR_ALIGN);
     void *state = calloc(1, need.state_bytes + 1);
-    struct exec exec = {.threads = p->config.threads, .scratch = scratch, .state = state,
-                        .knob = knob};
+    struct exec exec = {
+        .threads = p->config.threads, .scratch = scratch, .state = state, .knob = knob};
     const enum status status = run_packed(p, entry->variant, problem, &exec, packed);
     free(state);
     free(packed);
@@ -214,17 +211,8 @@ void plain_ops_free(struct plain_ops *p)
     free(p);
 }
 
-struct ops *plain_ops_table(struct plain_ops *p)
-{
-    return &p->ops;
-}
+struct ops *plain_ops_table(struct plain_ops *p) { return &p->ops; }
 
-const char *plain_ops_fault(const struct plain_ops *p)
-{
-    return p->fault.text;
-}
+const char *plain_ops_fault(const struct plain_ops *p) { return p->fault.text; }
 
-size_t plain_ops_peak_bytes(const struct plain_ops *p)
-{
-    return p->peak_bytes;
-}
+size_t plain_ops_peak_bytes(const struct plain_ops *p) { return p->peak_bytes; }

@@ -5,8 +5,8 @@
  *   bias = bias[n][j - i + Sq - 1] where given (relative position, text encoder), else 0.
  *   No mask: every key takes part.
  * Shapes: q, o [B][Sq][N][D]; k, v [B][Sk][N][D]; bias [N][Sq + Sk - 1] f32, optional.
- *   Strides: q, k, v, o free between tokens (>= N D), N and D packed (so q, k, v may be parts of one
- *   packed projection). q, k, v, o of one type f32, bf16 or f16. Any Sq, Sk, N, D >= 1.
+ *   Strides: q, k, v, o free between tokens (>= N D), N and D packed (so q, k, v may be parts of
+ *   one packed projection). q, k, v, o of one type f32, bf16 or f16. Any Sq, Sk, N, D >= 1.
  * Aliasing: none. Alignment: 64 bytes at each base; with a free stride only 4 bytes at each row.
  * Numerics: scores, softmax and sums in f32 or better, probabilities may be rounded to the input
  *   type; the row maximum is subtracted. An infinite score gives NaN where exact arithmetic does.

@@ -23,7 +23,9 @@ enum { KNOB_ROWS, KNOB_KEYS };
 enum { TASKS_PER_THREAD = 3, SOFTMAX_VECS = 4 };
 
 /* rows: multiples of TILE_ROWS; keys: multiples of TILE_COLS and of SOFTMAX_VECS vectors. */
+// clang-format off
 #define FLASH_KNOBS {{"rows", 4, {96, 48, 192, 24}}, {"keys", 4, {256, 128, 64, 512}}}
+// clang-format on
 
 /* Packed keys and values of a group stay within this where one head's do. */
 #define GROUP_BYTES (INT64_C(256) << 20)
@@ -61,11 +63,11 @@ static struct layout layout_of(const struct attention_problem *p, const int64_t 
 
 /* One thread's view of one task. */
 struct block {
-    int64_t head, row;              /* head counts b N + n */
+    int64_t head, row; /* head counts b N + n */
     int rows;
-    const float *keys, *values;     /* packed, of this head */
-    float *query, *score, *sum;     /* [rows][D], [rows][l.keys], [rows][l.width] */
-    float *peak, *total;            /* [rows]: running maximum and sum of probabilities */
+    const float *keys, *values; /* packed, of this head */
+    float *query, *score, *sum; /* [rows][D], [rows][l.keys], [rows][l.width] */
+    float *peak, *total;        /* [rows]: running maximum and sum of probabilities */
 };
 
 /* Element [b][s][n][0] of a tensor with `tokens` tokens in a clip. */
@@ -128,8 +130,8 @@ static void block_scores(const struct attention_problem *p, const struct layout 
 static void row_bias(const struct attention_problem *p, const struct block *b, int64_t row,
                      int64_t key, int64_t count, float *score)
 {
-    const float *bias = (const float *)p->bias.data + b->head % p->N * (p->Sq + p->Sk - 1) + key -
-                        row + p->Sq - 1;
+    const float *bias =
+        (const float *)p->bias.data + b->head % p->N * (p->Sq + p->Sk - 1) + key - row + p->Sq - 1;
     for (int64_t j = 0; j < count; j++)
         score[j] += bias[j] * (float)LOG2_E;
 }
@@ -263,8 +265,7 @@ static bool plan(const struct attention_problem *p, const int64_t *knob, struct 
     int64_t elems = 0;
     for (int64_t threads = 1; threads <= need->threads; threads++) {
         const struct layout l = layout_of(p, knob, threads);
-        elems = most(elems,
-                     l.heads * (l.key_elems + l.value_elems) + l.threads * l.thread_elems);
+        elems = most(elems, l.heads * (l.key_elems + l.value_elems) + l.threads * l.thread_elems);
     }
     need->scratch_bytes = (size_t)elems * sizeof(float);
     return true;

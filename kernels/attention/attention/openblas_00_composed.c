@@ -15,10 +15,7 @@
 #define QUERIES 128       /* per block at most: more scores leave the cache */
 #define SCRATCH_ROWS 2048 /* rows of scores in scratch, all threads together */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static bool is_f32(const struct tensor *t)
 {

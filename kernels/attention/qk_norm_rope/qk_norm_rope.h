@@ -22,8 +22,8 @@ enum qk_norm { QK_NORM_ALL = 0, QK_NORM_HEAD, QK_NORM_NONE };
 
 struct qk_norm_rope_problem {
     int64_t B, S, N, D;
-    int64_t norm;                   /* enum qk_norm */
-    int64_t rope;                   /* 0 or 1 */
+    int64_t norm; /* enum qk_norm */
+    int64_t rope; /* 0 or 1 */
     double eps;
     struct tensor x, weight, cos, sin, y;
 };

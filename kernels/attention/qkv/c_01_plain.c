@@ -21,10 +21,7 @@ struct projection {
     bool normed;
 };
 
-static int64_t item_count(const struct qkv_problem *p)
-{
-    return 3 * c_blocks(p->B * p->S, TOKENS);
-}
+static int64_t item_count(const struct qkv_problem *p) { return 3 * c_blocks(p->B * p->S, TOKENS); }
 
 static bool plan(const struct qkv_problem *p, const int64_t *knob, struct need *need)
 {
@@ -43,7 +40,8 @@ static bool plan(const struct qkv_problem *p, const int64_t *knob, struct need *
         need->reason = "cos and sin must be f32";
     else if (p->rope && p->D % 2)
         need->reason = "rotation needs an even head width D";
-    need->scratch_bytes = (size_t)(c_slots(need, item_count(p)) * TOKENS * p->N * p->D) * sizeof(float);
+    need->scratch_bytes =
+        (size_t)(c_slots(need, item_count(p)) * TOKENS * p->N * p->D) * sizeof(float);
     return !need->reason;
 }
 

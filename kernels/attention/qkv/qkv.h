@@ -19,8 +19,8 @@
 
 struct qkv_problem {
     int64_t B, S, C, N, D;
-    int64_t norm;                   /* enum qk_norm */
-    int64_t rope;                   /* 0 or 1 */
+    int64_t norm; /* enum qk_norm */
+    int64_t rope; /* 0 or 1 */
     double eps;
     struct tensor x, wq, wk, wv, bq, bk, bv, nq, nk, cos, sin, q, k, v;
 };

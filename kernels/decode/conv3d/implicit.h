@@ -19,7 +19,9 @@
 enum { KNOB_PIXELS, KNOB_DEPTH };
 enum { PIXELS_MOST = 192, TASKS_PER_THREAD = 4 };
 
+// clang-format off
 #define IMPLICIT_KNOBS {{"pixels", 3, {96, 192, 48}}, {"depth", 4, {384, 256, 192, 768}}}
+// clang-format on
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -40,10 +42,10 @@ typedef void finish_fn(const struct conv3d_problem *p, int64_t o, const float *s
 struct form {
     strip_fn *strip;
     finish_fn *finish;
-    int64_t cols;                   /* outputs of a panel */
-    int64_t pixels;                 /* of a strip */
-    int64_t spread;                 /* floats that make up one sum */
-    int64_t sum_elems;              /* of one pixel's sums */
+    int64_t cols;      /* outputs of a panel */
+    int64_t pixels;    /* of a strip */
+    int64_t spread;    /* floats that make up one sum */
+    int64_t sum_elems; /* of one pixel's sums */
 };
 #define SUM_ELEMS_MOST (TILE_COLS > DOT_COLS * LANES ? TILE_COLS : DOT_COLS * LANES)
 
@@ -156,8 +158,8 @@ static void row_run(const struct conv3d_problem *p, const struct form *f, const 
 }
 
 /* A sum starts as its bias, in the first of its floats. */
-static void block_start(const struct conv3d_problem *p, const struct form *f,
-                        const struct block *b, int64_t panel, float *sums)
+static void block_start(const struct conv3d_problem *p, const struct form *f, const struct block *b,
+                        int64_t panel, float *sums)
 {
     const int64_t pixels = (b->y_end - b->y) * (b->x_end - b->x);
     for (int64_t i = 0; i < f->sum_elems; i++) {
@@ -181,8 +183,8 @@ static void block_finish(const struct conv3d_problem *p, const struct form *f,
         }
 }
 
-static void block_run(const struct conv3d_problem *p, const struct exec *exec,
-                      const struct form *f, const struct block *b, int64_t panel)
+static void block_run(const struct conv3d_problem *p, const struct exec *exec, const struct form *f,
+                      const struct block *b, int64_t panel)
 {
     _Alignas(TENSOR_ALIGN) float sums[PIXELS_MOST * SUM_ELEMS_MOST];
     const int64_t depth = exec->knob[KNOB_DEPTH], run_elems = p->kw * p->C;
@@ -232,8 +234,10 @@ static void task_run(const struct conv3d_problem *p, const struct exec *exec, co
     const int64_t group = task % c->groups, x = task / c->groups % c->across * c->wide;
     const int64_t y = task / c->groups / c->across % c->down * c->high;
     const struct block b = {.t = task / c->groups / c->across / c->down,
-                            .y = y, .y_end = least(y + c->high, conv3d_Ho(p)),
-                            .x = x, .x_end = least(x + c->wide, conv3d_Wo(p))};
+                            .y = y,
+                            .y_end = least(y + c->high, conv3d_Ho(p)),
+                            .x = x,
+                            .x_end = least(x + c->wide, conv3d_Wo(p))};
     for (int64_t i = c->panels * group / c->groups; i < c->panels * (group + 1) / c->groups; i++)
         block_run(p, exec, f, &b, i);
 }
@@ -286,8 +290,8 @@ static bool plan(const struct conv3d_problem *p, const int64_t *knob, struct nee
             return false;
         }
     const struct form f = form_of(p);
-    need->packed_bytes = (size_t)(ceil_div(p->O, f.cols) * f.cols * p->kt * p->kh * p->kw * p->C) *
-                         sizeof(float);
+    need->packed_bytes =
+        (size_t)(ceil_div(p->O, f.cols) * f.cols * p->kt * p->kh * p->kw * p->C) * sizeof(float);
     return true;
 }
 

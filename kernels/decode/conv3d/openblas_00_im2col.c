@@ -16,10 +16,7 @@
 #define SCRATCH_ELEMS                                                                              \
     (INT64_C(1) << 24) /* copied input, all threads together, if the problem has it */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static bool is_f32(const struct tensor *t)
 {
@@ -31,10 +28,7 @@ static int64_t output_pixels(const struct conv3d_problem *p)
     return conv3d_To(p) * conv3d_Ho(p) * conv3d_Wo(p);
 }
 
-static int64_t column_elems(const struct conv3d_problem *p)
-{
-    return p->kh * p->kw * p->C;
-}
+static int64_t column_elems(const struct conv3d_problem *p) { return p->kh * p->kw * p->C; }
 
 /* Pixels that scratch has room for, all threads together. */
 static int64_t scratch_pixels(const struct conv3d_problem *p)

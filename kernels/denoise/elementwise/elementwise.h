@@ -24,7 +24,7 @@ enum elementwise_kind {
 
 struct elementwise_problem {
     int64_t S, C, G;
-    int64_t kind;                   /* enum elementwise_kind */
+    int64_t kind; /* enum elementwise_kind */
     struct tensor a, b, c, y;
 };
 

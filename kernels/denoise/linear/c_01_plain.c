@@ -35,8 +35,7 @@ static void epilogue(const struct linear_problem *p, int64_t s, int64_t o0, int6
             a[o] += ((const float *)p->bias.data)[o0 + o];
 
     switch ((enum epilogue)p->epilogue) {
-    case EPI_NONE:
-        break;
+    case EPI_NONE: break;
     case EPI_GELU:
         for (int64_t o = 0; o < outs; o++)
             a[o] = c_gelu(a[o]);

@@ -5,8 +5,8 @@
  *   none: y = a     gelu: y = a/2 (1 + tanh(sqrt(2/pi)(a + 0.044715 a^3)))     silu: y = a/(1+e^-a)
  *   add:  y = aux + a     gate: y = aux + gate[g] a     mul: y = aux a          g = s / (S/G)
  * Shapes: x [S][K], S the rows of all clips; w [O][K] as in the checkpoint; bias [O] f32, optional;
- *   gate [G][O] f32; aux [S][O] of y's type; y [S][O]. Strides: x, aux, y free between rows; w packed.
- *   x f32, bf16 or f16; w of x's type; y of x's type or f32 (the residual stream).
+ *   gate [G][O] f32; aux [S][O] of y's type; y [S][O]. Strides: x, aux, y free between rows; w
+ *   packed. x f32, bf16 or f16; w of x's type; y of x's type or f32 (the residual stream).
  * Aliasing: y == aux allowed (same stride), partial overlap not. Alignment: 64 bytes at each base;
  *   rows of a free stride need only the alignment of their element.
  * Numerics: products accumulated in f32 or better, epilogue in f32, one rounding to y's type.
@@ -22,7 +22,7 @@ enum epilogue { EPI_NONE = 0, EPI_GELU, EPI_SILU, EPI_ADD, EPI_GATE, EPI_MUL };
 
 struct linear_problem {
     int64_t S, K, O, G;
-    int64_t epilogue;               /* enum epilogue */
+    int64_t epilogue; /* enum epilogue */
     struct tensor x, w, bias, gate, aux, y;
 };
 

@@ -17,10 +17,7 @@ static bool needs_aux(const struct linear_problem *p)
     return p->epilogue == EPI_ADD || p->epilogue == EPI_GATE || p->epilogue == EPI_MUL;
 }
 
-static int64_t block_rows(const struct linear_problem *p)
-{
-    return p->S < ROWS ? p->S : ROWS;
-}
+static int64_t block_rows(const struct linear_problem *p) { return p->S < ROWS ? p->S : ROWS; }
 
 static bool is_f32(const struct tensor *t)
 {
@@ -61,24 +58,12 @@ static void epilogue(const struct linear_problem *p, int64_t s, const float *a)
     for (int64_t o = 0; o < p->O; o++) {
         float v = a[o] + (tensor_given(&p->bias) ? bias[o] : 0);
         switch ((enum epilogue)p->epilogue) {
-        case EPI_NONE:
-            y[o] = v;
-            break;
-        case EPI_GELU:
-            y[o] = v * sigmoid(1.5957691216057308f * (v + 0.044715f * v * v * v));
-            break;
-        case EPI_SILU:
-            y[o] = v * sigmoid(v);
-            break;
-        case EPI_ADD:
-            y[o] = aux[o] + v;
-            break;
-        case EPI_GATE:
-            y[o] = aux[o] + gate[o] * v;
-            break;
-        case EPI_MUL:
-            y[o] = aux[o] * v;
-            break;
+        case EPI_NONE: y[o] = v; break;
+        case EPI_GELU: y[o] = v * sigmoid(1.5957691216057308f * (v + 0.044715f * v * v * v)); break;
+        case EPI_SILU: y[o] = v * sigmoid(v); break;
+        case EPI_ADD: y[o] = aux[o] + v; break;
+        case EPI_GATE: y[o] = aux[o] + gate[o] * v; break;
+        case EPI_MUL: y[o] = aux[o] * v; break;
         }
     }
 }

@@ -19,9 +19,11 @@
 enum { KNOB_ROWS, KNOB_COLS, KNOB_DEPTH };
 enum { PARTS_PER_THREAD = 4, TILES_PER_PART = 16 };
 
+// clang-format off
 #define PANEL_KNOBS                                                                                \
     {{"rows", 4, {96, 48, 192, 24}}, {"cols", 3, {256, 128, 512}},                                 \
      {"depth", 4, {256, 384, 192, 128}}}
+// clang-format on
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -56,7 +58,8 @@ static void finish_tile(const struct linear_problem *p, int64_t row, int rows, i
     for (int64_t i = 0, o = panel * TILE_COLS; i < TILE_COLS && o < p->O; i += LANES, o += LANES) {
         const int n = (int)least(LANES, p->O - o);
         const vec bias = tensor_given(&p->bias)
-                             ? vec_load_partial((const float *)p->bias.data + o, n) : vec_zero();
+                             ? vec_load_partial((const float *)p->bias.data + o, n)
+                             : vec_zero();
         for (int r = 0; r < rows; r++) {
             const vec a = vec_add(vec_load(sums + r * TILE_COLS + i), bias);
             vec_store_partial((float *)p->y.data + (row + r) * p->y.stride + o, n,
@@ -132,7 +135,7 @@ static enum status run(const struct linear_problem *p, const struct exec *exec)
     const int64_t high = ceil_div(strips, down) * TILE_ROWS, wide = ceil_div(panels, across);
     const int64_t block =
         least(exec->knob[KNOB_ROWS], high) * least(exec->knob[KNOB_COLS], wide * TILE_COLS);
-#pragma omp parallel for schedule(dynamic) num_threads((int)least(threads, down * across))
+#pragma omp parallel for schedule(dynamic) num_threads((int)least(threads, down *across))
     for (int64_t i = 0; i < down * across; i++) {
         const int64_t row = i / across * high, panel = i % across * wide;
         const struct rectangle r = {row, least(row + high, p->S), panel,

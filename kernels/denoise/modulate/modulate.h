@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* modulate.h   Normalise a row of the residual stream, then scale and shift it.
- *   n = (x - mean) / sqrt(var + eps)  (layer; biased variance)   or   x / sqrt(mean(x^2) + eps)  (rms)
- *   adaln:  y = n (1 + scale[g]) + shift[g]       affine: y = n scale[g] + shift[g]   g = s / (S/G)
+ *   n = (x - mean) / sqrt(var + eps)  (layer; biased variance)   or   x / sqrt(mean(x^2) + eps) 
+ *   (rms) adaln:  y = n (1 + scale[g]) + shift[g]       affine: y = n scale[g] + shift[g]   g = s /
+ *   (S/G)
  * Shapes: x [S][C] f32; scale, shift [G][C] f32; y [S][C] f32, bf16 or f16.
  *   Strides: x, scale, shift, y free between rows.
  * Aliasing: y == x allowed when y is f32. Alignment: 64 bytes at each base.
@@ -19,8 +20,8 @@ enum modulate_form { MODULATE_ADALN = 0, MODULATE_AFFINE };
 
 struct modulate_problem {
     int64_t S, C, G;
-    int64_t norm;                   /* enum modulate_norm */
-    int64_t form;                   /* enum modulate_form */
+    int64_t norm; /* enum modulate_norm */
+    int64_t form; /* enum modulate_form */
     double eps;
     struct tensor x, scale, shift, y;
 };
