@@ -121,7 +121,7 @@ static enum status encode(struct run *r, struct text *text, const char *prompt, 
     const int64_t rows = r->model->text.rows;
     int32_t *ids = malloc((size_t)rows * sizeof *ids);
     if (!ids)
-        return fault_set(r->ops->fault, ST_NO_MEMORY, "Out of memory for the prompt's tokens.");
+        return fault_set(r->ops->fault, ST_NO_MEMORY, "no memory for the prompt's tokens");
     const int64_t count = tokenize_bytes(prompt, rows, ids);
     const enum status status = text_encode(text, ids, count, out);
     free(ids);

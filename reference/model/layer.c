@@ -80,7 +80,7 @@ enum status layer_host_alloc(struct ops *ops, int64_t count, size_t bytes_each, 
     void *memory = NULL;
     if (ops->mode == MODE_EXECUTE && !(memory = calloc((size_t)count, bytes_each)))
         return fault_set(ops->fault, ST_NO_MEMORY,
-                         "Out of memory: %.1f MiB of host memory were asked for.",
+                         "no memory: %.1f MiB of host memory were asked for",
                          (double)count * (double)bytes_each / 1048576.0);
     memcpy(out, &memory, sizeof memory);
     return ST_OK;

@@ -53,7 +53,7 @@ enum status sampler_new(enum scheduler scheduler, int64_t steps, double shift, s
     out->time = calloc((size_t)steps, sizeof *out->time);
     if (!out->sigma || !out->time) {
         sampler_free(out);
-        return fault_set(fault, ST_NO_MEMORY, "Out of memory for the noise levels.");
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the noise levels");
     }
     for (int64_t i = 0; i < steps; i++) {
         const double sigma = level[scheduler](i, steps, shift);

@@ -41,7 +41,7 @@ enum status text_load(struct ops *ops, const struct text_config *config, struct 
     *out = (struct text){.ops = ops, .config = config};
     out->block = calloc((size_t)config->layers, sizeof *out->block);
     if (!out->block)
-        return fault_set(ops->fault, ST_NO_MEMORY, "Out of memory for the text encoder's layers.");
+        return fault_set(ops->fault, ST_NO_MEMORY, "no memory for the text encoder's layers");
     TRY(layer_load(ops, "", "shared.weight", WEIGHT_EMBEDDING, 1, DIMS(config->vocab, config->C),
                    &out->embedding));
     for (int64_t i = 0; i < config->layers; i++)

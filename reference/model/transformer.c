@@ -85,7 +85,7 @@ enum status transformer_load(struct ops *ops, const struct transformer_config *c
     *out = (struct transformer){.ops = ops, .config = config, .C = config->N * config->D};
     out->block = calloc((size_t)config->layers, sizeof *out->block);
     if (!out->block)
-        return fault_set(ops->fault, ST_NO_MEMORY, "Out of memory for the transformer's layers.");
+        return fault_set(ops->fault, ST_NO_MEMORY, "no memory for the transformer's layers");
     TRY(load_patch(out));
     TRY(load_condition(out));
     for (int64_t i = 0; i < config->layers; i++)
@@ -202,7 +202,7 @@ enum status transformer_context_new(struct transformer *t, const float *text, in
     *out = (struct transformer_context){
         .M = M, .k = calloc(layers, sizeof *out->k), .v = calloc(layers, sizeof *out->v)};
     if (!out->k || !out->v)
-        return fault_set(ops->fault, ST_NO_MEMORY, "Out of memory for the prompt's keys.");
+        return fault_set(ops->fault, ST_NO_MEMORY, "no memory for the prompt's keys");
     struct tensor raw, hidden, embedded;
     TRY(ops->alloc(ops, &raw, ops->type, M, t->config->text_dim, "context.text"));
     TRY(ops->alloc(ops, &hidden, ops->type, M, t->C, "context.hidden"));
