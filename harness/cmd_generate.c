@@ -14,7 +14,7 @@
 
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path, *format = "text";
-static bool dry_run;
+static bool dry_run, show_ops;
 
 static const struct option options[] = {
     {"--model", "NAME", OPTION_TEXT, &spec.model, "a preset of 'list models' (tiny)"},
@@ -36,6 +36,7 @@ static const struct option options[] = {
      "safetensors with prompt_embeds, negative_prompt_embeds [1,M,C]"},
     {"--dump", "DIR", OPTION_TEXT, &dump_folder, "write every stage's tensors there"},
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "tokens, flops and memory, nothing is run"},
+    {"--ops", NULL, OPTION_FLAG, &show_ops, "also the time of each op, and who served it"},
     {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
     {"-o", "FILE", OPTION_TEXT, &output, ".mp4 .gif .png .y4m .ppm (%04d numbers stills)"},
     {0},
@@ -197,14 +198,6 @@ static void print_dry_run(const struct job *job)
                (double)(job->c.request.steps * case_passes(&job->c)));
 }
 
-static int64_t total_ns(const struct job *job)
-{
-    int64_t total = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        total += engine_stage(job->engine, (enum stage)i)->run_ns;
-    return total;
-}
-
 static double median_step_s(const struct job *job)
 {
     int64_t n = job->c.request.steps;
@@ -217,9 +210,87 @@ static double median_step_s(const struct job *job)
     return median;
 }
 
+/* Time of one op in one stage under one variant, over all its shapes. */
+struct op_time {
+    enum stage stage;
+    enum op_id op;
+    const char *served_by;
+    int64_t calls, run_ns;
+    double flops;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct op_time *x = a, *y = b;
+    return x->run_ns < y->run_ns ? 1 : x->run_ns > y->run_ns ? -1 : 0;
+}
+
+/* Owned by the caller; *count of them, the longest first. */
+static struct op_time *op_times(const struct engine *engine, int *count)
+{
+    int64_t calls;
+    const struct traced_call *trace = engine_trace(engine, &calls);
+    struct op_time *list = calloc((size_t)calls + 1, sizeof *list);
+    *count = 0;
+    for (int64_t i = 0; list && i < calls; i++) {
+        const struct traced_call *t = &trace[i];
+        int k = 0;
+        while (k < *count && (list[k].stage != t->stage || list[k].op != t->problem.op ||
+                              strcmp(list[k].served_by, t->served_by) != 0))
+            k++;
+        if (k == *count)
+            list[(*count)++] = (struct op_time){t->stage, t->problem.op, t->served_by, 0, 0, 0};
+        list[k].calls += t->calls;
+        list[k].run_ns += t->run_ns;
+        list[k].flops += t->flops * (double)t->calls;
+    }
+    if (list)
+        qsort(list, (size_t)*count, sizeof *list, by_time);
+    return list;
+}
+
+static void print_ops(const struct job *job)
+{
+    int count;
+    struct op_time *list = op_times(job->engine, &count);
+    double all_s = (double)engine_total_ns(job->engine) * 1e-9;
+    printf("\n%-8s %-14s %-20s %8s %10s %7s %9s\n", "stage", "op", "served by", "calls", "time",
+           "share", "GFLOP/s");
+    for (int i = 0; list && i < count; i++) {
+        const struct op_time *t = &list[i];
+        double s = (double)t->run_ns * 1e-9;
+        printf("%-8s %-14s %-20s %8lld %8.3f s %6.1f%% ", stage_names[t->stage],
+               op_table[t->op]->name, t->served_by, (long long)t->calls, s, 100 * s / all_s);
+        if (t->flops > 0)
+            printf("%9.1f\n", t->flops * 1e-9 / s);
+        else
+            printf("%9s\n", "-");
+    }
+    free(list);
+}
+
+static void json_ops(const struct job *job, struct json *j)
+{
+    int count;
+    struct op_time *list = op_times(job->engine, &count);
+    json_open_array(j, "ops");
+    for (int i = 0; list && i < count; i++) {
+        json_open_object(j, NULL);
+        json_text(j, "stage", stage_names[list[i].stage]);
+        json_text(j, "op", op_table[list[i].op]->name);
+        json_text(j, "served_by", list[i].served_by);
+        json_int(j, "calls", list[i].calls);
+        json_int(j, "run_ns", list[i].run_ns);
+        json_number(j, "flops", list[i].flops);
+        json_end(j);
+    }
+    json_end(j);
+    free(list);
+}
+
 static void print_result(const struct job *job)
 {
-    double all_s = (double)total_ns(job) * 1e-9, load_s = 0;
+    double all_s = (double)engine_total_ns(job->engine) * 1e-9, load_s = 0;
     printf("%-8s %10s %7s %12s\n", "stage", "time", "share", "GFLOP/s");
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
@@ -238,6 +309,8 @@ static void print_result(const struct job *job)
     printf("%-8s %8.3f s\n\n", "total", all_s);
     printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
            (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
+    if (show_ops)
+        print_ops(job);
     printf("wrote %s\n", output);
 }
 
@@ -280,9 +353,11 @@ static void print_json(const struct job *job)
         for (int64_t i = 0; i < job->c.request.steps; i++)
             json_int(&j, NULL, job->step_ns[i]);
         json_end(&j);
-        json_int(&j, "total_ns", total_ns(job));
+        json_int(&j, "total_ns", engine_total_ns(job->engine));
         json_int(&j, "encode_ns", job->encode_ns);
         json_int(&j, "peak_resident_bytes", (int64_t)host_peak_resident());
+        if (show_ops)
+            json_ops(job, &j);
         json_text(&j, "output", output);
     }
     json_end(&j);

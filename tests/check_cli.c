@@ -316,6 +316,16 @@ static void json_is_one_document(void **state)
     assert_json(&s, "\"case_kind\": \"pipeline\"");
 }
 
+static void ops_say_who_served_them(void **state)
+{
+    (void)state;
+    struct spawned s = patchmark(TINY, "--ops", "--kernels=c,linear=reference", "--size=32x32",
+                                 "--frames=1", "-o", at("%s/o.ppm", folder), NULL);
+    assert_ok(&s);
+    assert_non_null(strstr(s.out, "linear         reference"));
+    assert_non_null(strstr(s.out, "conv3d         c_01_plain"));
+}
+
 static void a_dry_run_costs_nothing_at_any_size(void **state)
 {
     (void)state;
@@ -456,6 +466,7 @@ int main(void)
         cmocka_unit_test(every_variant_file_is_listed),
         cmocka_unit_test(a_new_file_is_a_new_entry),
         cmocka_unit_test(json_is_one_document),
+        cmocka_unit_test(ops_say_who_served_them),
         cmocka_unit_test(a_dry_run_costs_nothing_at_any_size),
         cmocka_unit_test(help_has_examples),
         cmocka_unit_test(run_writes_a_record_per_case),
