@@ -104,16 +104,15 @@ static void write_plan(const char *path, const char *from, const char *to)
     struct spawned s = patchmark(words);
     assert_int_equal(s.code, 0);
     char *text = file_read(path, NULL), *place = strstr(text, from);
-    if (!place) {
-        free(text);
-        skip();
+    if (place) {
+        char *edited = malloc(strlen(text) + strlen(to) + 1);
+        sprintf(edited, "%.*s%s%s", (int)(place - text), text, to, place + strlen(from));
+        file_write(path, edited, false);
+        free(edited);
     }
-    *place = 0;
-    char *edited = malloc(strlen(text) + strlen(to) + strlen(place + 1) + 2);
-    sprintf(edited, "%s%s%s", text, to, place + strlen(from));
-    file_write(path, edited, false);
-    free(edited);
     free(text);
+    if (!place)
+        skip();
 }
 
 static void expect_plan_refused(const char *path, const char *says)
