@@ -46,7 +46,7 @@ static enum status check(const void *problem, struct fault *fault)
     return check_window("norm_conv3d", "columns", p->W + p->pad_left + p->pad_right, p->kw, fault);
 }
 
-/* The convolution, and 8 per normalised value as norm_silu counts. */
+/* The convolution's; the norm in front is bound by memory. */
 static double flops(const void *problem)
 {
     const struct norm_conv3d_problem *p = problem;
