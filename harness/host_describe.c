@@ -361,10 +361,11 @@ static void describe_libraries(struct json *j)
 static void describe_environment(struct json *j)
 {
     static const char *const names[] = {
-        "OMP_NUM_THREADS",      "OMP_PROC_BIND",        "OMP_PLACES",        "OMP_WAIT_POLICY",
-        "OMP_DYNAMIC",          "OMP_SCHEDULE",         "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT",
-        "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE",    "GOTO_NUM_THREADS",  "MALLOC_ARENA_MAX",
-        "GLIBC_TUNABLES",       "CUDA_VISIBLE_DEVICES",
+        "OMP_NUM_THREADS",   "OMP_PROC_BIND",        "OMP_PLACES",
+        "OMP_WAIT_POLICY",   "OMP_DYNAMIC",          "OMP_SCHEDULE",
+        "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT",       "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_CORETYPE", "GOTO_NUM_THREADS",     "MALLOC_ARENA_MAX",
+        "GLIBC_TUNABLES",    "CUDA_VISIBLE_DEVICES", "OPENBLAS_THREAD_TIMEOUT",
     };
     json_open_object(j, "environment");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

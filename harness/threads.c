@@ -7,7 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const threads_environment[] = {"OMP_WAIT_POLICY=passive", "GOMP_SPINCOUNT=5000", NULL};
+const char *const threads_environment[] = {
+    "OMP_WAIT_POLICY=passive",
+    "GOMP_SPINCOUNT=5000",
+    "OPENBLAS_THREAD_TIMEOUT=14", /* the binary logarithm of cycles; 26 where it is not set */
+    NULL,
+};
 
 bool threads_variable(const char *variable)
 {

@@ -3,7 +3,7 @@
 /* threads.h   How OpenMP threads wait for each other. libgomp spins for long by default, and on a
  * machine that others use too, a thread that spins keeps off the very one it waits for: a clip of
  * many short parallel loops then takes many times longer. A short spin, then sleep, costs little
- * when alone. */
+ * when alone. OpenBLAS's own threads spin likewise, into whatever runs after the library's call. */
 #ifndef PATCHMARK_THREADS_H
 #define PATCHMARK_THREADS_H
 
