@@ -4,6 +4,7 @@
 #include "case.h"
 #include "commands.h"
 #include "host.h"
+#include "ran_on.h"
 
 #include <string.h>
 
@@ -52,14 +53,23 @@ static void needs_text(uint64_t needs, char *out, size_t bytes)
                                      host_feature_name(UINT64_C(1) << bit));
 }
 
-/* Whether it can run here, and whether it ever ran on the hardware it is for. A CPU variant that
- * can run here runs on its hardware here and now. */
-static void standing(const struct registry_entry *e, const char **runs, const char **ran,
-                     struct fault *why)
+/* Whether it can run here, which the machine says, and where it ever ran, which records say. */
+struct standing {
+    const char *runs;
+    char ran_on[256]; /* "" where no record has it */
+    struct fault why;
+};
+
+static struct standing standing_of(const struct registry_entry *e)
 {
-    enum status s = registry_usable(e, why);
-    *runs = s == ST_OK ? "runs here" : s == ST_NOT_BUILT ? "not built" : "cannot run here";
-    *ran = s == ST_OK ? "real hardware" : "not on this machine";
+    struct standing s = {.ran_on = ""};
+    enum status status = registry_usable(e, &s.why);
+    s.runs = status == ST_OK          ? "runs here"
+             : status == ST_NOT_BUILT ? "not built"
+                                      : "cannot run here";
+    if (!e->plugin_hash)
+        ran_on_find(ran_on_folder(), e->op, e->name, s.ran_on, sizeof s.ran_on);
+    return s;
 }
 
 static void text_variants(void)
@@ -68,15 +78,14 @@ static void text_variants(void)
     const struct registry_entry *all = registry(&count);
     for (int i = 0; i < count; i++) {
         char name[128], needs[128] = "?";
-        const char *runs, *ran;
-        struct fault why = {{0}};
+        struct standing s = standing_of(&all[i]);
         snprintf(name, sizeof name, "%s/%s", all[i].op, all[i].name);
         if (all[i].variant)
             needs_text(all[i].variant->needs, needs, sizeof needs);
-        standing(&all[i], &runs, &ran, &why);
-        printf("%-38s %-9s needs %-10s %-9s %s, %s%s%s\n", name, all[i].target, needs,
-               all[i].variant ? numerics_name(all[i].variant->numerics) : "?", runs, ran,
-               why.text[0] ? ": " : "", why.text);
+        printf("%-38s %-9s needs %-10s %-9s %s%s%s, %s%s\n", name, all[i].target, needs,
+               all[i].variant ? numerics_name(all[i].variant->numerics) : "?", s.runs,
+               s.why.text[0] ? ": " : "", s.why.text,
+               s.ran_on[0] ? "ran on " : "no record of a run", s.ran_on);
     }
 }
 
@@ -87,9 +96,7 @@ static void json_variants(struct json *j)
     json_open_array(j, "variants");
     for (int i = 0; i < count; i++) {
         char needs[128];
-        const char *runs, *ran;
-        struct fault why = {{0}};
-        standing(&all[i], &runs, &ran, &why);
+        struct standing s = standing_of(&all[i]);
         json_open_object(j, NULL);
         json_text(j, "op", all[i].op);
         json_text(j, "name", all[i].name);
@@ -100,9 +107,9 @@ static void json_variants(struct json *j)
             json_text(j, "needs", needs);
             json_text(j, "numerics", numerics_name(all[i].variant->numerics));
         }
-        json_text(j, "runs", runs);
-        json_text(j, "ran_on", ran);
-        json_text(j, "why", why.text[0] ? why.text : NULL);
+        json_text(j, "runs", s.runs);
+        json_text(j, "ran_on", s.ran_on[0] ? s.ran_on : NULL);
+        json_text(j, "why", s.why.text[0] ? s.why.text : NULL);
         json_end(j);
     }
     json_end(j);

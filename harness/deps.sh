@@ -21,7 +21,7 @@ ffmpeg|pkg-config --exists libavformat libavcodec libavutil|\
 libavformat-dev libavcodec-dev libavutil-dev|\
 .mp4, .gif and .png files (.y4m and .ppm need no library)
 jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot)
-hwloc|pkg-config --exists hwloc|libhwloc-dev|topology and thread pinning"
+hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)"
 
 say() { echo "set-up: $*" >&2; }
 stop() { say "$*"; exit 2; }

@@ -36,7 +36,6 @@ static const struct option options[] = {
     {"--threads", "N", OPTION_COUNT, &spec.threads, ""},
     {"--dtype", "T", OPTION_TEXT, &spec.dtype, ""},
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels, ""},
-    {"--plan", "FILE", OPTION_TEXT, &spec.plan, ""},
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
     CASE_OPTIONS(spec),
     {0},

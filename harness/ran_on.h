@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* ran_on.h   On which hardware a variant has run, by the records that say so. That it could run
+ * here is no evidence that it did. */
+#ifndef PATCHMARK_RAN_ON_H
+#define PATCHMARK_RAN_ON_H
+
+#include "op.h"
+
+/* Looks through FOLDER/<machine>/<utc>-<commit>.jsonl for the newest timed case that ran the
+ * variant on real hardware, alone or in a pipeline's plan. Gives "intel-xeon-627c8b at a7f1825abc";
+ * false where no record has it. */
+bool ran_on_find(const char *folder, const char *op, const char *variant, char *out, size_t bytes);
+
+/* The records that belong to this program: results/ beside its build folder, else ./results. */
+const char *ran_on_folder(void);
+
+#endif
