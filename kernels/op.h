@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define PATCHMARK_ABI 1
+#define PATCHMARK_ABI 2
 
 /* Every function that can fail returns one of these; the sentence for people goes once into the
  * struct fault at hand, where the failure happened. */
@@ -126,11 +126,14 @@ static inline bool tensor_given(const struct tensor *t) { return t->elem != ELEM
 
 enum device_kind { DEVICE_CPU = 0, DEVICE_CUDA };
 
+/* On a CUDA device every address of tensors, scratch, packed and state is the device's; the structs
+ * themselves are read on the host. */
 struct exec {
     enum device_kind device;
     int device_index;
+    int processors;      /* multiprocessors of the CUDA device; 0 on the CPU */
     int threads;         /* CPU threads to use, at least 1 */
-    void *stream;        /* CUDA stream; run() only enqueues on it */
+    void *stream;        /* CUDA stream; prepare() and run() only enqueue on it */
     void *scratch;       /* need.scratch_bytes, contents undefined, TENSOR_ALIGN aligned */
     const void *packed;  /* what prepare() wrote, or NULL where need.packed_bytes is 0 */
     void *state;         /* need.state_bytes, zeroed once per worker, kept between runs */
@@ -184,10 +187,19 @@ enum numerics {
 #define CPU_NEON (UINT64_C(1) << 8)
 #define CPU_NEON_BF16 (UINT64_C(1) << 9)
 #define CPU_NEON_I8MM (UINT64_C(1) << 10)
-#define GPU_SM80 (UINT64_C(1) << 32)
-#define GPU_SM90A (UINT64_C(1) << 33)
-#define GPU_SM100A (UINT64_C(1) << 34)
+#define GPU_SM80 (UINT64_C(1) << 32)   /* compute capability 8.0 or newer */
+#define GPU_SM90A (UINT64_C(1) << 33)  /* exactly 9.0: wgmma, setmaxnreg */
+#define GPU_SM100A (UINT64_C(1) << 34) /* exactly 10.0 */
 #define GPU_CUDA (UINT64_C(1) << 40) /* any CUDA device */
+#define LIB_CUBLASLT (UINT64_C(1) << 48) /* libraries that are loaded when they are used */
+#define LIB_CUDNN (UINT64_C(1) << 49)
+#define GPU_BITS (GPU_CUDA | GPU_SM80 | GPU_SM90A | GPU_SM100A)
+
+/* A variant that needs any kind of GPU runs there and nowhere else. */
+static inline enum device_kind needs_device(uint64_t needs)
+{
+    return needs & GPU_BITS ? DEVICE_CUDA : DEVICE_CPU;
+}
 
 /* A claimant for one op. Problems are the op's struct <op>_problem.
  *   plan     may say no (false, need->reason); must be cheap, pure, and accept tensors without data
@@ -197,7 +209,10 @@ enum numerics {
  *            weights (matrices, convolution kernels) without data; vectors keep theirs
  *   run      computes the problem; never allocates, prints, locks, falls back or keeps statics
  *   work     flops and bytes really done, where they differ from the direct algorithm's
- *   open     library variants only: a handle, kept for the life of the worker */
+ *   open     library variants only: a handle, kept for the life of the worker; ST_UNAVAILABLE where
+ *            the library is absent or too old
+ *   describe library variants only, after a run(): what was asked of the library for this problem
+ *            and these knobs and what it chose, as one line of text */
 struct variant {
     int abi;
     const char *op, *name;
@@ -210,6 +225,8 @@ struct variant {
     void (*work)(const void *problem, const int64_t *knob, struct work *work);
     enum status (*open)(const struct exec *exec, void **handle);
     void (*close)(void *handle);
+    void (*describe)(void *handle, const void *problem, const int64_t *knob, char *out,
+                     size_t bytes);
 };
 
 #ifdef __cplusplus
