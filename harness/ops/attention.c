@@ -53,6 +53,7 @@ static const char *const verify_shapes[] = {"attention:Sq=1,N=1,D=16,type=f32",
                                             "attention:Sq=13,Sk=40,N=2,D=64,bias=1,type=bf16",
                                             "attention:Sq=130,Sk=260,N=1,D=64,type=f16",
                                             "attention:Sq=7,Sk=9,N=3,D=5,type=f32",
+                                            "attention:Sq=130,Sk=200,N=2,D=128,type=bf16",
                                             NULL};
 
 const struct op_info op_info_attention = {

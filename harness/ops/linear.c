@@ -66,6 +66,7 @@ static const char *const verify_shapes[] = {"linear:S=1,K=16,O=16,type=f32",
                                             "linear:S=9,K=72,O=41,epilogue=gelu,bias=0,type=bf16",
                                             "linear:S=11,K=50,O=35,epilogue=add,type=f16",
                                             "linear:S=3,K=1,O=1,epilogue=add,out=f32,type=f16",
+                                            "linear:S=130,K=136,O=260,epilogue=gelu,type=bf16",
                                             NULL};
 
 const struct op_info op_info_linear = {
@@ -81,7 +82,12 @@ const struct op_info op_info_linear = {
                TENSOR(linear, gate, ROLE_IN, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
                TENSOR(linear, aux, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                OUTPUT(linear, y, AUX, FREE_STRIDE)},
-    .tolerance = {TOLERANCE_SUMS},
+    /* Tensor cores cut the running f32 sum off instead of rounding it, at every 8 or 16 products:
+     * on average half of its last bit, always towards 0. Over K = 13824 that adds up to about 5e-5
+     * of the sum where the output keeps f32; the first row that fits counts. */
+    .tolerance = {{ELEM_F32, NUM_BF16, 2, 64, 1e-4},
+                  {ELEM_F32, NUM_F16, 2, 64, 1e-4},
+                  TOLERANCE_SUMS},
     .extent = extent,
     .ref_row_elems = ref_row_elems,
     .complete = complete,
