@@ -4,6 +4,8 @@
 
 #include "build_info.h"
 #include "cgroup.h"
+#include "device.h"
+#include "gpu.h"
 #include "record.h"
 #include "sysfile.h"
 
@@ -42,6 +44,8 @@ static const struct {
     {GPU_SM80, "sm80"},
     {GPU_SM90A, "sm90a"},
     {GPU_SM100A, "sm100a"},
+    {LIB_CUBLASLT, "cublaslt"},
+    {LIB_CUDNN, "cudnn"},
 };
 
 const char *host_feature_name(uint64_t bit)
@@ -228,11 +232,18 @@ static void slug_words(const char *model, char *out, size_t bytes)
     out[used] = '\0';
 }
 
+/* A machine that lends its GPU goes by the GPU's name. */
+static const char *machine_model(void)
+{
+    static struct gpu_info info;
+    if (device_gpu() < 0 || gpu_describe(device_gpu(), &info, NULL) != ST_OK)
+        return host_cpu_model();
+    return info.emulated ? "CUDA emulation" : info.name;
+}
+
 const char *host_machine_slug(void)
 {
     static char slug[80];
-    if (slug[0])
-        return slug;
     /* What makes two machines of the same model differ in speed, and nothing that names one. */
     char family[32] = "", number[32] = "", stepping[32] = "", text[512], hash[65], words[64];
     sysfile_field("/proc/cpuinfo", "cpu family", family, sizeof family);
@@ -241,8 +252,10 @@ const char *host_machine_slug(void)
     int n = snprintf(text, sizeof text, "%s|%s|%s|%s|%ld|%zu|%llx", host_cpu_model(), family,
                      number, stepping, sysconf(_SC_NPROCESSORS_CONF), host_last_level_cache(),
                      (unsigned long long)host_cpu_features());
+    if (machine_model() != host_cpu_model())
+        n += snprintf(text + n, sizeof text - (size_t)n, "|%s", machine_model());
     sha256_hex(text, (size_t)n, hash);
-    slug_words(host_cpu_model(), words, sizeof words);
+    slug_words(machine_model(), words, sizeof words);
     snprintf(slug, sizeof slug, "%s%s%.6s", words, words[0] ? "-" : "machine-", hash);
     return slug;
 }

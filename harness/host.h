@@ -14,7 +14,7 @@ int host_cores(void);                /* cores this process may use: affinity and
 size_t host_memory_available(void);  /* bytes free for us: MemAvailable and cgroup limit */
 size_t host_last_level_cache(void);  /* bytes, 0 where unknown */
 size_t host_peak_resident(void);     /* this process's high-water mark, bytes */
-const char *host_machine_slug(void); /* "intel-xeon-...-1a2b3c": model + short hash */
+const char *host_machine_slug(void); /* "nvidia-h200-1a2b3c": model + short hash */
 void host_describe(struct json *j);  /* members of host.json, missing ones null with reason */
 
 /* Build facts baked in by the Makefile: git commit (+ "-dirty"), compiler, flags, features off. */

@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The environment of a result, as far as Linux tells it cheaply and without root:
  * results/SCHEMA.md, "host". Nothing here names a person or a machine: no host or user name,
- * serial, address or UUID. */
+ * serial, address or UUID (a GPU's is asked for to find it again in NVML, and not written). */
 #include "cgroup.h"
+#include "gpu.h"
 #include "host.h"
+#include "nvml.h"
 #include "sysfile.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -357,15 +360,117 @@ static void describe_libraries(struct json *j)
     json_end(j);
 }
 
+/* ---- CUDA devices ---------------------------------------------------------------------------- */
+
+/* What CUDA says in one number: 13000, 91300 and 130100 are 13.0, 9.13.0 and 13.1.0. */
+static void describe_version(struct json *j, const char *key, int64_t version, const char *why)
+{
+    char text[48];
+    bool patched = version >= 50000;
+    int64_t minor = version / (patched ? 100 : 10) % 100;
+    if (version <= 0) {
+        json_unavailable(j, key, why);
+        return;
+    }
+    snprintf(text, sizeof text, "%lld.%lld", (long long)(version / (patched ? 10000 : 1000)),
+             (long long)minor);
+    if (patched)
+        snprintf(text + strlen(text), sizeof text - strlen(text), ".%lld",
+                 (long long)(version % 100));
+    json_text(j, key, text);
+}
+
+/* The libraries of the _00_ variants, as the loader finds them; the first that answers. They stay
+ * loaded: they are not made to be unloaded. */
+static int64_t library_version(const char *const *files, const char *symbol)
+{
+    for (; *files; files++) {
+        void *file = dlopen(*files, RTLD_LAZY | RTLD_LOCAL);
+        size_t (*version)(void) = NULL;
+        if (file)
+            *(void **)&version = dlsym(file, symbol);
+        if (version && version() > 0)
+            return (int64_t)version();
+    }
+    return 0;
+}
+
+static void describe_cuda(struct json *j, const struct gpu_info *first)
+{
+    static const char *const cublaslt[] = {"libcublasLt.so.13", "libcublasLt.so.12", NULL};
+    static const char *const cudnn[] = {"libcudnn.so.9", NULL};
+    const char *why = "not found by the loader";
+    json_open_object(j, "cuda");
+    describe_version(j, "driver", first->driver, "the driver does not tell");
+    describe_version(j, "runtime", first->runtime, "the runtime does not tell");
+    describe_version(j, "cublaslt", library_version(cublaslt, "cublasLtGetVersion"), why);
+    describe_version(j, "cudnn", library_version(cudnn, "cudnnGetVersion"), why);
+    json_end(j);
+}
+
+static void describe_gpu(struct json *j, const struct gpu_info *g)
+{
+    char architecture[32];
+    struct fault fault = {{0}};
+    struct nvml *n = NULL;
+    const struct {
+        const char *key;
+        int64_t value;
+    } counts[] = {{"processors", g->processors},      {"memory_bytes", (int64_t)g->memory_bytes},
+                  {"l2_bytes", (int64_t)g->l2_bytes}, {"shared_bytes", (int64_t)g->shared_bytes},
+                  {"clock_hz", g->clock_hz},          {"memory_clock_hz", g->memory_clock_hz},
+                  {"bus_bits", g->bus_bits}};
+    snprintf(architecture, sizeof architecture, "%d.%d", g->major, g->minor);
+    json_open_object(j, NULL);
+    json_text(j, "model", g->name);
+    json_bool(j, "emulated", g->emulated);
+    json_text(j, "compute_capability", architecture);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        count_or_why(j, counts[i].key, counts[i].value, "CUDA does not tell");
+    if (g->emulated)
+        nvml_describe(NULL, "emulated", j);
+    else {
+        nvml_open(g->uuid, &n, &fault);
+        nvml_describe(n, fault.text, j);
+        nvml_close(n);
+    }
+    json_end(j);
+}
+
+/* All devices of this machine, in CUDA's order; which one served is in each case's recipe. */
+static void describe_gpus(struct json *j)
+{
+    struct fault fault = {{0}};
+    struct gpu_info info, first;
+    int count = 0;
+    enum status status = gpu_count(&count, &fault);
+    if (status == ST_OK && count > 0)
+        status = gpu_describe(0, &first, &fault);
+    if (status != ST_OK || count == 0) {
+        const char *why = fault.text[0] ? fault.text : "there is no CUDA device";
+        json_unavailable(j, "gpus", why);
+        json_unavailable(j, "cuda", why);
+        return;
+    }
+    json_open_array(j, "gpus");
+    for (int i = 0; i < count; i++)
+        if (gpu_describe(i, &info, &fault) == ST_OK)
+            describe_gpu(j, &info);
+    json_end(j);
+    describe_cuda(j, &first);
+}
+
 /* Only variables known to change speed; the rest of the environment is nobody's business. */
 static void describe_environment(struct json *j)
 {
     static const char *const names[] = {
-        "OMP_NUM_THREADS",   "OMP_PROC_BIND",        "OMP_PLACES",
-        "OMP_WAIT_POLICY",   "OMP_DYNAMIC",          "OMP_SCHEDULE",
-        "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT",       "OPENBLAS_NUM_THREADS",
-        "OPENBLAS_CORETYPE", "GOTO_NUM_THREADS",     "MALLOC_ARENA_MAX",
-        "GLIBC_TUNABLES",    "CUDA_VISIBLE_DEVICES", "OPENBLAS_THREAD_TIMEOUT",
+        "OMP_NUM_THREADS",         "OMP_PROC_BIND",        "OMP_PLACES",
+        "OMP_WAIT_POLICY",         "OMP_DYNAMIC",          "OMP_SCHEDULE",
+        "GOMP_CPU_AFFINITY",       "GOMP_SPINCOUNT",       "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_CORETYPE",       "GOTO_NUM_THREADS",     "MALLOC_ARENA_MAX",
+        "GLIBC_TUNABLES",          "CUDA_VISIBLE_DEVICES", "OPENBLAS_THREAD_TIMEOUT",
+        "CUDA_DEVICE_ORDER",       "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING",
+        "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE",
     };
     json_open_object(j, "environment");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -388,5 +493,6 @@ void host_describe(struct json *j)
     describe_mitigations(j);
     describe_system(j);
     describe_libraries(j);
+    describe_gpus(j);
     describe_environment(j);
 }

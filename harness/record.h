@@ -9,7 +9,7 @@
 
 #include "json.h"
 
-#define RECORD_SCHEMA_VERSION "1.0"
+#define RECORD_SCHEMA_VERSION "1.1"
 
 struct record_file;
 

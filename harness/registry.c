@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+#include "gpu.h"
 #include "host.h"
+#include "library.h"
 #include "registry_built_in.h"
 
 /* One sorted table for the built-in variants and those of plugins. It moves when a plugin joins, so
@@ -186,18 +189,22 @@ const char *const *registry_plugins(void) { return plugin_files; }
 
 /* ---- use ------------------------------------------------------------------------------------- */
 
-#define GPU_BITS (GPU_CUDA | GPU_SM80 | GPU_SM90A | GPU_SM100A)
-
 enum status registry_usable(const struct registry_entry *entry, struct fault *why)
 {
     if (!entry->variant)
         return fault_set(why, ST_NOT_BUILT, "%s", entry->not_built);
     uint64_t needs = entry->variant->needs, missing = needs & ~host_cpu_features();
-    if (needs & GPU_BITS)
-        return fault_set(why, ST_UNAVAILABLE, "needs a CUDA device, which this build cannot use");
+    if (needs & GPU_BITS) {
+        int devices;
+        TRY(gpu_count(&devices, why));
+        missing &= ~gpu_features(device_index());
+        missing &= ~library_features(missing);
+    }
     for (uint64_t bit = 1; missing && bit; bit <<= 1) {
+        const char *library = library_name(bit);
         if (missing & bit)
-            return fault_set(why, ST_UNAVAILABLE, "this machine lacks %s", host_feature_name(bit));
+            return fault_set(why, ST_UNAVAILABLE, "this machine lacks %s",
+                             library ? library : host_feature_name(bit));
     }
     return ST_OK;
 }

@@ -40,11 +40,11 @@ static void the_description_is_json_with_all_members(void **state)
 {
     (void)state;
     static const char *const members[] = {
-        "machine",        "cpu",        "model",       "sockets",     "cores",
-        "usable_threads", "features",   "caches",      "memory",      "total_bytes",
-        "numa_nodes",     "board",      "boost",       "governor",    "smt",
-        "virtualised",    "hypervisor", "mitigations", "kernel",      "libc",
-        "libraries",      "openblas",   "papi",        "environment", "load_average"};
+        "machine",      "cpu",      "model",     "sockets",     "cores",      "usable_threads",
+        "features",     "caches",   "memory",    "total_bytes", "numa_nodes", "board",
+        "boost",        "governor", "smt",       "virtualised", "hypervisor", "mitigations",
+        "kernel",       "libc",     "libraries", "openblas",    "papi",       "environment",
+        "load_average", "gpus",     "cuda"};
     char *text = describe();
     assert_true(json_valid(text));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)

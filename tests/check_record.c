@@ -126,8 +126,10 @@ static void a_run_is_lines_of_json(void **state)
         assert_true(lines < 3);
         assert_true(json_valid(line));
         assert_non_null(strstr(line, wanted[lines++]));
-        assert_ptr_equal(line,
-                         strstr(line, "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.0\"}"));
+        assert_ptr_equal(
+            line,
+            strstr(line, "{\"schema\":{\"name\":\"patchmark\",\"version\":\"" RECORD_SCHEMA_VERSION
+                         "\"}"));
     }
     assert_int_equal(lines, 3);
     free(text);

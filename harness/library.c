@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "library.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+static struct library {
+    uint64_t bit;
+    const char *name, *file[4]; /* newest first; the plain name comes with development packages */
+    void *handle;
+} libraries[] = {
+    {LIB_CUBLASLT,
+     "libcublasLt.so",
+     {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"},
+     NULL},
+    {LIB_CUDNN, "libcudnn.so", {"libcudnn.so.9", "libcudnn.so"}, NULL},
+};
+enum { LIBRARIES = sizeof libraries / sizeof *libraries };
+
+/* Where the loader looks by itself, then where the CUDA Toolkit puts its libraries. */
+static void *find(const char *file)
+{
+    const char *const folder[] = {"", getenv("CUDA_HOME"), "/usr/local/cuda"};
+    void *handle = NULL;
+    for (size_t i = 0; !handle && i < sizeof folder / sizeof *folder; i++) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s%s%s", folder[i] ? folder[i] : "", i ? "/lib64/" : "", file);
+        if (folder[i])
+            handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    }
+    return handle;
+}
+
+uint64_t library_features(uint64_t wanted)
+{
+    uint64_t found = 0;
+    for (int i = 0; i < LIBRARIES; i++) {
+        struct library *l = &libraries[i];
+        if (!(l->bit & wanted))
+            continue;
+        for (int k = 0; !l->handle && l->file[k]; k++)
+            l->handle = find(l->file[k]);
+        found |= l->handle ? l->bit : 0;
+    }
+    return found;
+}
+
+const char *library_name(uint64_t bit)
+{
+    for (int i = 0; i < LIBRARIES; i++)
+        if (libraries[i].bit == bit)
+            return libraries[i].name;
+    return NULL;
+}
