@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* case.c   From flags to a generate_request and an engine_config, every refusal in one sentence. */
 #include "case.h"
+#include "device.h"
 #include "elem.h"
+#include "gpu.h"
 #include "host.h"
 #include "record.h"
 
@@ -14,6 +16,7 @@ const char *const stage_names[STAGE_COUNT] = {"text", "denoise", "decode"};
 
 static const char *const scheduler_names[] = {"unipc", "euler", "unipc-original"};
 static const char *const fill_names[] = {"normal", "outlier"};
+static const char *const launch_names[] = {"stream", "graph"};
 static const char *const dtype_names[] = {"f32", "bf16", "f16"};
 /* What decides parity of UniPC runs between releases of the models' own code. */
 static const char *const sigma_grids[] = {"linspace-from-1", "shift-twice", "linspace-from-0.999"};
@@ -58,19 +61,6 @@ const struct model_config *case_model(const char *name, struct fault *fault)
     return NULL;
 }
 
-static enum status check_device(const char *device, struct fault *fault)
-{
-    int used = 0, index;
-    if (!strcmp(device, "cpu"))
-        return ST_OK;
-    if (sscanf(device, "cuda:%d%n", &index, &used) == 1 && !device[used])
-        return fault_set(fault, ST_NOT_BUILT,
-                         "--device %s: no CUDA kernel is built into this program;"
-                         " use --device cpu",
-                         device);
-    return fault_set(fault, ST_BAD_INPUT, "--device '%s' should be cpu or cuda:N", device);
-}
-
 static enum status in_range(const char *flag, double value, double least, double most,
                             struct fault *fault)
 {
@@ -102,14 +92,15 @@ static enum status frames_of(const struct case_spec *s, const struct model_confi
 static enum status resolve_config(const struct case_spec *s, struct engine_config *c,
                                   struct fault *fault)
 {
-    int dtype, fill;
-    TRY(check_device(s->device, fault));
+    int dtype, fill, launch;
+    TRY(pick("--launch", s->launch, launch_names, 2, &launch, fault));
     TRY(pick("--dtype", s->dtype, dtype_names, 3, &dtype, fault));
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
     int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
     TRY(in_range("--threads", (double)threads, 1, fmax(64, 4.0 * host_cores()), fault));
     *c = (struct engine_config){.choice = {s->kernels, s->plan},
                                 .type = elem_find(s->dtype),
+                                .launch = (enum launch)launch,
                                 .threads = (int)threads,
                                 .fill = (enum fill)fill};
     return ST_OK;
@@ -143,16 +134,43 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     return ST_OK;
 }
 
+static enum status resolve_device(struct pipeline_case *c, struct fault *fault)
+{
+    c->absent = device_choose(c->spec.device, &c->absent_why);
+    if (c->absent == ST_BAD_INPUT)
+        return fault_set(fault, ST_BAD_INPUT, "%s", c->absent_why.text);
+    c->config.device = strcmp(c->spec.device, "cpu") ? DEVICE_CUDA : DEVICE_CPU;
+    c->config.device_index = device_index();
+    return ST_OK;
+}
+
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
                          struct fault *fault)
 {
     memset(out, 0, sizeof *out);
     out->spec = *spec;
     TRY(resolve_request(spec, out, fault));
-    return resolve_config(spec, &out->config, fault);
+    TRY(resolve_config(spec, &out->config, fault));
+    return resolve_device(out, fault);
+}
+
+enum status case_ready(const struct pipeline_case *c, struct fault *fault)
+{
+    return c->absent == ST_OK ? ST_OK : fault_set(fault, c->absent, "%s", c->absent_why.text);
 }
 
 int64_t case_passes(const struct pipeline_case *c) { return c->request.guidance > 1 ? 2 : 1; }
+
+/* "2 threads" or the CUDA device by name. */
+static void describe_place(const struct pipeline_case *c, char *out, size_t bytes)
+{
+    struct gpu_info info;
+    if (c->config.device == DEVICE_CUDA &&
+        gpu_describe(c->config.device_index, &info, NULL) == ST_OK)
+        snprintf(out, bytes, "%s (%s)", c->spec.device, info.name);
+    else
+        snprintf(out, bytes, "%d thread%s", c->config.threads, c->config.threads == 1 ? "" : "s");
+}
 
 void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
 {
@@ -161,11 +179,12 @@ void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
     if (r->geometry.frames > 1)
         snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)",
                  (long long)r->geometry.frames, c->fps, (double)r->geometry.frames / c->fps);
-    snprintf(out, bytes, "%s  %lldx%lld, %s, %lld step%s of %s, guidance %g, %s, %d thread%s",
+    char where[192];
+    describe_place(c, where, sizeof where);
+    snprintf(out, bytes, "%s  %lldx%lld, %s, %lld step%s of %s, guidance %g, %s, %s",
              r->model->name, (long long)r->geometry.width, (long long)r->geometry.height, length,
              (long long)r->steps, r->steps == 1 ? "" : "s", scheduler_names[r->scheduler],
-             r->guidance, elem_name(c->config.type), c->config.threads,
-             c->config.threads == 1 ? "" : "s");
+             r->guidance, elem_name(c->config.type), where);
 }
 
 void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes)
@@ -236,6 +255,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
     json_text(j, "device", c->spec.device);
+    if (c->config.device == DEVICE_CUDA)
+        json_text(j, "launch", c->spec.launch);
     sha256_hex(r->prompt, strlen(r->prompt), hash);
     json_text(j, "prompt_sha256", hash);
     sha256_hex(r->negative, strlen(r->negative), hash);

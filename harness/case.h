@@ -15,7 +15,8 @@
 #define CASE_UNSET INT64_MIN
 
 struct case_spec {
-    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *kernels, *plan, *fill;
+    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *kernels, *plan,
+        *fill;
     struct size2 size;
     int64_t frames, steps, threads;
     double seconds, fps, guidance, shift;
@@ -25,8 +26,9 @@ struct case_spec {
 #define CASE_DEFAULTS                                                                              \
     {                                                                                              \
         .model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",    \
-        .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
-        .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN, .seed = 42                      \
+        .launch = "stream", .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET,           \
+        .threads = CASE_UNSET, .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN,          \
+        .seed = 42                                                                                 \
     }
 
 /* Rows of an option table for what a case has in every command. */
@@ -39,7 +41,6 @@ struct case_spec {
         {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},            \
         {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                \
         {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},   \
-        {"--device", "D", OPTION_TEXT, &(spec).device, "cpu"},                                     \
         {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},     \
         PLUGIN_OPTION
 
@@ -48,11 +49,15 @@ struct pipeline_case {
     struct generate_request request; /* without noise, embeds and sink */
     struct engine_config config;
     double fps;
+    enum status absent; /* ST_OK, or why its device cannot be used here */
+    struct fault absent_why;
 };
 
-/* Checks and resolves everything that needs no memory. ST_BAD_INPUT, ST_NOT_BUILT. */
+/* Checks and resolves everything that needs no memory; ST_BAD_INPUT. A device that is not there is
+ * kept in `absent`, for in a list it costs one row; case_ready says it. */
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
                          struct fault *fault);
+enum status case_ready(const struct pipeline_case *c, struct fault *fault);
 const struct model_config *case_model(const char *name, struct fault *fault);
 
 /* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */

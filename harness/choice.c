@@ -10,8 +10,14 @@
 
 enum word { WORD_AUTO, WORD_BASE, WORD_REFERENCE, WORD_EXPANDED, WORD_TARGET, WORD_VARIANT };
 
-/* Ranked by what is faster where several run; the rest of a target's order is its numbers'. */
-static const char *const target_rank[] = {"c", "openblas", "neon", "avx2", "avx512"};
+/* Ranked by what is faster where several run; the rest of a target's order is its numbers'. Where
+ * kernels of ours and the vendor's were not yet measured side by side, the vendor's stand
+ * higher. */
+static const char *const target_rank[] = {"c",    "openblas", "neon", "avx2",  "avx512",
+                                          "cuda", "sm80",     "sm90", "cudnn", "cublaslt"};
+
+/* The target that serves every op where it runs. */
+static const char *const plain_target[] = {[DEVICE_CPU] = "c", [DEVICE_CUDA] = "cuda"};
 
 struct rule {
     int op;          /* enum op_id, or -1: every op */
@@ -29,6 +35,7 @@ struct choice {
     int count, room;
     bool from_file;
     int threads;
+    enum device_kind device;
 };
 
 static int rank_of(const char *target)
@@ -246,14 +253,15 @@ static enum status read_plan(struct choice *c, const char *path, struct fault *f
     return s;
 }
 
-enum status choice_new(const struct kernel_choice *words, int threads, struct choice **out,
-                       struct fault *fault)
+enum status choice_new(const struct engine_config *config, struct choice **out, struct fault *fault)
 {
+    const struct kernel_choice *words = &config->choice;
     struct choice *c = calloc(1, sizeof *c);
     if (!c)
         return ST_NO_MEMORY;
     c->from_file = words->plan_file != NULL;
-    c->threads = threads;
+    c->threads = config->threads;
+    c->device = config->device;
     struct rule first = {.op = -1, .word = WORD_AUTO};
     enum status s = c->from_file ? read_plan(c, words->plan_file, fault) : add_rule(c, &first);
     if (s == ST_OK && !c->from_file && words->kernels)
@@ -306,12 +314,11 @@ static bool is_exact_for(enum numerics n, enum elem type)
            (n == NUM_F16 && type == ELEM_F16);
 }
 
-/* Whether a word may choose the entry. Plugins and device kernels are served where they are named.
- */
-static bool is_wanted(const struct registry_entry *e, enum word word, const char *target,
-                      enum elem type)
+/* Whether a word may choose the entry. Plugins are served where they are named. */
+static bool is_wanted(const struct choice *c, const struct registry_entry *e, enum word word,
+                      const char *target, enum elem type)
 {
-    if (!e->variant || e->plugin_hash || e->variant->needs >= GPU_SM80)
+    if (!e->variant || e->plugin_hash || needs_device(e->variant->needs) != c->device)
         return false;
     if (word == WORD_BASE && variant_number(e->name) != 0)
         return false;
@@ -330,7 +337,7 @@ static bool best_variant(const struct choice *c, const struct problem *p, enum w
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
         if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best ||
-            !is_wanted(&all[i], word, target, problem_type(p)) ||
+            !is_wanted(c, &all[i], word, target, problem_type(p)) ||
             !accepts(&all[i], p, c->threads, &r))
             continue;
         best = rank;
@@ -339,10 +346,26 @@ static bool best_variant(const struct choice *c, const struct problem *p, enum w
     return best >= 0;
 }
 
-/* A composite without a fused variant beyond plain C runs as its parts: there lie the fast ones. */
-static bool expands(const struct problem *p, bool found, const struct resolved *r)
+/* A composite without a fused variant beyond the plain one runs as its parts: there lie the fast
+ * ones. */
+static bool expands(const struct choice *c, const struct problem *p, bool found,
+                    const struct resolved *r)
 {
-    return op_table[p->op]->composite && (!found || !strcmp(r->entry->target, "c"));
+    return op_table[p->op]->composite &&
+           (!found || !strcmp(r->entry->target, plain_target[c->device]));
+}
+
+/* The reference computes on the CPU; a composite still has its parts elsewhere. */
+static enum status by_reference(const struct choice *c, const struct rule *rule,
+                                const struct problem *p, struct resolved *out, struct fault *fault)
+{
+    bool composite = op_table[p->op]->composite;
+    out->serve = composite ? SERVE_EXPAND : SERVE_REFERENCE;
+    if (c->device == DEVICE_CPU || (composite && rule->word == WORD_EXPANDED))
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT,
+                     "the reference runs on the CPU alone; take 'reference' out of --kernels or use"
+                     " --device cpu");
 }
 
 static enum status by_word(const struct choice *c, const struct rule *rule, const struct problem *p,
@@ -351,17 +374,15 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
     bool found = false;
     switch (rule->word) {
     case WORD_REFERENCE:
-    case WORD_EXPANDED:
-        out->serve = op_table[p->op]->composite ? SERVE_EXPAND : SERVE_REFERENCE;
-        return ST_OK;
+    case WORD_EXPANDED: return by_reference(c, rule, p, out, fault);
     case WORD_AUTO:
     case WORD_BASE:
     case WORD_TARGET: found = best_variant(c, p, rule->word, rule->target, out); break;
     case WORD_VARIANT: break;
     }
     if (!found)
-        found = best_variant(c, p, WORD_TARGET, "c", out);
-    if (expands(p, found, out)) {
+        found = best_variant(c, p, WORD_TARGET, plain_target[c->device], out);
+    if (expands(c, p, found, out)) {
         out->serve = SERVE_EXPAND;
         return ST_OK;
     }
@@ -374,6 +395,12 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
 static enum status by_name(const struct choice *c, const struct rule *rule, const struct problem *p,
                            struct resolved *out, struct fault *fault)
 {
+    static const char *const place[] = {
+        [DEVICE_CPU] = "on the CPU", [DEVICE_CUDA] = "on a CUDA device"};
+    enum device_kind needed = needs_device(rule->entry->variant->needs);
+    if (needed != c->device)
+        return fault_set(fault, ST_BAD_INPUT, "%s/%s runs %s and this case %s; --device says where",
+                         rule->entry->op, rule->entry->name, place[needed], place[c->device]);
     if (accepts(rule->entry, p, c->threads, out)) {
         if (!rule->knobs_given)
             return ST_OK;

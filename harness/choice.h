@@ -4,9 +4,9 @@
  *
  * --kernels is a comma list, later words win over earlier ones:
  *   auto                 the fastest target here by rank, highest number first (the default)
- *   base                 library variants (_00_) where they exist and accept, plain C elsewhere
+ *   base                 library variants (_00_) where they exist and accept, plain ones elsewhere
  *   reference            the double reference
- *   TARGET               the variants of that target, plain C for what it does not serve
+ *   TARGET               the variants of that target, plain ones for what it does not serve
  *   OP=WORD              one op: a variant's name or any word above
  *   OP@FIRST-LAST=WORD   one op in some denoising steps, counted from 1
  * A named variant that refuses a problem is an error, never replaced in silence. */
@@ -26,8 +26,8 @@ struct resolved {
 
 struct choice;
 
-/* threads: what run() will have, for the variants' scratch. */
-enum status choice_new(const struct kernel_choice *words, int threads, struct choice **out,
+/* Of the config: the words or the plan file, the threads that run() will have, the device. */
+enum status choice_new(const struct engine_config *config, struct choice **out,
                        struct fault *fault);
 void choice_free(struct choice *choice);
 /* True where the answer for this op depends on the denoising step. */

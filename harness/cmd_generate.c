@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_generate.c   One clip from a prompt: plan, memory, stages, file, and what it took. */
 #include "commands.h"
+#include "device.h"
 #include "dump.h"
 #include "elem.h"
 #include "host.h"
@@ -30,13 +31,17 @@ static const struct option options[] = {
      "auto, base, reference, a target, OP=VARIANT, OP@1-4=VARIANT; comma-separated"},
     {"--plan", "FILE", OPTION_TEXT, &spec.plan, "replay a plan that --write-plan made"},
     {"--write-plan", "FILE", OPTION_TEXT, &plan_path, "write the resolved plan"},
+    {"--device", "D", OPTION_TEXT, &spec.device, "cpu or cuda:N (cpu)"},
+    {"--launch", "HOW", OPTION_TEXT, &spec.launch,
+     "on a CUDA device: stream, or graph (one CUDA graph per step)"},
     CASE_OPTIONS(spec),
     {"--noise", "FILE", OPTION_TEXT, &noise_path, "safetensors with latents [1,C,T,H,W]"},
     {"--prompt-embeds", "FILE", OPTION_TEXT, &embeds_path,
      "safetensors with prompt_embeds, negative_prompt_embeds [1,M,C]"},
     {"--dump", "DIR", OPTION_TEXT, &dump_folder, "write every stage's tensors there"},
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "tokens, flops and memory, nothing is run"},
-    {"--ops", NULL, OPTION_FLAG, &show_ops, "also the time of each op, and who served it"},
+    {"--ops", NULL, OPTION_FLAG, &show_ops,
+     "also the time of each op, and who served it (a CUDA device then waits after each)"},
     {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
     {"-o", "FILE", OPTION_TEXT, &output, ".mp4 .gif .png .y4m .ppm (%04d numbers stills)"},
     {0},
@@ -165,6 +170,8 @@ static void print_kernels(const struct engine *engine)
     putchar('\n');
 }
 
+static bool on_cuda(const struct job *job) { return job->c.config.device == DEVICE_CUDA; }
+
 static void print_plan(const struct job *job)
 {
     const struct geometry *g = &job->c.request.geometry;
@@ -177,8 +184,9 @@ static void print_plan(const struct job *job)
     printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H,
            (long long)g->W, (long long)g->S);
     print_kernels(job->engine);
-    printf("memory  %.3f GiB planned, %.3f GiB available\n\n", gib(engine_peak_bytes(job->engine)),
-           gib(host_memory_available()));
+    printf("memory  %.3f GiB planned, %.3f GiB available%s%s\n\n",
+           gib(engine_peak_bytes(job->engine)), gib(engine_available_bytes(job->engine)),
+           on_cuda(job) ? " on " : "", on_cuda(job) ? job->c.spec.device : "");
 }
 
 static void print_dry_run(const struct job *job)
@@ -288,6 +296,15 @@ static void json_ops(const struct job *job, struct json *j)
     free(list);
 }
 
+/* Where the host needs as long as the device, the device waits for it. */
+static void print_host_share(const struct job *job, const struct stage_figures *f)
+{
+    double step_s = median_step_s(job), host_s = (double)f->host_ns * 1e-9;
+    printf("; the host enqueues one in %.3f ms (%.1f%%)", host_s * 1e3, 100 * host_s / step_s);
+    if (f->graph_nodes)
+        printf(", a graph of %lld nodes", (long long)f->graph_nodes);
+}
+
 static void print_result(const struct job *job)
 {
     double all_s = (double)engine_total_ns(job->engine) * 1e-9, load_s = 0;
@@ -304,11 +321,15 @@ static void print_result(const struct job *job)
         if (i == STAGE_DENOISE)
             printf("   %lld steps, median %.3f s", (long long)job->c.request.steps,
                    median_step_s(job));
+        if (i == STAGE_DENOISE && on_cuda(job))
+            print_host_share(job, f);
         putchar('\n');
     }
     printf("%-8s %8.3f s\n\n", "total", all_s);
     printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
            (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
+    if (!strcmp(device_ran_on(), "emulated"))
+        printf("emulated on the CPU: these times say nothing about a GPU\n");
     if (show_ops)
         print_ops(job);
     printf("wrote %s\n", output);
@@ -329,6 +350,10 @@ static void json_stages(const struct job *job, struct json *j)
         if (!dry_run) {
             json_int(j, "run_ns", f->run_ns);
             json_int(j, "load_ns", f->load_ns);
+            if (i == STAGE_DENOISE && on_cuda(job)) {
+                json_int(j, "host_step_ns", f->host_ns);
+                json_int(j, "graph_nodes", f->graph_nodes);
+            }
         }
         json_end(j);
     }
@@ -346,6 +371,7 @@ static void print_json(const struct job *job)
     json_int(&j, "padded_width", g->pad_width);
     json_int(&j, "padded_height", g->pad_height);
     json_int(&j, "padded_frames", g->pad_frames);
+    json_text(&j, "ran_on", dry_run ? NULL : device_ran_on());
     json_stages(job, &j);
     json_int(&j, "planned_bytes", (int64_t)engine_peak_bytes(job->engine));
     if (!dry_run) {
@@ -391,6 +417,7 @@ static enum status generate_clip(struct job *job, struct fault *fault)
 {
     TRY(check_arguments(fault));
     TRY(case_resolve(&spec, &job->c, fault));
+    TRY(case_ready(&job->c, fault));
     const struct geometry *g = &job->c.request.geometry;
     if (output)
         TRY(media_check(output, g->width, g->height, g->frames, fault));
@@ -398,6 +425,7 @@ static enum status generate_clip(struct job *job, struct fault *fault)
         TRY(dump_check(dump_folder, fault));
     TRY(load_inputs(job, fault));
     watch(job);
+    job->c.config.op_times = show_ops && on_cuda(job);
     TRY(engine_new(&job->c.config, &job->engine, fault));
     TRY(engine_plan(job->engine, &job->c.request, !dry_run, fault));
     if (plan_path)

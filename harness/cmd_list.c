@@ -56,7 +56,8 @@ static void needs_text(uint64_t needs, char *out, size_t bytes)
 /* Whether it can run here, which the machine says, and where it ever ran, which records say. */
 struct standing {
     const char *runs;
-    char ran_on[256]; /* "" where no record has it */
+    enum ran ran;
+    char ran_on[256]; /* where, by which record */
     struct fault why;
 };
 
@@ -68,8 +69,20 @@ static struct standing standing_of(const struct registry_entry *e)
              : status == ST_NOT_BUILT ? "not built"
                                       : "cannot run here";
     if (!e->plugin_hash)
-        ran_on_find(ran_on_folder(), e->op, e->name, s.ran_on, sizeof s.ran_on);
+        s.ran = ran_on_find(ran_on_folder(), e->op, e->name, s.ran_on, sizeof s.ran_on);
     return s;
+}
+
+/* What is known of the variant beyond this build: nothing is claimed that no record shows. */
+static void record_text(const struct standing *s, const struct registry_entry *e, char *out,
+                        size_t bytes)
+{
+    if (s->ran == RAN_HARDWARE)
+        snprintf(out, bytes, "ran on %s", s->ran_on);
+    else if (s->ran == RAN_EMULATED)
+        snprintf(out, bytes, "emulated (%s), never on a GPU by our records", s->ran_on);
+    else
+        snprintf(out, bytes, "%sno record of a run", e->variant ? "compiled, " : "");
 }
 
 static void text_variants(void)
@@ -77,15 +90,15 @@ static void text_variants(void)
     int count;
     const struct registry_entry *all = registry(&count);
     for (int i = 0; i < count; i++) {
-        char name[128], needs[128] = "?";
+        char name[128], needs[128] = "?", record[320];
         struct standing s = standing_of(&all[i]);
         snprintf(name, sizeof name, "%s/%s", all[i].op, all[i].name);
         if (all[i].variant)
             needs_text(all[i].variant->needs, needs, sizeof needs);
-        printf("%-38s %-9s needs %-10s %-9s %s%s%s, %s%s\n", name, all[i].target, needs,
+        record_text(&s, &all[i], record, sizeof record);
+        printf("%-38s %-9s needs %-10s %-9s %s%s%s, %s\n", name, all[i].target, needs,
                all[i].variant ? numerics_name(all[i].variant->numerics) : "?", s.runs,
-               s.why.text[0] ? ": " : "", s.why.text,
-               s.ran_on[0] ? "ran on " : "no record of a run", s.ran_on);
+               s.why.text[0] ? ": " : "", s.why.text, record);
     }
 }
 
@@ -108,7 +121,8 @@ static void json_variants(struct json *j)
             json_text(j, "numerics", numerics_name(all[i].variant->numerics));
         }
         json_text(j, "runs", s.runs);
-        json_text(j, "ran_on", s.ran_on[0] ? s.ran_on : NULL);
+        json_text(j, "ran_on", s.ran == RAN_HARDWARE ? s.ran_on : NULL);
+        json_text(j, "emulated", s.ran == RAN_EMULATED ? s.ran_on : NULL);
         json_text(j, "why", s.why.text[0] ? s.why.text : NULL);
         json_end(j);
     }

@@ -29,6 +29,9 @@ static const struct option options[] = {
     {"--threads", "LIST", OPTION_TEXT, &axes.threads, "CPU threads"},
     {"--dtype", "LIST", OPTION_TEXT, &axes.dtype, "f32, bf16, f16"},
     {"--kernels", "LIST", OPTION_TEXT, &axes.kernels, "plans, separated by '/', as base/auto"},
+    {"--device", "LIST", OPTION_TEXT, &axes.device, "cpu, cuda:N (cpu)"},
+    {"--launch", "LIST", OPTION_TEXT, &axes.launch,
+     "on a CUDA device: stream, or graph (one CUDA graph per step)"},
     {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s, "timing of one case ends here (12)"},
     {"--repetitions", "N", OPTION_COUNT, &limits.least_samples,
      "at least so many timed clips a case (3)"},
@@ -139,6 +142,7 @@ static enum status plan_case(const struct outcome *o, struct json *document, str
 {
     struct engine *engine;
     char name[192];
+    TRY(case_ready(&o->c, fault));
     TRY(engine_new(&o->c.config, &engine, fault));
     enum status s = engine_plan(engine, &o->c.request, false, fault);
     case_describe(&o->c, name, sizeof name);
@@ -213,6 +217,8 @@ static enum status check_cases(const struct case_list *list, struct fault *fault
         struct pipeline_case c;
         struct engine *engine;
         TRY(case_resolve(&list->item[i].spec, &c, fault));
+        if (c.absent != ST_OK)
+            continue;
         TRY(engine_new(&c.config, &engine, fault));
         engine_free(engine);
     }

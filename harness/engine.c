@@ -22,7 +22,7 @@ enum status engine_new(const struct engine_config *config, struct engine **out, 
     e->plan_file = copy_text(config->choice.plan_file);
     e->config.choice = (struct kernel_choice){e->kernels, e->plan_file};
     engine_ops_fill(e);
-    enum status s = choice_new(&e->config.choice, e->config.threads, &e->choice, fault);
+    enum status s = choice_new(&e->config, &e->choice, fault);
     if (s != ST_OK) {
         engine_free(e);
         return s;
@@ -35,23 +35,21 @@ enum status engine_new(const struct engine_config *config, struct engine **out, 
 static void forget_trace(struct engine *e)
 {
     for (int32_t i = 0; i < e->sites; i++)
-        free(e->site[i].state);
+        slab_drop(e, &e->site[i].state);
     for (int i = 0; i < STAGE_COUNT; i++)
         weights_forget(&e->stage[i]);
     for (int i = 0; i <= STAGE_COUNT; i++) {
         arena_free(&e->arena[i]);
-        free(e->slab[i]);
-        e->slab[i] = NULL;
+        slab_drop(e, &e->slab[i]);
     }
+    slab_drop(e, &e->weights_slab);
+    slab_drop(e, &e->scratch);
     free(e->site);
     free(e->bucket);
     free(e->trace);
-    free(e->weights_slab);
-    free(e->scratch);
     e->site = NULL;
     e->bucket = NULL;
     e->trace = NULL;
-    e->weights_slab = e->scratch = NULL;
     e->sites = e->site_room = 0;
     e->buckets = 0;
     e->flops_total = 0;
@@ -65,6 +63,7 @@ void engine_free(struct engine *engine)
     for (int i = 0; i < engine->handles; i++)
         if (engine->handle[i].variant->close)
             engine->handle[i].variant->close(engine->handle[i].handle);
+    device_close(engine);
     choice_free(engine->choice);
     free(engine->kernels);
     free(engine->plan_file);
@@ -124,13 +123,37 @@ static size_t host_bytes(const struct geometry *g)
     return 3 * latent + chunk;
 }
 
-static enum status check_fits(const struct engine *e, const struct geometry *g, struct fault *fault)
+static enum status check_host(const struct engine *e, const struct geometry *g, struct fault *fault)
 {
-    size_t needed = engine_peak_bytes(e) + host_bytes(g), available = host_memory_available();
+    size_t needed = (on_device(e) ? 0 : engine_peak_bytes(e)) + host_bytes(g);
+    size_t available = host_memory_available();
     if (needed <= available)
         return ST_OK;
     return fault_set(fault, ST_NO_MEMORY,
                      "this needs %.2f GiB of memory and %.2f GiB are available;"
+                     " make the size, the frames or the model smaller, or try --dtype bf16",
+                     (double)needed / (1 << 30), (double)available / (1 << 30));
+}
+
+size_t engine_available_bytes(const struct engine *engine)
+{
+    size_t bytes = 0;
+    if (!on_device(engine))
+        return host_memory_available();
+    if (engine->gpu && gpu_memory_free(engine->gpu, &bytes, NULL) != ST_OK)
+        return 0;
+    return bytes;
+}
+
+static enum status check_device(struct engine *e, struct fault *fault)
+{
+    size_t needed = engine_peak_bytes(e), available = 0;
+    TRY(pass_on(e, device_open(e), fault));
+    TRY(gpu_memory_free(e->gpu, &available, fault));
+    if (needed <= available)
+        return ST_OK;
+    return fault_set(fault, ST_NO_MEMORY,
+                     "this needs %.2f GiB of the CUDA device's memory and %.2f GiB are free;"
                      " make the size, the frames or the model smaller, or try --dtype bf16",
                      (double)needed / (1 << 30), (double)available / (1 << 30));
 }
@@ -142,7 +165,9 @@ enum status engine_plan(struct engine *engine, const struct generate_request *re
     reset(engine, MODE_TRACE);
     TRY(pass_on(engine, generate(&engine->ops, request), fault));
     sum_up(engine);
-    return check_memory ? check_fits(engine, &request->geometry, fault) : ST_OK;
+    if (check_memory)
+        TRY(check_host(engine, &request->geometry, fault));
+    return check_memory && on_device(engine) ? check_device(engine, fault) : ST_OK;
 }
 
 enum status engine_count(struct engine *engine, const struct generate_request *request,
@@ -206,15 +231,6 @@ static struct generate_sink timed_sink_of(struct timed_sink *t)
     };
 }
 
-static enum status take_outside(struct engine *e)
-{
-    size_t bytes = e->arena[OUTSIDE].peak_bytes;
-    if (e->slab[OUTSIDE] || !bytes)
-        return ST_OK;
-    e->slab[OUTSIDE] = aligned_alloc(TENSOR_ALIGN, bytes);
-    return e->slab[OUTSIDE] ? ST_OK : ST_NO_MEMORY;
-}
-
 enum status engine_execute(struct engine *engine, const struct generate_request *request,
                            int64_t *step_ns, struct fault *fault)
 {
@@ -230,8 +246,11 @@ enum status engine_execute(struct engine *engine, const struct generate_request 
         engine->site[i].run_ns = 0;
     for (int i = 0; i < STAGE_COUNT; i++)
         engine->stage[i].figures.load_ns = engine->stage[i].figures.run_ns = 0;
-    if (take_outside(engine) != ST_OK)
-        return fault_set(fault, ST_NO_MEMORY, "no memory for what outlives the stages");
+    TRY(pass_on(engine, device_open(engine), fault));
+    if (engine->arena[OUTSIDE].peak_bytes && !engine->slab[OUTSIDE])
+        TRY(pass_on(engine,
+                    slab_take(engine, &engine->slab[OUTSIDE], engine->arena[OUTSIDE].peak_bytes),
+                    fault));
     enum status s = generate(&engine->ops, &watched);
     engine->total_ns = clock_ns() - engine->started_ns - engine->hooks_ns;
     for (int i = 0; i < STAGE_COUNT; i++)

@@ -22,9 +22,17 @@ struct kernel_choice {
     const char *plan_file; /* replays a plan that plan_write made; overrides kernels */
 };
 
+/* How a CUDA device gets its work: call by call, or a denoising step at a time as a CUDA graph. The
+ * first step always goes call by call: it loads kernels and opens libraries. */
+enum launch { LAUNCH_STREAM = 0, LAUNCH_GRAPH };
+
 struct engine_config {
     struct kernel_choice choice;
     enum elem type; /* f32, bf16, f16 */
+    enum device_kind device;
+    int device_index;
+    enum launch launch; /* on a CUDA device */
+    bool op_times; /* waits for the device after each call, so that run_ns is each call's own */
     int threads;
     enum fill fill;
     uint64_t weights_seed;
@@ -40,6 +48,9 @@ struct stage_figures {
     size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes, state_bytes;
     size_t peak_bytes;       /* of the stage: weights + packed + activations + scratch + state */
     int64_t load_ns, run_ns; /* of the last execution; run excludes load */
+    int64_t graph_nodes;     /* of the largest graph launched; 0: none */
+    int64_t host_ns; /* on a CUDA device: what the host needs to enqueue a step, the least over all
+                        steps, for a full queue makes it wait */
 };
 
 struct engine;
@@ -49,8 +60,8 @@ enum status engine_new(const struct engine_config *config, struct engine **out,
 void engine_free(struct engine *engine);
 
 /* Traces the request, resolves the plan, computes memory. Refuses with ST_NO_MEMORY, needed and
- * available said, where the peak exceeds what the machine has free (unless check_memory is
- * false). */
+ * available said, where the peak exceeds what the machine or the device has free (unless
+ * check_memory is false: then no device is opened). */
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
                         bool check_memory, struct fault *fault);
 /* Counts calls and flops alone: no plan, no memory, any size. */
@@ -58,6 +69,8 @@ enum status engine_count(struct engine *engine, const struct generate_request *r
                          struct fault *fault);
 const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage);
 size_t engine_peak_bytes(const struct engine *engine); /* largest stage + what outlives stages */
+/* Free now where the engine works: the machine's memory, or that of an opened device. */
+size_t engine_available_bytes(const struct engine *engine);
 /* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. The hooks
  * of request->sink are called, their time is in no figure. */
 enum status engine_execute(struct engine *engine, const struct generate_request *request,

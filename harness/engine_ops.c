@@ -43,7 +43,9 @@ static enum status open_handle(struct engine *e, const struct variant *v, struct
         }
     if (e->handles == (int)(sizeof e->handle / sizeof e->handle[0]))
         return fault_set(&e->fault, ST_NO_MEMORY, "too many library variants in one plan");
-    TRY(v->open(exec, &exec->handle));
+    enum status s = v->open(exec, &exec->handle);
+    if (s != ST_OK)
+        return fault_set(&e->fault, s, "%s/%s could not open its library", v->op, v->name);
     e->handle[e->handles++] = (struct handle){v, exec->handle};
     return ST_OK;
 }
@@ -51,19 +53,24 @@ static enum status open_handle(struct engine *e, const struct variant *v, struct
 static enum status run_variant(struct engine *e, struct site *site, const struct problem *p)
 {
     const struct resolved *r = &site->resolved;
-    struct exec exec = {.threads = e->config.threads, .scratch = e->scratch, .knob = r->knob};
+    struct exec exec = device_exec(e);
+    exec.scratch = e->scratch;
+    exec.knob = r->knob;
     if (r->need.packed_bytes)
         exec.packed = weights_packed(e, p, r);
-    if (r->need.state_bytes && !site->state && !(site->state = calloc(1, r->need.state_bytes)))
-        return ST_NO_MEMORY;
+    TRY(state_take(e, site));
     exec.state = site->state;
     TRY(open_handle(e, r->entry->variant, &exec));
     enum status s = r->entry->variant->run(&p->attention, &exec);
     if (s == ST_OK)
         return s;
     char line[256];
+    struct fault why = {{0}};
+    if (e->gpu)
+        gpu_sync(e->gpu, &why); /* what the device says of it */
     shape_print(p, line, sizeof line);
-    return fault_set(&e->fault, s, "%s/%s failed on %s", r->entry->op, r->entry->name, line);
+    return fault_set(&e->fault, s, "%s/%s failed on %s%s%s", r->entry->op, r->entry->name, line,
+                     why.text[0] ? ": " : "", why.text);
 }
 
 static enum status execute(struct engine *e, struct site *site, const void *problem)
@@ -74,6 +81,9 @@ static enum status execute(struct engine *e, struct site *site, const void *prob
     enum status s = site->resolved.serve == SERVE_REFERENCE
                         ? reference_run(&p, e->config.threads, &e->fault)
                         : run_variant(e, site, &p);
+    e->enqueue_ns += clock_ns() - start;
+    if (s == ST_OK && e->config.op_times)
+        s = device_wait(e);
     site->run_ns += clock_ns() - start;
     e->flops_done += site->flops;
     progress_show(e, false);
@@ -149,59 +159,23 @@ static enum status engine_weight(struct ops *ops, struct tensor *t, const struct
     return ops->mode == MODE_EXECUTE ? weight_bind(e, t, spec) : weight_note(e, t, spec);
 }
 
-static bool is_float(enum elem elem)
-{
-    return elem == ELEM_F32 || elem == ELEM_BF16 || elem == ELEM_F16;
-}
-
 static enum status engine_put(struct ops *ops, const struct tensor *t, const void *host,
                               int64_t rows, int64_t row_elems)
 {
-    enum elem from = is_float(t->elem) ? ELEM_F32 : t->elem;
-    size_t host_row = (size_t)row_elems * elem_bytes(from);
-    size_t row = (size_t)t->stride * elem_bytes(t->elem);
-    for (int64_t r = 0; ops->mode == MODE_EXECUTE && r < rows; r++)
-        elem_convert((char *)t->data + (size_t)r * row, t->elem,
-                     (const char *)host + (size_t)r * host_row, from, row_elems);
-    return ST_OK;
+    return ops->mode == MODE_EXECUTE ? tensor_put(engine_of(ops), t, host, rows, row_elems) : ST_OK;
 }
 
 static enum status engine_get(struct ops *ops, const struct tensor *t, void *host, int64_t rows,
                               int64_t row_elems)
 {
-    enum elem to = is_float(t->elem) ? ELEM_F32 : t->elem;
-    size_t host_row = (size_t)row_elems * elem_bytes(to);
-    size_t row = (size_t)t->stride * elem_bytes(t->elem);
-    if (ops->mode != MODE_EXECUTE && t->weight)
+    if (ops->mode == MODE_EXECUTE)
+        return tensor_get(engine_of(ops), t, host, rows, row_elems);
+    if (t->weight)
         weight_keep(engine_of(ops), t);
-    for (int64_t r = 0; ops->mode == MODE_EXECUTE && r < rows; r++)
-        elem_convert((char *)host + (size_t)r * host_row, to,
-                     (const char *)t->data + (size_t)r * row, t->elem, row_elems);
     return ST_OK;
 }
 
 /* ---- stages ---- */
-
-/* Allocated and touched by the threads that will use it, so that page faults fall into loading. */
-static enum status take_slab(struct engine *e, char **slab, size_t bytes)
-{
-    enum { PAGES = 1 << 21 };
-    size_t room = (bytes + PAGES) & ~(size_t)(PAGES - 1);
-    free(*slab);
-    if (!(*slab = aligned_alloc(4096, room)))
-        return fault_set(&e->fault, ST_NO_MEMORY,
-                         "the machine gave no %zu MiB though they were planned", room >> 20);
-#pragma omp parallel for schedule(static) num_threads(e->config.threads)
-    for (size_t at = 0; at < room; at += PAGES)
-        memset(*slab + at, 0, PAGES);
-    return ST_OK;
-}
-
-static void drop(char **slab)
-{
-    free(*slab);
-    *slab = NULL;
-}
 
 static enum status engine_enter(struct ops *ops, enum stage stage)
 {
@@ -216,49 +190,43 @@ static enum status engine_enter(struct ops *ops, enum stage stage)
         return ST_OK;
     int64_t start = clock_ns();
     struct stage_plan *plan = &e->stage[stage];
-    TRY(take_slab(e, &e->slab[stage], e->arena[stage].peak_bytes));
-    TRY(take_slab(e, &e->scratch, plan->figures.scratch_bytes));
-    TRY(take_slab(e, &e->weights_slab, plan->slab_bytes));
+    TRY(slab_take(e, &e->slab[stage], e->arena[stage].peak_bytes));
+    TRY(slab_take(e, &e->scratch, plan->figures.scratch_bytes));
+    TRY(slab_take(e, &e->weights_slab, plan->slab_bytes));
     TRY(weights_load(e, stage));
+    TRY(device_wait(e));
+    if (stage == STAGE_DENOISE)
+        TRY(steps_begin(e));
     e->entered_ns = clock_ns();
     e->stage_hooks_ns = e->hooks_ns;
     plan->figures.load_ns = e->entered_ns - start;
     return ST_OK;
 }
 
-/* Closes the running step's time, hooks taken out. */
-static void close_step(struct engine *e, int64_t now)
-{
-    if (e->step_ns && e->current == STAGE_DENOISE && e->step > 0)
-        e->step_ns[e->step - 1] = now - e->stepped_ns;
-    e->stepped_ns = now;
-}
-
 static enum status engine_leave(struct ops *ops, enum stage stage)
 {
     struct engine *e = engine_of(ops);
     if (ops->mode == MODE_EXECUTE) {
-        int64_t now = clock_ns();
-        close_step(e, now - e->hooks_ns);
-        e->stage[stage].figures.run_ns = now - e->entered_ns - (e->hooks_ns - e->stage_hooks_ns);
-        drop(&e->slab[stage]);
-        drop(&e->scratch);
-        drop(&e->weights_slab);
+        if (stage == STAGE_DENOISE)
+            TRY(steps_end(e));
+        TRY(device_wait(e));
+        e->stage[stage].figures.run_ns =
+            clock_ns() - e->entered_ns - (e->hooks_ns - e->stage_hooks_ns);
+        slab_drop(e, &e->slab[stage]);
+        slab_drop(e, &e->scratch);
+        slab_drop(e, &e->weights_slab);
     }
     e->current = OUTSIDE;
     e->step = 0;
     return ST_OK;
 }
 
-/* Step times are kept on a clock from which hooks are already subtracted. */
 static enum status engine_step(struct ops *ops, int index, int count)
 {
     struct engine *e = engine_of(ops);
-    if (ops->mode == MODE_EXECUTE)
-        close_step(e, clock_ns() - e->hooks_ns);
     e->step = e->current == STAGE_DENOISE ? index + 1 : 0;
     e->step_count = count;
-    return ST_OK;
+    return ops->mode == MODE_EXECUTE && e->step ? step_begin(e) : ST_OK;
 }
 
 void engine_ops_fill(struct engine *e)

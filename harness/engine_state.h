@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "choice.h"
+#include "gpu.h"
 
 /* A distinct problem of a stage (and of a denoising step, where the plan asks for steps). */
 #define SITE_KEY_MAX (OP_DIMS_MAX + 3 * OP_TENSORS_MAX + 3)
@@ -18,7 +19,7 @@ struct site {
     struct resolved resolved;
     double flops;
     int64_t calls, run_ns;
-    void *state;
+    char *state;
 };
 
 /* One form of some weights that a variant packed; kept in a list at its first weight. */
@@ -60,6 +61,9 @@ struct engine {
     struct engine_config config;
     char *kernels, *plan_file; /* copies of what config points at */
     struct choice *choice;
+    struct gpu *gpu; /* NULL on the CPU, and until the device is needed */
+    struct gpu_graph *graph;
+    bool capturing; /* the step at hand is being recorded */
 
     struct site *site;
     int32_t sites, site_room;
@@ -69,15 +73,17 @@ struct engine {
     struct stage_plan stage[STAGE_COUNT];
     struct arena arena[STAGE_COUNT + 1];
     char *slab[STAGE_COUNT + 1];  /* activations */
-    char *weights_slab, *scratch; /* of the current stage */
+    char *weights_slab, *scratch; /* of the current stage; on a device all slabs are the device's */
     struct handle handle[32];
     int handles;
 
     int current; /* enum stage, or OUTSIDE */
     int step, step_count;
     int32_t weights_seen;
-    int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns;
+    int marked; /* borders of steps passed */
+    int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns, stepped_hooks_ns;
     int64_t *step_ns;
+    int64_t enqueue_ns; /* of the step at hand */
     double flops_done, flops_total;
     int64_t started_ns, shown_ns, total_ns;
     struct fault fault;
@@ -105,6 +111,25 @@ enum status weights_load(struct engine *e, enum stage stage);
 const void *weights_packed(const struct engine *e, const struct problem *problem,
                            const struct resolved *resolved);
 void weights_forget(struct stage_plan *plan);
+
+/* engine_device.c: memory, data and order, on the CPU or on the device */
+bool on_device(const struct engine *e);
+enum status device_open(struct engine *e);
+void device_close(struct engine *e);
+struct exec device_exec(const struct engine *e); /* threads, device and stream filled in */
+/* Replaces *slab by `bytes` of the place where kernels run. */
+enum status slab_take(struct engine *e, char **slab, size_t bytes);
+void slab_drop(struct engine *e, char **slab);
+enum status state_take(struct engine *e, struct site *site);
+enum status tensor_put(struct engine *e, const struct tensor *t, const void *host, int64_t rows,
+                       int64_t row_elems);
+enum status tensor_get(struct engine *e, const struct tensor *t, void *host, int64_t rows,
+                       int64_t row_elems);
+enum status device_wait(struct engine *e); /* nothing on the CPU */
+/* The borders of denoising steps: time, and the graph where steps are graphs. */
+enum status steps_begin(struct engine *e);
+enum status step_begin(struct engine *e);
+enum status steps_end(struct engine *e);
 
 /* engine_progress.c */
 void progress_show(struct engine *e, bool last);

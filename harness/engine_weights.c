@@ -184,17 +184,38 @@ void weights_layout(struct stage_plan *plan)
 }
 
 /* The source of weights: drawn by name, in pieces that every thread makes for itself. */
-static void read_weight(const struct engine *e, const struct weight *w, char *to)
+static void draw_weight(const struct engine *e, const struct weight *w, int64_t begin,
+                        int64_t elems, char *to)
 {
     enum { PIECE = 8192 };
-    int64_t pieces = (w->elems + PIECE - 1) / PIECE;
+    int64_t pieces = (elems + PIECE - 1) / PIECE;
 #pragma omp parallel for schedule(static) num_threads(e->config.threads)
     for (int64_t i = 0; i < pieces; i++) {
         float value[PIECE];
-        int64_t first = i * PIECE, count = w->elems - first < PIECE ? w->elems - first : PIECE;
-        weights_synthetic(e->config.weights_seed, e->config.fill, &w->spec, first, count, value);
+        int64_t first = i * PIECE, count = elems - first < PIECE ? elems - first : PIECE;
+        weights_synthetic(e->config.weights_seed, e->config.fill, &w->spec, begin + first, count,
+                          value);
         elem_convert(to + (size_t)first * elem_bytes(w->elem), w->elem, value, ELEM_F32, count);
     }
+}
+
+/* A device's weights pass through the pinned buffer, one region after the other. */
+static enum status read_weight(struct engine *e, const struct weight *w, char *to)
+{
+    size_t size = elem_bytes(w->elem);
+    int64_t most = (int64_t)(GPU_STAGE_BYTES / size);
+    if (!on_device(e)) {
+        draw_weight(e, w, 0, w->elems, to);
+        return ST_OK;
+    }
+    for (int64_t first = 0, count; first < w->elems; first += count) {
+        void *staged;
+        count = w->elems - first < most ? w->elems - first : most;
+        TRY(gpu_stage(e->gpu, (size_t)count * size, &staged, &e->fault));
+        draw_weight(e, w, first, count, staged);
+        TRY(gpu_send(e->gpu, to + (size_t)first * size, staged, (size_t)count * size, &e->fault));
+    }
+    return ST_OK;
 }
 
 static enum status load_pack(struct engine *e, struct stage_plan *plan, const struct pack *k,
@@ -210,11 +231,12 @@ static enum status load_pack(struct engine *e, struct stage_plan *plan, const st
         t->data = w->raw ? e->weights_slab + w->offset : NULL;
         if (!is_packable(plan, t))
             continue;
-        read_weight(e, w, staging);
+        TRY(read_weight(e, w, staging));
         t->data = staging;
         staging += aligned((size_t)w->elems) * elem_bytes(w->elem);
     }
-    struct exec exec = {.threads = e->config.threads, .knob = k->knob};
+    struct exec exec = device_exec(e);
+    exec.knob = k->knob;
     enum status s = k->entry->variant->prepare(&p.attention, &exec, e->weights_slab + k->offset);
     return s == ST_OK ? s
                       : fault_set(&e->fault, s, "%s/%s could not pack the weights of %s",
@@ -226,18 +248,17 @@ enum status weights_load(struct engine *e, enum stage stage)
     struct stage_plan *plan = &e->stage[stage];
     for (int32_t i = 0; i < plan->weights; i++)
         if (plan->weight[i].raw)
-            read_weight(e, &plan->weight[i], e->weights_slab + plan->weight[i].offset);
+            TRY(read_weight(e, &plan->weight[i], e->weights_slab + plan->weight[i].offset));
     if (!plan->packs)
         return ST_OK;
-    char *staging =
-        aligned_alloc(TENSOR_ALIGN, aligned(plan->staging_elems * elem_bytes(e->ops.type)));
-    if (!staging)
-        return fault_set(&e->fault, ST_NO_MEMORY,
-                         "no memory for the staging buffer of the weights");
+    char *staging = NULL;
+    TRY(slab_take(e, &staging, plan->staging_elems * elem_bytes(e->ops.type)));
     enum status s = ST_OK;
     for (int32_t i = 0; s == ST_OK && i < plan->packs; i++)
         s = load_pack(e, plan, &plan->pack[i], staging);
-    free(staging);
+    if (s == ST_OK)
+        s = device_wait(e);
+    slab_drop(e, &staging);
     return s;
 }
 

@@ -17,12 +17,10 @@ static bool has(const char *line, const char *name, const char *value)
     return strstr(line, member) != NULL;
 }
 
-/* A case that carries a time, made on hardware. */
 static bool is_timed(const char *line)
 {
-    return has(line, "kind", "case") && has(line, "ran_on", "cpu") &&
-           (has(line, "status", "passed") || has(line, "status", "unstable") ||
-            has(line, "status", "throttled"));
+    return has(line, "status", "passed") || has(line, "status", "unstable") ||
+           has(line, "status", "throttled");
 }
 
 /* "op=one+two op2=three": whether op's list has the variant. */
@@ -40,29 +38,34 @@ static bool plan_has(const char *plan, const char *op, const char *variant)
     return false;
 }
 
-static bool ran(const char *line, const char *op, const char *variant)
+static enum ran line_says(const char *line, const char *op, const char *variant)
 {
     static const char plan_member[] = "\"plan\":\"";
-    if (!is_timed(line))
-        return false;
-    if (has(line, "case_kind", "kernel"))
-        return has(line, "op", op) && has(line, "variant", variant);
+    bool hardware = has(line, "ran_on", "cpu") || has(line, "ran_on", "cuda");
+    if (!has(line, "kind", "case") || !is_timed(line) ||
+        (!hardware && !has(line, "ran_on", "emulated")))
+        return RAN_NOWHERE;
     const char *plan = strstr(line, plan_member);
-    return plan && plan_has(plan + sizeof plan_member - 1, op, variant);
+    bool named = has(line, "case_kind", "pipeline")
+                     ? plan && plan_has(plan + sizeof plan_member - 1, op, variant)
+                     : has(line, "op", op) && has(line, "variant", variant);
+    return !named ? RAN_NOWHERE : hardware ? RAN_HARDWARE : RAN_EMULATED;
 }
 
-static bool file_has(const char *path, const char *op, const char *variant)
+static enum ran file_says(const char *path, const char *op, const char *variant)
 {
     FILE *in = fopen(path, "r");
     char *line = NULL;
     size_t room = 0;
-    bool found = false;
-    while (in && !found && getline(&line, &room, in) > 0)
-        found = ran(line, op, variant);
+    enum ran best = RAN_NOWHERE;
+    while (in && best != RAN_HARDWARE && getline(&line, &room, in) > 0) {
+        enum ran ran = line_says(line, op, variant);
+        best = ran > best ? ran : best;
+    }
     free(line);
     if (in)
         fclose(in);
-    return found;
+    return best;
 }
 
 /* .../<machine>/<utc>-<commit>.jsonl in words. */
@@ -77,24 +80,28 @@ static void describe(const char *path, char *out, size_t bytes)
              (int)strcspn(commit, "."), commit);
 }
 
-bool ran_on_find(const char *folder, const char *op, const char *variant, char *out, size_t bytes)
+enum ran ran_on_find(const char *folder, const char *op, const char *variant, char *out,
+                     size_t bytes)
 {
     char pattern[4200];
-    const char *newest = NULL;
+    const char *newest[RAN_HARDWARE + 1] = {NULL};
     glob_t files;
     snprintf(pattern, sizeof pattern, "%s/*/*.jsonl", folder);
     if (glob(pattern, 0, NULL, &files))
-        return false;
+        return RAN_NOWHERE;
     for (size_t i = 0; i < files.gl_pathc; i++) {
         const char *path = files.gl_pathv[i];
-        if ((!newest || strcmp(strrchr(path, '/'), strrchr(newest, '/')) > 0) &&
-            file_has(path, op, variant))
-            newest = path;
+        enum ran ran = file_says(path, op, variant);
+        if (!newest[ran] || strcmp(strrchr(path, '/'), strrchr(newest[ran], '/')) > 0)
+            newest[ran] = path;
     }
-    if (newest)
-        describe(newest, out, bytes);
+    enum ran best = newest[RAN_HARDWARE]   ? RAN_HARDWARE
+                    : newest[RAN_EMULATED] ? RAN_EMULATED
+                                           : RAN_NOWHERE;
+    if (best != RAN_NOWHERE)
+        describe(newest[best], out, bytes);
     globfree(&files);
-    return newest != NULL;
+    return best;
 }
 
 const char *ran_on_folder(void)

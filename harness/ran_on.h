@@ -7,10 +7,14 @@
 
 #include "op.h"
 
-/* Looks through FOLDER/<machine>/<utc>-<commit>.jsonl for the newest timed case that ran the
- * variant on real hardware, alone or in a pipeline's plan. Gives "intel-xeon-627c8b at a7f1825abc";
- * false where no record has it. */
-bool ran_on_find(const char *folder, const char *op, const char *variant, char *out, size_t bytes);
+enum ran { RAN_NOWHERE = 0, RAN_EMULATED, RAN_HARDWARE };
+
+/* Looks through FOLDER/<machine>/<utc>-<commit>.jsonl for the newest record that the variant ran on
+ * real hardware: a timed case, alone or in a pipeline's plan, or a passed check; where there is
+ * none, for the newest check that it passed in emulation. Gives "intel-xeon-627c8b at
+ * a7f1825abc". */
+enum ran ran_on_find(const char *folder, const char *op, const char *variant, char *out,
+                     size_t bytes);
 
 /* The records that belong to this program: results/ beside its build folder, else ./results. */
 const char *ran_on_folder(void);

@@ -3,7 +3,9 @@
 /* run_case.c   The supervisor's side of a pipeline case: spawns the worker (run_worker.c), reads
  * its lines, decides when there are samples enough. */
 #include "run_case.h"
+#include "gpu.h"
 #include "measure.h"
+#include "nvml.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -60,6 +62,7 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add(w, "--kernels", s->kernels);
     add(w, "--scheduler", s->scheduler);
     add(w, "--device", s->device);
+    add(w, "--launch", o->c.config.device == DEVICE_CUDA ? s->launch : NULL);
     add(w, "--fill", s->fill);
     add(w, "--counters", counters);
 }
@@ -192,6 +195,11 @@ static bool take_peak(struct outcome *o, const char *text)
     return true;
 }
 
+static bool take_host(struct outcome *o, const char *text)
+{
+    return sscanf(text, "%" SCNd64 " %" SCNd64, &o->host_step_ns, &o->graph_nodes) == 2;
+}
+
 static bool take_first(struct outcome *o, const char *text)
 {
     return sscanf(text, "%lg %" SCNx64, &o->first_ns, &o->frames_hash) == 2;
@@ -219,6 +227,7 @@ static const struct {
     {"check", take_check},
     {"peak", take_peak},
     {"first", take_first},
+    {"host", take_host},
     {"at", take_share},
     {"sample", take_sample},
     {"counter", take_counter},
@@ -288,7 +297,10 @@ const char *outcome_state(const struct outcome *o)
 {
     if (o->status != ST_OK)
         return status_name(o->status);
-    return o->mistrusted ? "mistrusted" : o->unstable ? "unstable" : "passed";
+    return o->mistrusted  ? "mistrusted"
+           : o->throttled ? "throttled"
+           : o->unstable  ? "unstable"
+                          : "passed";
 }
 
 static bool narrow(const struct summary *s, double share)
@@ -315,13 +327,16 @@ static const char *reason_to_stop(const struct outcome *o, const struct run_limi
 static void judge(struct outcome *o)
 {
     double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
-    o->mistrusted = rate > MEASURE_PEAK_SLACK * o->fma_peak;
+    o->mistrusted = o->fma_peak > 0 && rate > MEASURE_PEAK_SLACK * o->fma_peak;
     o->unstable = o->samples < MEASURE_LEAST_SAMPLES || !narrow(&o->summary, MEASURE_WIDE);
     if (o->mistrusted)
         snprintf(o->reason, sizeof o->reason,
-                 "%.0f GFLOP/s are more than this machine's measured"
-                 " multiply-add peak of %.0f",
-                 rate * 1e-9, o->fma_peak * 1e-9);
+                 "%.0f GFLOP/s are more than this machine's multiply-add peak of %.0f", rate * 1e-9,
+                 o->fma_peak * 1e-9);
+    else if (o->throttled)
+        snprintf(o->reason, sizeof o->reason,
+                 "the device's clocks were held down while clips were timed (heat or power brake);"
+                 " let it cool and run again");
     else if (o->samples < MEASURE_LEAST_SAMPLES)
         snprintf(o->reason, sizeof o->reason,
                  "too few clips (%lld) for a 95%% interval; raise"
@@ -332,8 +347,8 @@ static void judge(struct outcome *o)
                  "after %lld clips the interval is still wider than 5%%", (long long)o->samples);
 }
 
-static enum status take_samples(struct worker *w, const struct run_limits *limits,
-                                struct outcome *o, struct fault *fault)
+static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                              struct fault *fault)
 {
     double start = clock_seconds();
     for (o->stop_reason = NULL; !o->stop_reason;) {
@@ -343,6 +358,35 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
         o->summary = stats_summary(o->total, o->samples);
         o->stop_reason = reason_to_stop(o, limits, clock_seconds() - start);
     }
+    return ST_OK;
+}
+
+/* The driver is asked from here: what the worker does is not disturbed. */
+static enum status time_watched(struct worker *w, const struct run_limits *limits,
+                                struct outcome *o, struct fault *fault)
+{
+    struct gpu_info info;
+    struct nvml *nvml = NULL;
+    struct nvml_window window = {0};
+    struct fault why = {{0}};
+    if (o->c.config.device == DEVICE_CPU)
+        return time_clips(w, limits, o, fault);
+    if (gpu_describe(o->c.config.device_index, &info, &why) == ST_OK)
+        nvml_open(info.uuid, &nvml, &why);
+    nvml_window_open(nvml, &window);
+    enum status s = time_clips(w, limits, o, fault);
+    nvml_window_close(nvml, &window);
+    o->throttled = nvml_window_throttled(&window);
+    nvml_window_json(nvml, &window, why.text, &o->gpu, NULL);
+    nvml_window_free(&window);
+    nvml_close(nvml);
+    return s;
+}
+
+static enum status take_samples(struct worker *w, const struct run_limits *limits,
+                                struct outcome *o, struct fault *fault)
+{
+    TRY(time_watched(w, limits, o, fault));
     TRY(worker_send(w, "end", fault));
     TRY(wait_for(w, limits, o, "bye", fault));
     judge(o);
@@ -358,7 +402,9 @@ void run_case(struct outcome *o, const struct run_limits *limits)
     struct fault fault = {{0}};
     struct worker *w = NULL;
     describe_repro(o, limits->counters);
-    o->status = spawn(o, limits->counters, &w, &fault);
+    o->status = case_ready(&o->c, &fault);
+    if (o->status == ST_OK)
+        o->status = spawn(o, limits->counters, &w, &fault);
     if (o->status == ST_OK)
         o->status = wait_for(w, limits, o, "ready", &fault);
     if (o->status == ST_OK)
@@ -376,6 +422,7 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
         return ST_NO_MEMORY;
     json_init(&o->counters, false);
     json_open_object(&o->counters, NULL);
+    json_init(&o->gpu, false);
     *out = o;
     TRY(case_resolve(s, &o->c, fault));
     o->step = calloc((size_t)o->c.request.steps * SAMPLES_MAX, sizeof *o->step);
@@ -387,6 +434,7 @@ void outcome_free(struct outcome *o)
     if (!o)
         return;
     json_free(&o->counters);
+    json_free(&o->gpu);
     free(o->step);
     free(o);
 }

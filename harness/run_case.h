@@ -19,12 +19,14 @@ struct checked {
 
 struct outcome {
     enum status status;
-    bool unstable, mistrusted;
+    bool unstable, mistrusted, throttled;
     char reason[1024];
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
     struct checked check;
     double planned, resident, fma_peak, first_ns;
+    int64_t host_step_ns, graph_nodes; /* CUDA devices */
+    struct json gpu;                   /* an object: the device while clips were timed */
     double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
     double *step; /* SAMPLES_MAX samples of each step */
     int64_t samples;

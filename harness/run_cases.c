@@ -135,6 +135,20 @@ static enum status enter_kernels(struct case_list *list, struct run_case *c, con
     return (c->spec.kernels = keep(list, word)) ? ST_OK : ST_NO_MEMORY;
 }
 
+static enum status enter_device(struct case_list *list, struct run_case *c, const char *word,
+                                struct fault *fault)
+{
+    (void)fault;
+    return (c->spec.device = keep(list, word)) ? ST_OK : ST_NO_MEMORY;
+}
+
+static enum status enter_launch(struct case_list *list, struct run_case *c, const char *word,
+                                struct fault *fault)
+{
+    (void)fault;
+    return (c->spec.launch = keep(list, word)) ? ST_OK : ST_NO_MEMORY;
+}
+
 static const struct axis {
     const char *name;
     size_t offset;
@@ -148,6 +162,8 @@ static const struct axis {
     {"steps", offsetof(struct axes, steps), ",", enter_steps},
     {"threads", offsetof(struct axes, threads), ",", enter_threads},
     {"dtype", offsetof(struct axes, dtype), ",", enter_dtype},
+    {"device", offsetof(struct axes, device), ",", enter_device},
+    {"launch", offsetof(struct axes, launch), ",", enter_launch},
     {"kernels", offsetof(struct axes, kernels), "/", enter_kernels},
 };
 enum { AXES = sizeof axis_table / sizeof axis_table[0] };

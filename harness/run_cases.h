@@ -12,7 +12,8 @@
 #include "case.h"
 
 struct axes {
-    const char *model, *size, *frames, *seconds, *steps, *threads, *dtype, *kernels;
+    const char *model, *size, *frames, *seconds, *steps, *threads, *dtype, *kernels, *device,
+        *launch;
 };
 
 struct run_case {

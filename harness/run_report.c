@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* run_report.c   A pipeline case as a row for people and as the members of a record. */
+#include "device.h"
 #include "elem.h"
 #include "run_case.h"
 
@@ -65,6 +66,10 @@ static void json_stages(const struct outcome *o, struct json *j)
         json_number(j, stage_names[i], median_of(o->load[i], o));
     json_end(j);
     json_number(j, "first_run_ns", o->first_ns);
+    if (o->c.config.device == DEVICE_CUDA) {
+        json_int(j, "host_step_ns", o->host_step_ns);
+        json_int(j, "graph_nodes", o->graph_nodes);
+    }
     json_end(j);
 }
 
@@ -117,7 +122,9 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "status", outcome_state(o));
     json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
     json_text(j, "claim", "measured");
-    json_text(j, "ran_on", o->check.given ? "cpu" : NULL);
+    json_text(j, "ran_on",
+              o->check.given ? device_ran_on_of(o->c.config.device, o->c.config.device_index)
+                             : NULL);
     json_text(j, "repro", o->repro);
     json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
@@ -138,6 +145,8 @@ void outcome_json(const struct outcome *o, struct json *j)
         json_none(j, "stages");
         json_none(j, "derived");
     }
+    if (o->gpu.used)
+        json_raw(j, "gpu", o->gpu.text);
     json_raw(j, "work", o->work[0] ? o->work : "null");
     json_open_object(j, "memory");
     json_number(j, "planned_bytes", o->planned > 0 ? o->planned : NAN);
@@ -157,9 +166,14 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
 {
     const struct geometry *g = &o->c.request.geometry;
     bool f32 = o->c.config.type == ELEM_F32;
-    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld t%d%s%s", o->c.request.model->name,
+    char where[32];
+    snprintf(where, sizeof where, "t%d", o->c.config.threads);
+    if (o->c.config.device == DEVICE_CUDA)
+        snprintf(where, sizeof where, "%s%s", o->c.spec.device,
+                 o->c.config.launch == LAUNCH_GRAPH ? " graph" : "");
+    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld %s%s%s", o->c.request.model->name,
              (long long)g->width, (long long)g->height, (long long)g->frames,
-             (long long)o->c.request.steps, o->c.config.threads, f32 ? "" : " ",
+             (long long)o->c.request.steps, where, f32 ? "" : " ",
              f32 ? "" : elem_name(o->c.config.type));
 }
 

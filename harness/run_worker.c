@@ -6,6 +6,7 @@
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
  *        at SHARE | sample TOTAL TEXT DENOISE DECODE LOAD*3 FRAMES-HASH STEPS... |
+ *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
  *   in:  go | end
@@ -14,6 +15,8 @@
 #include "case.h"
 #include "check.h"
 #include "commands.h"
+#include "device.h"
+#include "gpu.h"
 #include "host.h"
 #include "measure.h"
 #include "worker.h"
@@ -36,6 +39,8 @@ static const struct option options[] = {
     {"--threads", "N", OPTION_COUNT, &spec.threads, ""},
     {"--dtype", "T", OPTION_TEXT, &spec.dtype, ""},
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels, ""},
+    {"--device", "D", OPTION_TEXT, &spec.device, ""},
+    {"--launch", "HOW", OPTION_TEXT, &spec.launch, ""},
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
     CASE_OPTIONS(spec),
     {0},
@@ -136,6 +141,7 @@ static enum status check_call(const struct traced_call *call, int threads, uint6
     shape_print(&call->problem, line, sizeof line);
     TRY(shape_parse(line, &shape, fault));
     TRY(operands_new(&shape, false, false, &operands, fault));
+    operands.threads = threads;
     operands_fill(&operands, seed, PATTERN_RANDOM);
     enum status s = bound_new(call->entry->variant, call->knob, &operands, threads, &bound, fault);
     if (s == ST_OK) {
@@ -189,9 +195,25 @@ static enum status verify_plan(const struct session *s, struct fault *fault)
     return status;
 }
 
+/* A CUDA device's roof is its units' at the highest clock, for the class that the type's fastest
+ * kernels have. */
+static void tell_device_peak(const struct session *s)
+{
+    static const enum numerics class_of[ELEM_COUNT] = {
+        [ELEM_F32] = NUM_F32, [ELEM_BF16] = NUM_BF16, [ELEM_F16] = NUM_F16};
+    struct gpu_info info;
+    if (gpu_describe(s->c.config.device_index, &info, NULL) == ST_OK)
+        fprintf(s->out, "peak %.17g sm%d%d\n", gpu_peak_flops(&info, class_of[s->c.config.type]),
+                info.major, info.minor);
+}
+
 static void tell_peak(const struct session *s)
 {
     const char *isa;
+    if (s->c.config.device == DEVICE_CUDA) {
+        tell_device_peak(s);
+        return;
+    }
     double peak = measure_fma_peak(s->c.config.threads, &isa);
     fprintf(s->out, "peak %.17g %s\n", peak, isa);
 }
@@ -199,6 +221,7 @@ static void tell_peak(const struct session *s)
 static enum status prepare(struct session *s, struct fault *fault)
 {
     TRY(case_resolve(&spec, &s->c, fault));
+    TRY(case_ready(&s->c, fault));
     s->c.config.progress = tell_progress;
     s->c.config.user = s;
     s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
@@ -211,6 +234,9 @@ static enum status prepare(struct session *s, struct fault *fault)
     tell_plugins(s);
     fflush(s->out);
     TRY(verify_plan(s, fault));
+    if (!strcmp(device_ran_on(), "emulated"))
+        return fault_set(fault, ST_UNAVAILABLE,
+                         "the kernels are right, and an emulated device is never timed");
     if (counter_names)
         TRY(counters_open(counter_names, &s->counters, fault));
     tell_peak(s);
@@ -247,6 +273,13 @@ static void tell_counters(const struct session *s)
     }
 }
 
+static void tell_host(const struct session *s)
+{
+    const struct stage_figures *f = engine_stage(s->engine, STAGE_DENOISE);
+    if (s->c.config.device == DEVICE_CUDA)
+        fprintf(s->out, "host %" PRId64 " %" PRId64 "\n", f->host_ns, f->graph_nodes);
+}
+
 static enum status serve(struct session *s, struct fault *fault)
 {
     char line[64];
@@ -262,6 +295,7 @@ static enum status serve(struct session *s, struct fault *fault)
     }
     tell_counters(s);
     tell_peak(s);
+    tell_host(s);
     fprintf(s->out, "resident %zu\n", host_peak_resident());
     TRY(check_plan(s, fresh_seed(), &again, fault));
     fprintf(s->out, "rechecked\nbye\n");

@@ -56,12 +56,12 @@ static void arena_refuses_overflow(void **state)
 static enum status resolve(const char *words, const char *shape, int step, struct resolved *r,
                            struct fault *fault)
 {
-    struct kernel_choice k = {words, NULL};
+    struct engine_config config = {.choice = {words, NULL}, .threads = 2};
     struct choice *c = NULL;
     struct problem p;
     fault->text[0] = 0;
     TRY(shape_parse(shape, &p, fault));
-    TRY(choice_new(&k, 2, &c, fault));
+    TRY(choice_new(&config, &c, fault));
     enum status s = choice_resolve(c, &p, step, r, fault);
     choice_free(c);
     return s;
@@ -241,8 +241,8 @@ static void refuse_plan(const char *text, const char *says)
     struct choice *c = NULL;
     snprintf(path, sizeof path, "%s/plan.tsv", folder);
     file_write(path, text, false);
-    struct kernel_choice k = {NULL, path};
-    assert_int_equal(choice_new(&k, 1, &c, &fault), ST_BAD_INPUT);
+    struct engine_config config = {.choice = {NULL, path}, .threads = 1};
+    assert_int_equal(choice_new(&config, &c, &fault), ST_BAD_INPUT);
     if (!strstr(fault.text, says))
         fail_msg("'%s' does not say '%s'", fault.text, says);
     temporary_remove(folder);

@@ -22,6 +22,9 @@
 #define PIPELINE(status, plan)                                                                     \
     "{\"kind\":\"case\",\"case_kind\":\"pipeline\",\"status\":\"" status "\",\"ran_on\":\"cpu\","  \
     "\"recipe\":{\"plan\":\"" plan "\"}}\n"
+#define VERIFY(status, ran, op, variant)                                                           \
+    "{\"kind\":\"case\",\"case_kind\":\"verify\",\"status\":\"" status "\",\"ran_on\":" ran        \
+    ",\"recipe\":{\"op\":\"" op "\"},\"impl\":{\"variant\":\"" variant "\"}}\n"
 
 static void write_records(const char *machine, const char *name, const char *text)
 {
@@ -29,12 +32,18 @@ static void write_records(const char *machine, const char *name, const char *tex
     file_write(at("%s/%s/%s", folder, machine, name), text, false);
 }
 
-static void expect(const char *op, const char *variant, const char *want)
+static void expect_ran(enum ran want, const char *op, const char *variant, const char *place)
 {
     char where[256] = "";
-    bool found = ran_on_find(folder, op, variant, where, sizeof where);
-    if (found != (want != NULL) || (want && strcmp(where, want) != 0))
-        fail_msg("%s/%s: '%s', wanted '%s'", op, variant, where, want ? want : "no record");
+    enum ran ran = ran_on_find(folder, op, variant, where, sizeof where);
+    if (ran != want || (place && strcmp(where, place) != 0))
+        fail_msg("%s/%s: '%s' (%d), wanted '%s' (%d)", op, variant, where, (int)ran,
+                 place ? place : "no record", (int)want);
+}
+
+static void expect(const char *op, const char *variant, const char *want)
+{
+    expect_ran(want ? RAN_HARDWARE : RAN_NOWHERE, op, variant, want);
 }
 
 static void records_decide(void **state)
@@ -45,7 +54,7 @@ static void records_decide(void **state)
                   KERNEL("passed", "\"cpu\"", "linear", "a_01_x")
                       KERNEL("wrong", "\"cpu\"", "linear", "b_01_x")
                           KERNEL("passed", "null", "linear", "c_01_x")
-                              KERNEL("passed", "\"emulated\"", "linear", "d_01_x"));
+                              VERIFY("wrong", "\"cuda\"", "linear", "d_01_x"));
     write_records("xeon-2", "20260202T000000Z-bbb-dirty.jsonl",
                   PIPELINE("unstable", "attention=e_01_y linear=f_01_x+g_01_x")
                       PIPELINE("crashed", "linear=h_01_x"));
@@ -69,11 +78,27 @@ static void the_newest_record_is_named(void **state)
     expect("linear", "a_01_x", "a-later at ccc");
 }
 
+/* A check in emulation is told apart, and gives way to any run on a GPU. */
+static void emulation_is_no_hardware(void **state)
+{
+    (void)state;
+    write_records("cuda-emulation-3", "20260404T000000Z-ddd.jsonl",
+                  VERIFY("passed", "\"emulated\"", "linear", "sm_01_x")
+                      VERIFY("passed", "\"emulated\"", "linear", "sm_02_x")
+                          VERIFY("crashed", "\"emulated\"", "linear", "sm_03_x"));
+    write_records("h-4", "20260101T000000Z-eee.jsonl",
+                  VERIFY("passed", "\"cuda\"", "linear", "sm_02_x"));
+    expect_ran(RAN_EMULATED, "linear", "sm_01_x", "cuda-emulation-3 at ddd");
+    expect_ran(RAN_HARDWARE, "linear", "sm_02_x", "h-4 at eee");
+    expect_ran(RAN_NOWHERE, "linear", "sm_03_x", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_decide),
         cmocka_unit_test(the_newest_record_is_named),
+        cmocka_unit_test(emulation_is_no_hardware),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }
