@@ -1,13 +1,21 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* bound.h   A variant bound to operands: planned, given its memory, its weights packed, ready to
- * run. */
+ * run. A variant for a CUDA device gets memory there and the operands' contents copied into it; the
+ * operands themselves stay on the host, where they are filled and checked. */
 #ifndef PATCHMARK_BOUND_H
 #define PATCHMARK_BOUND_H
 
+#include "device_memory.h"
 #include "guarded.h"
 #include "operands.h"
 #include "registry.h"
+
+/* What stands on the device for the operands and the variant's own memory. */
+struct mirror {
+    struct gpu *gpu; /* NULL: the variant runs on the CPU; shared, the process's own */
+    struct device_block tensor[OP_TENSORS_MAX], scratch, packed, state;
+};
 
 struct bound {
     const struct variant *variant;
@@ -16,16 +24,29 @@ struct bound {
     int64_t knob[KNOB_MAX];
     struct need need;
     struct exec exec;
-    struct guarded scratch, packed, state;
-    void (*alive)(void *user); /* see bound_alive; NULL after bound_new */
+    struct guarded scratch, packed, state; /* on the CPU */
+    struct mirror mirror;                  /* on a CUDA device */
+    void (*alive)(void *user);             /* see bound_alive; NULL after bound_new */
     void *alive_user;
 };
 
+/* The variant's needs say where it runs: here, or on the CUDA device that --device chose. From here
+ * on the operands too are worked on by `threads`. */
 enum status bound_new(const struct variant *variant, const int64_t *knob, struct operands *operands,
                       int threads, struct bound *out, struct fault *fault);
 /* Packs the weights and takes the operands' addresses: call it after every operands_fill. */
 enum status bound_prepare(struct bound *b, struct fault *fault);
+/* The run alone; on a CUDA device it is only enqueued. */
 enum status bound_run(struct bound *b);
+/* A run as a check wants it: scratch is poisoned first, on a device outputs too, and at the end all
+ * is done and the operands hold on the host what they hold on the device. ST_DEVICE sticks to the
+ * process. */
+enum status bound_run_checked(struct bound *b, struct fault *fault);
+/* On a device: waits, and copies every operand to the host. Nothing to do on the CPU. */
+enum status bound_fetch(struct bound *b, struct fault *fault);
+/* ST_WRONG and the sentence where a guard band, a gap between rows or an input changed. */
+enum status bound_intact(const struct bound *b, struct fault *fault);
+size_t bound_bytes(const struct bound *b); /* operands and the variant's memory, where it runs */
 void bound_free(struct bound *b);
 
 /* Called by one thread between steps of work that is ours, not the variant's, so that whoever waits

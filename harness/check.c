@@ -10,6 +10,8 @@
 #include "check_rows.h"
 #include "elem.h"
 
+#define LARGE_BYTES ((size_t)1 << 20) /* worth waking threads for */
+
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 bool check_fail(struct check_result *r, enum status status, const char *format, ...)
@@ -76,22 +78,55 @@ static size_t outputs_bytes(const struct check *c)
     return sum;
 }
 
-static void outputs_copy(const struct check *c, unsigned char *to)
+static int64_t outputs_rows(const struct check *c)
 {
+    int64_t sum = 0;
+    for (int k = 0; k < c->outputs; k++)
+        sum += c->output[k].rows;
+    return sum;
+}
+
+/* One number for a row of bytes. Every step is one-to-one for a given word, so rows that differ in
+ * one word never share it, and others do by a chance of 2^-64. */
+static uint64_t row_hash(const unsigned char *at, size_t bytes)
+{
+    uint64_t hash = bytes, word = 0;
+    for (; bytes >= sizeof word; at += sizeof word, bytes -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    memcpy(&word, at, bytes);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
+static int threads_for(const struct operands *o, size_t bytes)
+{
+    return bytes >= LARGE_BYTES && o->threads > 1 ? o->threads : 1;
+}
+
+/* What the outputs hold, one number a row: as good as a copy, and the size of none. */
+static void outputs_take(const struct check *c, uint64_t *to)
+{
+    int threads = threads_for(c->bound->operands, outputs_bytes(c));
     for (int k = 0; k < c->outputs; k++) {
         const struct output *o = &c->output[k];
-        for (int64_t row = 0; row < o->rows; row++, to += row_bytes(o))
-            memcpy(to, row_at(o, row), row_bytes(o));
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t row = 0; row < o->rows; row++)
+            to[row] = row_hash(row_at(o, row), row_bytes(o));
+        to += o->rows;
     }
 }
 
-/* Rows are compared bit by bit; *output and *row name the first that differs. */
-static bool outputs_equal(const struct check *c, const unsigned char *to, int *output, int64_t *row)
+/* *output and *row name the first row that differs. */
+static bool takes_equal(const struct check *c, const uint64_t *a, const uint64_t *b, int *output,
+                        int64_t *row)
 {
     for (int k = 0; k < c->outputs; k++) {
-        const struct output *o = &c->output[k];
-        for (int64_t i = 0; i < o->rows; i++, to += row_bytes(o)) {
-            if (memcmp(to, row_at(o, i), row_bytes(o)) != 0) {
+        for (int64_t i = 0; i < c->output[k].rows; i++, a++, b++) {
+            if (*a != *b) {
                 *output = k;
                 *row = i;
                 return false;
@@ -101,34 +136,38 @@ static bool outputs_equal(const struct check *c, const unsigned char *to, int *o
     return true;
 }
 
-/* ---- runs ------------------------------------------------------------------------------------ */
-
-static bool memory_intact(const struct bound *b, struct check_result *r)
+uint64_t check_outputs_hash(const struct operands *operands)
 {
-    static const char *const names[] = {"scratch", "packed weights", "state"};
-    const struct guarded *blocks[] = {&b->scratch, &b->packed, &b->state};
-    char where[256];
-    if (!operands_intact(b->operands, where, sizeof where))
-        return check_fail(r, ST_WRONG, "%s", where);
-    for (int i = 0; i < 3; i++) {
-        int64_t offset = 0;
-        if (!guarded_intact(blocks[i], &offset))
-            return check_fail(r, ST_WRONG, "wrote outside of its %s (byte %lld of %zu)", names[i],
-                              (long long)offset, blocks[i]->bytes);
+    const struct op_info *info = op_table[operands->problem.op];
+    uint64_t sum = 0;
+    for (int i = 0; i < OP_TENSORS_MAX && info->tensor[i].name; i++) {
+        struct output o = {.tensor = problem_tensor_const(&operands->problem, i)};
+        if (info->tensor[i].role != ROLE_OUT || !tensor_given(o.tensor) ||
+            !info->extent(problem_body(&operands->problem), i, &o.rows, &o.row_elems))
+            continue;
+        int threads = threads_for(operands, (size_t)o.rows * row_bytes(&o));
+#pragma omp parallel for num_threads(threads) reduction(+ : sum) if (threads > 1)
+        for (int64_t row = 0; row < o.rows; row++) {
+            uint64_t named[3] = {(uint64_t)i, (uint64_t)row,
+                                 row_hash(row_at(&o, row), row_bytes(&o))};
+            sum += row_hash((const unsigned char *)named, sizeof named);
+        }
     }
-    return true;
+    return sum;
 }
+
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static bool run_once(struct bound *b, struct check_result *r)
 {
+    struct fault fault = {""};
     operands_poison(b->operands);
-    guarded_poison(&b->scratch);
     bound_alive(b);
-    enum status status = bound_run(b);
+    enum status status = bound_run_checked(b, &fault);
     bound_alive(b);
-    if (status != ST_OK)
-        return check_fail(r, status, "run() reported an error");
-    return memory_intact(b, r);
+    if (status == ST_OK)
+        status = bound_intact(b, &fault);
+    return status == ST_OK || check_fail(r, status, "%s", fault.text);
 }
 
 static bool refill(struct bound *b, uint64_t seed, enum pattern pattern, struct check_result *r)
@@ -140,34 +179,41 @@ static bool refill(struct bound *b, uint64_t seed, enum pattern pattern, struct 
     return status == ST_OK || check_fail(r, status, "%s", fault.text);
 }
 
+/* What the outputs held after the run on other data, and after the first of two on this. */
+struct takes {
+    uint64_t *decoy, *first, *last;
+};
+
 /* Another set of data in the same memory, then the data at hand twice. Results kept from the run
  * before, by address or in a static, show as a wrong first run or as two runs that differ. */
-static bool run_all(struct check *c, unsigned char *decoy, unsigned char *first)
+static bool run_all(struct check *c, const struct takes *t)
 {
     struct bound *b = c->bound;
     struct check_result *r = c->result;
     uint64_t seed = b->operands->seed;
     enum pattern pattern = b->operands->pattern;
     bool ok = refill(b, seed + 0x1000, PATTERN_RANDOM, r) && run_once(b, r);
-    outputs_copy(c, decoy);
-    if (!refill(b, seed, pattern, r) || !ok || !run_once(b, r))
+    outputs_take(c, t->decoy);
+    if (r->status == ST_DEVICE || !refill(b, seed, pattern, r) || !ok || !run_once(b, r))
         return false;
-    outputs_copy(c, first);
-    return run_once(b, r);
+    outputs_take(c, t->first);
+    bool ran = run_once(b, r);
+    outputs_take(c, t->last);
+    return ran;
 }
 
-static bool runs_agree(struct check *c, const unsigned char *decoy, const unsigned char *first)
+static bool runs_agree(struct check *c, const struct takes *t)
 {
     int k = 0;
     int64_t row = 0;
-    if (!outputs_equal(c, first, &k, &row))
+    if (!takes_equal(c, t->first, t->last, &k, &row))
         return check_fail(c->result, ST_WRONG,
                           "two runs on the same data differ in %s row %lld: stale, unwritten or "
                           "not deterministic",
                           c->output[k].name, (long long)row);
     /* Few possible values may agree by chance; a page of them does not. */
     if (outputs_bytes(c) >= 64 && c->bound->operands->pattern == PATTERN_RANDOM &&
-        outputs_equal(c, decoy, &k, &row))
+        takes_equal(c, t->decoy, t->last, &k, &row))
         return check_fail(c->result, ST_WRONG,
                           "the output did not change with the data: it is that of the run before");
     return true;
@@ -192,15 +238,16 @@ void check_bound(struct bound *b, uint64_t seed, double seconds, struct check_re
     c.numerics = b->variant->numerics;
     if (!outputs_find(&c))
         return;
-    size_t bytes = outputs_bytes(&c);
-    unsigned char *copies = malloc(2 * bytes + 1);
-    if (!copies) {
-        check_fail(out, ST_NO_MEMORY, "no memory to keep two copies of the outputs");
+    size_t rows = (size_t)outputs_rows(&c);
+    uint64_t *numbers = malloc((3 * rows + 1) * sizeof *numbers);
+    if (!numbers) {
+        check_fail(out, ST_NO_MEMORY, "no memory to keep what the outputs held");
         return;
     }
-    bool ran = run_all(&c, copies, copies + bytes);
+    struct takes takes = {numbers, numbers + rows, numbers + 2 * rows};
+    bool ran = run_all(&c, &takes);
     c.pristine = operands_pristine(b->operands);
-    if (ran && runs_agree(&c, copies, copies + bytes))
+    if (ran && runs_agree(&c, &takes))
         check_outputs(&c, seed, seconds);
-    free(copies);
+    free(numbers);
 }

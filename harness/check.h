@@ -24,4 +24,7 @@ struct check_result {
  * run; fewer of both where one row takes very long. */
 void check_bound(struct bound *b, uint64_t seed, double seconds, struct check_result *out);
 
+/* One number over all values of all outputs as they stand in host memory. */
+uint64_t check_outputs_hash(const struct operands *operands);
+
 #endif

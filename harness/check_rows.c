@@ -15,7 +15,9 @@
 #define SAMPLED_ROWS 64 /* random ones, beside the edges */
 #define SAMPLED_LEAST 8 /* of both, however long one takes */
 #define SAMPLED_MAX 512
-#define SAMPLE_SECONDS 0.5 /* what a sample may take though the caller grants less */
+#define SCANNED 4096         /* rows looked at together */
+#define SCAN_LARGE_ELEMS 1e5 /* worth waking threads for */
+#define SAMPLE_SECONDS 0.5   /* what a sample may take though the caller grants less */
 /* A Winograd tile reads at most 8 x 8 pixels, so an infinity reaches no further than 7. */
 #define TILE_REACH 7
 
@@ -279,25 +281,63 @@ static void sample_draw(const struct check *c, int k, uint64_t seed, double affo
         sample_add(s, most, (int64_t)(random_bits(stream, i) % (uint64_t)total));
 }
 
+/* What a row holds, worst last. */
+enum row_state { ROW_FINITE, ROW_NONFINITE, ROW_POISON };
+
+/* A value of a 16 or 32-bit float is not finite where all bits of its exponent are set. */
+#define STATE_LOOP(WORD, EXPONENT)                                                                 \
+    for (int64_t e = 0; e < o->ref_elems; e++) {                                                   \
+        WORD bits = ((const WORD *)at)[e];                                                         \
+        poison |= bits == (WORD) ~(WORD)0;                                                         \
+        nonfinite |= (bits & (EXPONENT)) == (EXPONENT);                                            \
+    }
+
+static enum row_state state_of(const struct output *o, int64_t row)
+{
+    int64_t first = position(o, row, 0);
+    const char *at = (const char *)o->tensor->data + (size_t)first * elem_bytes(o->tensor->elem);
+    bool poison = false, nonfinite = false;
+    if (o->tensor->elem == ELEM_F32)
+        STATE_LOOP(uint32_t, 0x7f800000u)
+    else if (o->tensor->elem == ELEM_BF16)
+        STATE_LOOP(uint16_t, 0x7f80)
+    else if (o->tensor->elem == ELEM_F16)
+        STATE_LOOP(uint16_t, 0x7c00)
+    else
+        for (int64_t e = 0; e < o->ref_elems; e++)
+            nonfinite |= !isfinite(elem_get(o->tensor->data, o->tensor->elem, first + e));
+    return poison && o->poisoned ? ROW_POISON : nonfinite ? ROW_NONFINITE : ROW_FINITE;
+}
+
+static bool unwritten(struct check *c, const struct output *o, int64_t row)
+{
+    int64_t e = 0;
+    while (!is_poison(o, position(o, row, e)))
+        e++;
+    return check_fail(c->result, ST_WRONG, "unwritten: %s row %lld of %lld, element %lld", o->name,
+                      (long long)row, (long long)o->ref_rows, (long long)e);
+}
+
 /* Every value of an output that is not checked whole: leftover poison fails at once, rows with
  * other non-finite values join the sample. */
 static bool scan(struct check *c, int k, int64_t most, struct sample *s)
 {
     const struct output *o = &c->output[k];
-    for (int64_t row = 0; row < o->ref_rows; row++) {
-        bool finite = true;
-        for (int64_t e = 0; e < o->ref_elems; e++) {
-            int64_t at = position(o, row, e);
-            if (is_poison(o, at))
-                return check_fail(c->result, ST_WRONG,
-                                  "unwritten: %s row %lld of %lld, element %lld", o->name,
-                                  (long long)row, (long long)o->ref_rows, (long long)e);
-            finite = finite && isfinite(elem_get(o->tensor->data, o->tensor->elem, at));
+    unsigned char state[SCANNED];
+    int threads = c->bound->exec.threads;
+    for (int64_t from = 0; from < o->ref_rows; from += SCANNED) {
+        int64_t count = o->ref_rows - from < SCANNED ? o->ref_rows - from : SCANNED;
+        bool large = (double)count * (double)o->ref_elems > SCAN_LARGE_ELEMS;
+#pragma omp parallel for num_threads(threads) schedule(static) if (large)
+        for (int64_t i = 0; i < count; i++)
+            state[i] = (unsigned char)state_of(o, from + i);
+        for (int64_t i = 0; i < count; i++) {
+            if (state[i] == ROW_POISON)
+                return unwritten(c, o, from + i);
+            if (state[i] == ROW_NONFINITE && s->count < most)
+                sample_add(s, most, from + i);
         }
-        if (!finite && s->count < most)
-            sample_add(s, most, row);
-        if (row % 1024 == 0)
-            bound_alive(c->bound);
+        bound_alive(c->bound);
     }
     return true;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "device.h"
 #include "host.h"
 #include "kernels.h"
 #include "patchmark.h"
@@ -33,7 +34,8 @@ struct request {
             {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                \
              "samples of each variant, whatever the budget"},                                      \
             {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                 \
-             "gbench or loop (gbench where it is built in)"},                                      \
+             "gbench or loop (gbench where it is built in); a CUDA device has events alone"},      \
+            DEVICE_OPTION,                                                                         \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
              "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                     \
             {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
@@ -54,9 +56,15 @@ void help_kernels(FILE *out)
 
 enum status backend_find(const char *name, enum backend *out, struct fault *fault)
 {
-    *out = backend_default();
-    if (!name)
+    const char *events = backend_name(BACKEND_EVENTS);
+    bool cuda = device_kind() == DEVICE_CUDA;
+    *out = cuda ? BACKEND_EVENTS : backend_default();
+    if (!name || (cuda && !strcmp(name, events)))
         return ST_OK;
+    if (cuda)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--backend %s times the CPU; a CUDA device is timed by its own %s", name,
+                         events);
     int b = BACKEND_LOOP;
     while (b <= BACKEND_GBENCH && strcmp(name, backend_name((enum backend)b)) != 0)
         b++;
@@ -106,7 +114,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));
     TRY(check_counters(o->counters, fault));
-    return verify_select(o->glob, &r->picked, &r->picked_count, fault);
+    TRY(verify_select(o->glob, &r->picked, &r->picked_count, fault));
+    return verify_keep_device(o->glob, device_kind(), r->picked, &r->picked_count, fault);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

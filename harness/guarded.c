@@ -10,9 +10,7 @@
 #define BAND_BYTES ((size_t)4096)
 #define LIVE_MAX 64
 
-/* NaN in f32 and, in either half, in bf16 and f16; far out of range as an index: a stray read that
- * is used shows in the result. */
-static const unsigned char canary[4] = {0xe3, 0x7f, 0xc5, 0xff};
+const unsigned char guarded_canary[4] = {0xe3, 0x7f, 0xc5, 0xff};
 
 /* Blocks by address, for the fault handler; a block beyond the table is guarded all the same. */
 static struct live {
@@ -66,13 +64,13 @@ void guarded_free(struct guarded *g)
 static void canaries_write(unsigned char *from, const unsigned char *end)
 {
     for (; from < end; from++)
-        *from = canary[(uintptr_t)from % sizeof canary];
+        *from = guarded_canary[(uintptr_t)from % sizeof guarded_canary];
 }
 
 static const unsigned char *canaries_damage(const unsigned char *from, const unsigned char *end)
 {
     for (; from < end; from++) {
-        if (*from != canary[(uintptr_t)from % sizeof canary])
+        if (*from != guarded_canary[(uintptr_t)from % sizeof guarded_canary])
             return from;
     }
     return NULL;

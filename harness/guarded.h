@@ -8,6 +8,10 @@
 
 #include "op.h"
 
+/* NaN in f32 and, in either half, in bf16 and f16; far out of range as an index: a stray read that
+ * is used shows in the result. */
+extern const unsigned char guarded_canary[4];
+
 struct guarded {
     unsigned char *data; /* TENSOR_ALIGN aligned; moves with guarded_place */
     size_t bytes;

@@ -7,16 +7,19 @@
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
+#include "gpu.h"
 #include "json.h"
 #include "measure.h"
+#include "nvml.h"
 #include "ops/op_info.h"
 #include "registry.h"
 #include "stats.h"
 
-#define KERNELS_BLOCK_MAX 10            /* samples of one visit */
-#define KERNELS_BLOCK_SECONDS 0.04      /* what a visit's samples should take together */
-#define KERNELS_BLOCK_WARM_SECONDS 0.03 /* idle OpenBLAS threads spin for 2^26 cycles */
-#define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
+#define KERNELS_BLOCK_MAX 10             /* samples of one visit */
+#define KERNELS_BLOCK_SECONDS 0.04       /* what a visit's samples should take together */
+#define KERNELS_BLOCK_DEVICE_SECONDS 0.3 /* on a device, where fresh data is dear */
+#define KERNELS_BLOCK_WARM_SECONDS 0.03  /* idle OpenBLAS threads spin for 2^26 cycles */
+#define KERNELS_SAMPLE_SECONDS 0.002     /* far above the clock's resolution and a wake-up */
 
 /* Runs timed together as one sample, where one run takes `seconds`. */
 static inline int64_t kernels_runs_per_sample(double seconds)
@@ -26,6 +29,7 @@ static inline int64_t kernels_runs_per_sample(double seconds)
 }
 
 #define KERNELS_MOST_SAMPLES 4096 /* of one variant */
+#define KERNELS_LAUNCHES_MAX 8    /* of one run, told apart */
 
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
@@ -70,15 +74,30 @@ struct arm {
     double ratio[3]; /* baseline / own median, and interval; NaN: not compared */
     struct kernels_counter counter[COUNTERS_MAX];
     int counters;
+    struct nvml_window window;                      /* what the device did during its blocks */
+    struct gpu_launch launch[KERNELS_LAUNCHES_MAX]; /* on a CUDA device, as far as there is room */
+    int launches;                                   /* of one run; -1: launches_why */
+    char launches_why[256], algorithm[512]; /* algorithm: a library's, "" where it has none */
+    double event_seconds, wall_seconds;     /* of all blocks, by the device's clock and by ours */
 };
 
-/* What was measured of this machine at the threads asked for; the best of what this run saw. */
+/* What was measured of this machine at the threads asked for; the best of what this run saw. Of a
+ * CUDA device: what its units and its bus could reach at their highest clocks. */
 struct roof {
     double flops; /* multiply-adds, 2 each, per second, by the set `isa` */
     const char *isa;
     double copy_bytes;  /* read and written per second; 0: not measured */
     double cache_bytes; /* of all last-level caches together; 0: unknown */
+    bool device;
+    char device_name[128];
+    double class_flops[NUM_COUNT]; /* by numerics class, 0 unknown; on the CPU `flops` serves all */
+    double bus_bytes;              /* per second; 0 unknown */
 };
+
+static inline double roof_flops(const struct roof *roof, enum numerics numerics)
+{
+    return roof->device ? roof->class_flops[numerics] : roof->flops;
+}
 
 struct contest {
     const struct kernels_options *options;
@@ -90,6 +109,8 @@ struct contest {
     double ratio[3];                   /* best against the baseline or the next best, likewise */
     const struct arm *against;
     struct roof *roof;
+    struct nvml *nvml;      /* of the CUDA device; NULL: not watched */
+    struct fault unwatched; /* why not */
 };
 
 static inline bool arm_timed(const struct arm *a) { return a->n > 0 && a->summary.n > 0; }
@@ -105,6 +126,9 @@ bool arm_check(const struct contest *c, struct arm *a, const char *command, doub
 bool arm_warm(const struct contest *c, struct arm *a, double seconds);
 void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place);
 void arm_counters(const struct contest *c, struct arm *a);
+/* On a CUDA device: what a run launches, and how fast its memory copies. */
+void arm_launches(const struct contest *c, struct arm *a);
+void arm_copy(const struct contest *c, struct arm *a, double *bytes_per_second);
 void arm_finish(const struct contest *c, struct arm *a);
 
 /* kernels_contest.c: the picked variants of the shape's op; contest_free on every path. */
@@ -114,7 +138,7 @@ enum status contest_new(const struct kernels_options *options, const struct prob
 enum status contest_run(struct contest *c, struct fault *fault);
 void contest_free(struct contest *c);
 
-/* kernels_roof.c */
+/* kernels_roof.c; of a CUDA device nothing is measured but its copies, and those by arm_copy */
 void roof_measure(struct roof *roof, int threads);
 /* True where copy_bytes is not measured and may bind, or is measured and beaten. */
 bool roof_needs_copy(const struct roof *roof, const struct problem *p, const struct arm *a);

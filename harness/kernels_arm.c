@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "kernels.h"
 #include "patchmark.h"
 #include "worker.h"
@@ -80,13 +81,16 @@ static double patience(const struct contest *c)
 void arm_start(const struct contest *c, struct arm *a)
 {
     char threads[24], seed[24];
-    const char *argv[16] = {
-        "worker", "kernels", a->entry->name, c->shape,    "--threads",
-        threads,  "--seed",  seed,           "--backend", backend_name(c->options->backend)};
+    const char *argv[16] = {"worker", "kernels", a->entry->name, c->shape,   "--threads",
+                            threads,  "--seed",  seed,           "--device", device_text()};
     int n = 10;
     struct fault fault = {{0}};
     snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
     snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
+    if (device_kind() == DEVICE_CPU) {
+        argv[n++] = "--backend";
+        argv[n++] = backend_name(c->options->backend);
+    }
     if (c->options->counters) {
         argv[n++] = "--counters";
         argv[n++] = c->options->counters;
@@ -164,32 +168,63 @@ bool arm_warm(const struct contest *c, struct arm *a, double seconds)
 static int64_t block_count(const struct contest *c, const struct arm *a)
 {
     double sample = a->run_seconds * (double)a->runs;
-    int64_t count = (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, KERNELS_BLOCK_SECONDS / sample));
+    double block = c->roof->device ? KERNELS_BLOCK_DEVICE_SECONDS : KERNELS_BLOCK_SECONDS;
+    int64_t count = (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, block / sample));
     int64_t most = c->options->repetitions ? c->options->repetitions : KERNELS_MOST_SAMPLES;
     return count < most - a->n ? count : most - a->n;
+}
+
+static bool take_times(struct arm *a, int64_t count, const char *answer)
+{
+    for (int64_t i = 0; i < count; i++) {
+        char *end;
+        a->samples[a->n] = strtod(answer, &end);
+        if (end == answer || !(a->samples[a->n] > 0)) {
+            arm_stop(a, status_name(ST_CRASHED), "the worker's times cannot be read");
+            return false;
+        }
+        a->n++;
+        answer = end;
+    }
+    return true;
+}
+
+/* The last `count` samples against the wall's time for them; 0: timed by the wall itself. */
+static bool clocks_agree(struct arm *a, double wall, int64_t count)
+{
+    char reason[160];
+    double events = 0;
+    if (!(wall > 0))
+        return true;
+    for (int64_t i = a->n - count; i < a->n; i++)
+        events += a->samples[i] * (double)a->runs;
+    a->event_seconds += events;
+    a->wall_seconds += wall;
+    if (measure_clocks_agree(events, wall, reason, sizeof reason))
+        return true;
+    arm_stop(a, "mistrusted", reason);
+    return false;
 }
 
 void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
 {
     char text[96];
     const char *answer;
+    char *end;
     int64_t count = block_count(c, a);
     if (count < 1)
         return;
     snprintf(text, sizeof text, "block %" PRIu64 " %" PRId64 " %" PRId64, seed, a->runs, count);
     double expected = a->run_seconds * (double)(a->runs * count);
-    if (!ask(a, text, patience(c) + 10 * expected, "times", &answer))
+    nvml_window_open(c->nvml, &a->window);
+    bool answered = ask(a, text, patience(c) + 10 * expected, "times", &answer);
+    nvml_window_close(c->nvml, &a->window);
+    if (!answered)
         return;
-    for (int64_t i = 0; i < count; i++) {
-        char *end;
-        a->samples[a->n] = strtod(answer, &end);
-        if (end == answer || !(a->samples[a->n] > 0)) {
-            arm_stop(a, status_name(ST_CRASHED), "the worker's times cannot be read");
-            return;
-        }
-        a->n++;
-        answer = end;
-    }
+    double wall = strtod(answer, &end);
+    answer = end;
+    if (!take_times(a, count, answer) || !clocks_agree(a, wall, count))
+        return;
     if (a->rounds < KERNELS_MOST_SAMPLES)
         a->order[a->rounds++] = place;
     a->summary = stats_summary(a->samples, a->n);
@@ -217,6 +252,52 @@ void arm_counters(const struct contest *c, struct arm *a)
     }
     if (status != ST_OK)
         arm_fail(a, status, &fault);
+}
+
+static bool read_launch(const char *line, struct gpu_launch *l)
+{
+    int used = 0;
+    if (sscanf(line, "%u %u %u %u %u %u %zu %d %d %d %lf %n", &l->grid[0], &l->grid[1], &l->grid[2],
+               &l->block[0], &l->block[1], &l->block[2], &l->shared_bytes, &l->registers,
+               &l->local_bytes, &l->blocks_per_processor, &l->occupancy, &used) != 11)
+        return false;
+    snprintf(l->kernel, sizeof l->kernel, "%s", line + used);
+    return true;
+}
+
+/* Lines `launch` and `algorithm`, then `launched COUNT` or `launched -1 WHY`. */
+void arm_launches(const struct contest *c, struct arm *a)
+{
+    struct fault fault = {{0}};
+    const char *line = NULL;
+    int known = 0, used = 0;
+    enum status status = worker_send(a->worker, "launches", &fault);
+    while (status == ST_OK &&
+           (status = worker_receive(a->worker, patience(c), &line, &fault)) == ST_OK) {
+        if (!strncmp(line, "launch ", 7) && known < KERNELS_LAUNCHES_MAX)
+            known += read_launch(line + 7, &a->launch[known]);
+        else if (!strncmp(line, "algorithm ", 10))
+            snprintf(a->algorithm, sizeof a->algorithm, "%s", line + 10);
+        else
+            break;
+    }
+    if (status != ST_OK) {
+        arm_fail(a, status, &fault);
+        return;
+    }
+    if (said_fault(a, line))
+        return;
+    if (sscanf(line, "launched %d %n", &a->launches, &used) == 1)
+        snprintf(a->launches_why, sizeof a->launches_why, "%s", line + used);
+    else
+        arm_stop(a, status_name(ST_CRASHED), "the worker's launches cannot be read");
+}
+
+void arm_copy(const struct contest *c, struct arm *a, double *bytes_per_second)
+{
+    const char *answer;
+    if (ask(a, "copy", patience(c), "copied", &answer))
+        *bytes_per_second = strtod(answer, NULL);
 }
 
 void arm_finish(const struct contest *c, struct arm *a)

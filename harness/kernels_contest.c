@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "kernels.h"
 #include "patchmark.h"
 #include "random.h"
@@ -107,8 +108,12 @@ static double verify_arms(struct contest *c)
         double begin = clock_seconds();
         progress(c, "verifying", c->options->budget);
         arm_start(c, a);
-        if (a->worker && arm_ready(c, a) && arm_check(c, a, "check", fmin(CHECK_SECONDS, share)))
-            arm_warm(c, a, fmin(0.5, share / 2));
+        if (a->worker && arm_ready(c, a) && arm_check(c, a, "check", fmin(CHECK_SECONDS, share))) {
+            if (c->roof->device)
+                arm_launches(c, a);
+            if (a->worker)
+                arm_warm(c, a, fmin(0.5, share / 2));
+        }
         lost += a->worker ? 0 : clock_seconds() - begin;
     }
     return lost;
@@ -121,6 +126,8 @@ static void recheck_arms(struct contest *c)
         struct arm *a = &c->arms[i];
         if (a->worker && arm_check(c, a, "recheck", seconds) && c->options->counters)
             arm_counters(c, a);
+        if (a->worker && c->roof->device && c->roof->copy_bytes == 0)
+            arm_copy(c, a, &c->roof->copy_bytes);
         if (a->worker)
             arm_finish(c, a);
     }
@@ -147,6 +154,14 @@ static void judge_spread(struct arm *a)
                  100 * a->summary.level, 100 * half_width(a), a->n);
 }
 
+static void judge_clocks(struct arm *a)
+{
+    if (!nvml_window_throttled(&a->window))
+        return;
+    a->state = "throttled";
+    snprintf(a->reason, sizeof a->reason, "heat or the supply held the device's clock down");
+}
+
 static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
@@ -155,6 +170,7 @@ static void judge(const struct contest *c, struct arm *a)
                          : arm_done(c, a)                        ? "interval"
                                                                  : "budget";
         judge_spread(a);
+        judge_clocks(a);
         judge_roof(c, a);
     }
     if (!a->state)
@@ -236,12 +252,17 @@ enum status contest_new(const struct kernels_options *options, const struct prob
         if (strcmp(picked[i]->op, op_table[shape->op]->name) != 0)
             continue;
         a->entry = picked[i];
+        a->launches = -1;
+        snprintf(a->launches_why, sizeof a->launches_why, "the worker ended before it could say");
         c->count++;
         a->samples = malloc((KERNELS_MOST_SAMPLES + KERNELS_BLOCK_MAX) * sizeof *a->samples);
         a->order = malloc(KERNELS_MOST_SAMPLES * sizeof *a->order);
         if (!a->samples || !a->order)
             return fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
     }
+    struct gpu_info info;
+    if (device_kind() == DEVICE_CUDA && gpu_describe(device_index(), &info, &c->unwatched) == ST_OK)
+        nvml_open(info.uuid, &c->nvml, &c->unwatched);
     return c->arms ? ST_OK : fault_set(fault, ST_NO_MEMORY, "no memory for the variants");
 }
 
@@ -251,6 +272,8 @@ void contest_free(struct contest *c)
         worker_end(c->arms[i].worker);
         free(c->arms[i].samples);
         free(c->arms[i].order);
+        nvml_window_free(&c->arms[i].window);
     }
+    nvml_close(c->nvml);
     free(c->arms);
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "device.h"
 #include "elem.h"
 #include "kernels.h"
 #include "record.h"
@@ -21,11 +22,13 @@ bool kernels_failed(const struct arm *a)
 static void repro(const struct contest *c, const struct arm *a, char *out, size_t bytes)
 {
     bool plugin = a->entry->plugin_hash != 0;
+    bool cuda = device_kind() == DEVICE_CUDA;
     snprintf(out, bytes,
              "build/patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
-             " --backend %s%s%s",
+             " %s %s%s%s",
              a->entry->op, a->entry->name, c->shape, c->options->threads, c->options->seed,
-             backend_name(c->options->backend), plugin ? " --plugin " : "",
+             cuda ? "--device" : "--backend",
+             cuda ? device_text() : backend_name(c->options->backend), plugin ? " --plugin " : "",
              plugin ? a->entry->origin : "");
 }
 
@@ -80,27 +83,69 @@ static void print_ratio(const struct contest *c, const struct arm *a, char *out,
 
 static double peak_fraction(const struct contest *c, const struct arm *a)
 {
-    return a->flops > 0 && c->roof->flops > 0 ? a->flops / a->summary.median / c->roof->flops : NAN;
+    double peak = roof_flops(c->roof, a->numerics);
+    return a->flops > 0 && peak > 0 ? a->flops / a->summary.median / peak : NAN;
+}
+
+/* Of what the device's memory bus carries; not known of a CPU. */
+static double bus_fraction(const struct contest *c, const struct arm *a)
+{
+    return c->roof->bus_bytes > 0 ? a->bytes / a->summary.median / c->roof->bus_bytes : NAN;
+}
+
+/* Of the units of its class, or of the bus where that is what holds it back. */
+static const char *print_peak(const struct contest *c, const struct arm *a, char *out, size_t bytes)
+{
+    double units = peak_fraction(c, a), bus = bus_fraction(c, a);
+    bool by_bus = !isnan(bus) && (isnan(units) || bus > units);
+    if (by_bus)
+        snprintf(out, bytes, "%.1f %% bus", 100 * bus);
+    else
+        snprintf(out, bytes, isnan(units) ? "-" : "%.1f %%", 100 * units);
+    return out;
 }
 
 static void print_row(const struct contest *c, const struct arm *a, int width, FILE *out)
 {
-    char time[48], effective[24], actual[24], moved[24], ratio[64], peak[16];
+    char time[48], effective[24], actual[24], moved[24], ratio[64], peak[24];
     fprintf(out, "  %-*s  %-11s ", width, a->entry->name, a->state);
     if (!arm_timed(a)) {
         fprintf(out, "%s\n", a->reason);
         return;
     }
-    double seconds = a->summary.median, fraction = peak_fraction(c, a);
+    double seconds = a->summary.median;
     bool interval = a->n >= MEASURE_LEAST_SAMPLES;
     print_time(seconds, interval ? (a->summary.hi - a->summary.lo) / 2 : NAN, time, sizeof time);
     print_ratio(c, a, ratio, sizeof ratio);
-    snprintf(peak, sizeof peak, isnan(fraction) ? "-" : "%.1f %%", 100 * fraction);
     fprintf(out, "%-20s %9s %9s %8s %8s  %-24s %s%s\n", time,
             print_rate(problem_flops(&c->problem), seconds, effective, sizeof effective),
             print_rate(a->flops, seconds, actual, sizeof actual),
-            print_rate(a->bytes, seconds, moved, sizeof moved), peak, ratio,
-            numerics_name(a->numerics), numerics_exact(a->numerics) ? "" : " (approximate)");
+            print_rate(a->bytes, seconds, moved, sizeof moved), print_peak(c, a, peak, sizeof peak),
+            ratio, numerics_name(a->numerics), numerics_exact(a->numerics) ? "" : " (approximate)");
+}
+
+/* What one run launches, and which of its algorithms a library took. */
+static void print_launches(const struct arm *a, FILE *out)
+{
+    int shown = a->launches < KERNELS_LAUNCHES_MAX ? a->launches : KERNELS_LAUNCHES_MAX;
+    if (a->algorithm[0])
+        fprintf(out, "  %s: %s\n", a->entry->name, a->algorithm);
+    if (a->launches < 0)
+        fprintf(out, "  %s: launches unknown: %s\n", a->entry->name, a->launches_why);
+    for (int i = 0; i < shown; i++) {
+        const struct gpu_launch *l = &a->launch[i];
+        fprintf(out, "  %s: %.60s <%u %u %u> x <%u %u %u>, %zu shared bytes", a->entry->name,
+                l->kernel[0] ? l->kernel : "a kernel", l->grid[0], l->grid[1], l->grid[2],
+                l->block[0], l->block[1], l->block[2], l->shared_bytes);
+        if (l->registers >= 0)
+            fprintf(out, ", %d registers, %d local bytes", l->registers, l->local_bytes);
+        if (l->occupancy >= 0)
+            fprintf(out, ", %d blocks an SM, occupancy %.0f %%", l->blocks_per_processor,
+                    100 * l->occupancy);
+        fputc('\n', out);
+    }
+    if (a->launches > shown)
+        fprintf(out, "  %s: %d launches in all\n", a->entry->name, a->launches);
 }
 
 /* Below the table: how to see a failure again, which times are not steady, and counters. */
@@ -115,6 +160,8 @@ static void print_notes(const struct contest *c, FILE *out)
         }
         if (arm_timed(a) && a->reason[0])
             fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
+        if (arm_timed(a) && c->roof->device)
+            print_launches(a, out);
         for (int k = 0; k < a->counters; k++)
             if (a->counter[k].available)
                 fprintf(out, "  %s: %s %.6g per run, counted for this %s\n", a->entry->name,
@@ -135,14 +182,48 @@ static int name_width(const struct contest *c)
     return (int)width;
 }
 
+/* Peaks of the classes of this table's variants, each once, and of the memory. */
+static void print_peaks(const struct contest *c, FILE *out)
+{
+    bool told[NUM_COUNT] = {false};
+    const struct roof *roof = c->roof;
+    fputs("  at its highest clock:", out);
+    for (int i = 0; i < c->count; i++) {
+        enum numerics n = c->arms[i].numerics;
+        if (!told[n] && roof->class_flops[n] > 0)
+            fprintf(out, " %.1f TFLOP/s %s,", roof->class_flops[n] / 1e12, numerics_name(n));
+        told[n] = true;
+    }
+    fprintf(out, " memory bus %.0f GB/s", roof->bus_bytes / 1e9);
+    if (roof->copy_bytes > 0)
+        fprintf(out, "; a copy reached %.0f GB/s", roof->copy_bytes / 1e9);
+    fputc('\n', out);
+}
+
+static void print_device(const struct contest *c, FILE *out)
+{
+    fprintf(out, "  %s, %s, warm caches, timed by %s\n", device_text(), c->roof->device_name,
+            backend_name(c->options->backend));
+    if (c->roof->bus_bytes > 0)
+        print_peaks(c, out);
+}
+
+static void print_host(const struct contest *c, FILE *out)
+{
+    fprintf(out, "  %" PRId64 " thread%s, warm caches, back end %s, ", c->options->threads,
+            c->options->threads == 1 ? "" : "s", backend_name(c->options->backend));
+    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->roof->flops / 1e9, c->roof->isa);
+}
+
 void kernels_table(const struct contest *c, FILE *out)
 {
     char line[1024];
     int width = name_width(c);
-    fprintf(out, "%s\n  %" PRId64 " thread%s, warm caches, back end %s, ", c->shape,
-            c->options->threads, c->options->threads == 1 ? "" : "s",
-            backend_name(c->options->backend));
-    fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->roof->flops / 1e9, c->roof->isa);
+    fprintf(out, "%s\n", c->shape);
+    if (c->roof->device)
+        print_device(c, out);
+    else
+        print_host(c, out);
     fprintf(out, "  %-*s  %-11s %-20s %9s %9s %8s %8s  %-24s %s\n", width, "variant", "status",
             "median", "GFLOP/s", "actual", "GB/s", "of peak", "times the baseline", "class");
     for (int i = 0; i < c->count; i++)
@@ -197,7 +278,7 @@ static void recipe(const struct contest *c, struct json *j, const char *key)
     json_text(j, "pattern", "random");
     json_int(j, "seed", (int64_t)c->options->seed);
     json_int(j, "threads", c->options->threads);
-    json_text(j, "device", "cpu");
+    json_text(j, "device", device_text());
     json_text(j, "cache_state", "hot");
     json_end(j);
 }
@@ -226,6 +307,43 @@ static void knobs(const struct arm *a, struct json *j)
     json_end(j);
 }
 
+static void json_known(struct json *j, const char *name, double value)
+{
+    json_number(j, name, value < 0 ? NAN : value);
+}
+
+static void launches(const struct arm *a, struct json *j)
+{
+    static const char *const axis[] = {"x", "y", "z"};
+    int shown = a->launches < KERNELS_LAUNCHES_MAX ? a->launches : KERNELS_LAUNCHES_MAX;
+    if (a->launches < 0) {
+        json_unavailable(j, "launches", a->launches_why);
+        return;
+    }
+    json_int(j, "launch_count", a->launches);
+    json_open_array(j, "launches");
+    for (int i = 0; i < shown; i++) {
+        const struct gpu_launch *l = &a->launch[i];
+        json_open_object(j, NULL);
+        json_text(j, "kernel", l->kernel[0] ? l->kernel : NULL);
+        json_open_object(j, "grid");
+        for (int k = 0; k < 3; k++)
+            json_int(j, axis[k], l->grid[k]);
+        json_end(j);
+        json_open_object(j, "block");
+        for (int k = 0; k < 3; k++)
+            json_int(j, axis[k], l->block[k]);
+        json_end(j);
+        json_int(j, "shared_bytes", (int64_t)l->shared_bytes);
+        json_known(j, "registers", l->registers);
+        json_known(j, "local_bytes", l->local_bytes);
+        json_known(j, "blocks_per_processor", l->blocks_per_processor);
+        json_known(j, "occupancy", l->occupancy);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 static void impl(const struct arm *a, struct json *j)
 {
     const struct registry_entry *e = a->entry;
@@ -239,6 +357,10 @@ static void impl(const struct arm *a, struct json *j)
     json_text(j, "resolved", e->name); /* run() never falls back to another kernel */
     snprintf(hash, sizeof hash, "%016" PRIx64, e->plugin_hash);
     json_text(j, "plugin_hash", e->plugin_hash ? hash : NULL);
+    if (device_kind() == DEVICE_CUDA) {
+        json_text(j, "algorithm", a->algorithm[0] ? a->algorithm : NULL);
+        launches(a, j);
+    }
     json_end(j);
 }
 
@@ -283,6 +405,8 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);
     json_text(j, "backend", backend_name(c->options->backend));
+    if (a->wall_seconds > 0)
+        json_number(j, "events_over_wall", a->event_seconds / a->wall_seconds);
     json_int(j, "runs_per_sample", a->runs);
     json_open_array(j, "order"); /* place among the arms, round by round */
     for (int i = 0; i < a->rounds; i++)
@@ -303,8 +427,14 @@ static void derived(const struct contest *c, const struct arm *a, struct json *j
     json_number(j, "flops_per_s_actual", a->flops > 0 ? a->flops / seconds : NAN);
     json_number(j, "bytes_per_s", a->bytes / seconds);
     json_number(j, "peak_fraction", peak_fraction(c, a));
-    json_number(j, "fma_peak_flops_per_s", c->roof->flops);
+    double peak = roof_flops(c->roof, a->numerics);
+    json_number(j, "fma_peak_flops_per_s", c->roof->device && !(peak > 0) ? NAN : peak);
     json_text(j, "fma_peak_isa", c->roof->isa);
+    if (c->roof->device) {
+        json_number(j, "bus_fraction", bus_fraction(c, a));
+        json_number(j, "bus_peak_bytes_per_s", c->roof->bus_bytes > 0 ? c->roof->bus_bytes : NAN);
+        json_number(j, "copy_bytes_per_s", c->roof->copy_bytes > 0 ? c->roof->copy_bytes : NAN);
+    }
     json_text(j, "baseline", c->baseline ? c->baseline->entry->name : NULL);
     json_number(j, "ratio", a->ratio[0]);
     json_number(j, "ratio_lo", a->ratio[1]);
@@ -362,7 +492,7 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     json_text(j, "status", a->state);
     json_text(j, "status_reason", a->reason[0] ? a->reason : NULL);
     json_text(j, "claim", "measured");
-    json_text(j, "ran_on", a->planned_bytes ? "cpu" : NULL);
+    json_text(j, "ran_on", a->planned_bytes ? device_ran_on() : NULL);
     repro(c, a, text, sizeof text);
     json_text(j, "repro", text);
     recipe(c, j, "recipe");
@@ -375,4 +505,6 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     derived(c, a, j);
     memory(a, j);
     counters(a, j);
+    if (device_kind() == DEVICE_CUDA)
+        nvml_window_json(c->nvml, &a->window, c->unwatched.text, j, "gpu");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "elem.h"
 #include "host.h"
 #include "kernels.h"
@@ -37,9 +38,27 @@ static double caches_bytes(void)
     return (double)host_last_level_cache() * (double)(caches > 0 ? caches : 1);
 }
 
+static void roof_of_device(struct roof *roof)
+{
+    struct gpu_info info;
+    if (gpu_describe(device_index(), &info, NULL) != ST_OK)
+        return;
+    roof->device = true;
+    for (int n = 0; n < NUM_COUNT; n++)
+        roof->class_flops[n] = gpu_peak_flops(&info, (enum numerics)n);
+    roof->bus_bytes = gpu_peak_bytes(&info);
+    roof->cache_bytes = (double)info.l2_bytes;
+    roof->isa = "highest clock";
+    snprintf(roof->device_name, sizeof roof->device_name, "%s", info.name);
+}
+
 void roof_measure(struct roof *roof, int threads)
 {
     const char *isa = "";
+    if (device_kind() == DEVICE_CUDA) {
+        roof_of_device(roof);
+        return;
+    }
     double flops = measure_fma_peak(threads, &isa);
     if (flops > roof->flops) {
         roof->flops = flops;
@@ -83,15 +102,15 @@ static double direct_flops(const struct problem *p)
     return problem_flops(p);
 }
 
-/* The probe runs f32: about units for narrower types it says nothing. Winograd and sparse variants
- * do less than the direct algorithm, so there their own word is all there is. */
-static double least_flops(const struct problem *p, const struct arm *a)
+/* The CPU's probe runs f32: about units for narrower types it says nothing. Winograd and sparse
+ * variants do less than the direct algorithm, so there their own word is all there is. */
+static double least_flops(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
     /* A variant that claims nothing comes with the op's figure, padding included. */
     double claimed = a->flops == problem_flops(p) ? 0 : a->flops;
-    if (a->numerics == NUM_F32)
-        return fmax(direct_flops(p), claimed);
-    return a->numerics == NUM_WINOGRAD || a->numerics == NUM_SPARSE ? claimed : 0;
+    if (a->numerics == NUM_WINOGRAD || a->numerics == NUM_SPARSE)
+        return claimed;
+    return a->numerics == NUM_F32 || roof->device ? fmax(direct_flops(p), claimed) : 0;
 }
 
 /* A table's unwanted rows, a crop's border and what a stride steps over need not be read. */
@@ -107,14 +126,20 @@ static bool read_in_part(enum op_id op, const char *tensor)
     return false;
 }
 
+/* Narrower classes may keep packed weights narrower than the problem states them. */
+static bool keeps_width(enum numerics numerics, enum elem type)
+{
+    return numerics == NUM_F32 || numerics == NUM_TF32 || numerics == NUM_WINOGRAD ||
+           (numerics == NUM_BF16 && type == ELEM_BF16) || (numerics == NUM_F16 && type == ELEM_F16);
+}
+
 /* Bytes that come from memory or go there in every run, however much the caches kept of the run
- * before; 0 where the data is too small to tell. Narrower classes may keep packed weights narrower
- * than the problem states them. */
+ * before; 0 where the data is too small to tell. */
 static double least_bytes(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
     const struct op_info *op = op_table[p->op];
     double bytes = 0;
-    if (a->numerics != NUM_F32 && a->numerics != NUM_TF32 && a->numerics != NUM_WINOGRAD)
+    if (!keeps_width(a->numerics, problem_type(p)))
         return 0;
     for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
         const struct tensor *t = problem_tensor_const(p, i);
@@ -130,17 +155,25 @@ static double least_bytes(const struct problem *p, const struct arm *a, const st
 
 static double compute_floor(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
-    return roof->flops > 0 ? least_flops(p, a) / (roof->flops * MEASURE_PEAK_SLACK) : 0;
+    double rate = roof_flops(roof, a->numerics) * MEASURE_PEAK_SLACK;
+    return rate > 0 ? least_flops(p, a, roof) / rate : 0;
+}
+
+static double memory_rate(const struct roof *roof)
+{
+    return roof->device ? roof->bus_bytes : roof->copy_bytes * COPY_MOVES;
 }
 
 static double memory_floor(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
-    double rate = roof->copy_bytes * COPY_MOVES * MEASURE_PEAK_SLACK;
+    double rate = memory_rate(roof) * MEASURE_PEAK_SLACK;
     return rate > 0 ? least_bytes(p, a, roof) / rate : 0;
 }
 
 bool roof_needs_copy(const struct roof *roof, const struct problem *p, const struct arm *a)
 {
+    if (roof->device)
+        return false;
     return roof->copy_bytes > 0 ? a->summary.median < memory_floor(p, a, roof)
                                 : least_bytes(p, a, roof) > 0;
 }
@@ -168,13 +201,14 @@ bool roof_beaten(const struct roof *roof, const struct problem *p, const struct 
     if (compute >= memory)
         snprintf(reason, bytes,
                  "%.3g ms is less than the %.3g ms that %.3g MFLOP need at a peak of %.1f GFLOP/s",
-                 1e3 * a->summary.median, 1e3 * compute, least_flops(p, a) / 1e6,
-                 roof->flops / 1e9);
+                 1e3 * a->summary.median, 1e3 * compute, least_flops(p, a, roof) / 1e6,
+                 roof_flops(roof, a->numerics) / 1e9);
     else
         snprintf(reason, bytes,
-                 "%.3g ms is less than the %.3g ms that %.3g MB beyond the caches need where a copy"
+                 "%.3g ms is less than the %.3g ms that %.3g MB beyond the caches need where %s"
                  " reaches %.1f GB/s",
                  1e3 * a->summary.median, 1e3 * memory, least_bytes(p, a, roof) / 1e6,
-                 roof->copy_bytes / 1e9);
+                 roof->device ? "the bus" : "a copy",
+                 (roof->device ? roof->bus_bytes : roof->copy_bytes) / 1e9);
     return true;
 }

@@ -4,10 +4,13 @@
  * by the supervisor (kernels_arm.c). Every command is answered by one line, `counters` by several:
  *   (start)             ready BYTES FLOPS MOVED NUMERICS KNOBS     memory planned, work really done
  *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
+ *   launches            launch GRID*3 BLOCK*3 SHARED REGISTERS LOCAL BLOCKS OCCUPANCY KERNEL |
+ *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT
- *   block SEED RUNS N   times T1 ... TN
+ *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted
+ *   copy                copied BYTES_PER_SECOND    within the device's memory; 0: no room
  *   end                 bye PEAK_BYTES
  * Before an answer there may be lines `alive`: our own work goes on, no variant hangs.
  * Whatever fails is answered by `fault STATUS SENTENCE`, and the worker ends. */
@@ -18,7 +21,7 @@
 
 #include "check.h"
 #include "commands.h"
-#include "elem.h"
+#include "device.h"
 #include "host.h"
 #include "kernels.h"
 #include "measure.h"
@@ -53,6 +56,7 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
                                      {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
                                      {"--threads", "N", OPTION_COUNT, &s->threads, ""},
                                      {"--seed", "N", OPTION_SEED, &s->seed, ""},
+                                     DEVICE_OPTION,
                                      {0}};
     const char *word[2];
     int count = 2;
@@ -88,6 +92,7 @@ static enum status session_open(struct session *s, struct fault *fault)
     TRY(registry_usable(s->entry, fault));
     TRY(operands_new(&shape, false, false, &s->operands, fault));
     s->have_operands = true;
+    s->operands.threads = (int)s->threads;
     operands_fill(&s->operands, s->seed, PATTERN_RANDOM);
     say_alive(s);
     TRY(bound_new(s->entry->variant, NULL, &s->operands, (int)s->threads, &s->bound, fault));
@@ -113,11 +118,10 @@ static void say_ready(struct session *s)
     const struct variant *v = s->entry->variant;
     const struct problem *p = &s->operands.problem;
     struct work work = {problem_flops(p), problem_bytes(p)};
-    size_t bytes = operands_bytes(&s->operands) + s->bound.need.scratch_bytes +
-                   s->bound.need.packed_bytes + s->bound.need.state_bytes;
     if (v->work)
         v->work(&p->linear, s->bound.knob, &work); /* every member of the union starts there */
-    fprintf(s->out, "ready %zu %.17g %.17g %d ", bytes, work.flops, work.bytes, (int)v->numerics);
+    fprintf(s->out, "ready %zu %.17g %.17g %d ", bound_bytes(&s->bound), work.flops, work.bytes,
+            (int)v->numerics);
     for (int i = 0; i < KNOB_MAX && v->knob[i].name; i++)
         fprintf(s->out, "%s%s=%" PRId64, i ? "," : "", v->knob[i].name, s->bound.knob[i]);
     fprintf(s->out, "%s\n", v->knob[0].name ? "" : "-");
@@ -148,9 +152,15 @@ static enum status run_many(void *user, int64_t iterations)
     return ST_OK;
 }
 
+/* *wall: of the whole block, where the samples are by the device's clock; else 0. */
 static enum status sample(struct session *s, int64_t runs, int64_t count, double *samples,
-                          struct fault *fault)
+                          double *wall, struct fault *fault)
 {
+    struct gpu *gpu = s->bound.mirror.gpu;
+    *wall = 0;
+    if (gpu)
+        return measure_events(gpu, s->variant_name, run_many, &s->bound, runs, count, samples, wall,
+                              fault);
     return measure_block(s->backend, s->variant_name, run_many, &s->bound, runs, count, samples,
                          fault);
 }
@@ -168,14 +178,16 @@ static bool settled(const double *samples, int64_t n)
  * up. The first run is the coldest; it and the next only say how many make a sample. */
 static enum status do_warm(struct session *s, const char *words, struct fault *fault)
 {
-    double samples[256], deadline = clock_seconds() + strtod(words, NULL);
+    double samples[256], wall, deadline = clock_seconds() + strtod(words, NULL);
     int64_t n = 0, most = sizeof samples / sizeof *samples;
-    TRY(sample(s, 1, 1, samples, fault));
+    if (s->bound.mirror.gpu && gpu_info(s->bound.mirror.gpu)->emulated)
+        return fault_set(fault, ST_UNAVAILABLE, "emulated devices are never timed");
+    TRY(sample(s, 1, 1, samples, &wall, fault));
     if (clock_seconds() < deadline)
-        TRY(sample(s, 1, 1, samples, fault));
+        TRY(sample(s, 1, 1, samples, &wall, fault));
     int64_t runs = kernels_runs_per_sample(samples[0]);
     do
-        TRY(sample(s, runs, 1, &samples[n++], fault));
+        TRY(sample(s, runs, 1, &samples[n++], &wall, fault));
     while (n < most && !settled(samples, n) && clock_seconds() < deadline);
     int64_t last = n < SETTLE_SAMPLES ? n : SETTLE_SAMPLES;
     fprintf(s->out, "warmed %.9g %" PRId64 "\n", stats_median(samples + n - last, last), n);
@@ -184,11 +196,23 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
 
 /* Fresh data outside of the timed window, so that no earlier answer is of use; then enough untimed
  * runs for caches and clock, and for another variant's idle threads to fall asleep. */
+static enum status warm_block(struct session *s, int64_t runs, struct fault *fault)
+{
+    double begin = clock_seconds(), unused, wall;
+    do
+        if (s->bound.mirror.gpu)
+            TRY(sample(s, runs, 1, &unused, &wall, fault));
+        else if (run_many(&s->bound, 1) != ST_OK)
+            return fault_set(fault, ST_WRONG, "run() reported an error");
+    while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
+    return ST_OK;
+}
+
 static enum status do_block(struct session *s, const char *words, struct fault *fault)
 {
     uint64_t seed;
     int64_t runs, count;
-    double samples[KERNELS_BLOCK_MAX], begin;
+    double samples[KERNELS_BLOCK_MAX], wall;
     if (sscanf(words, "%" SCNu64 " %" SCNd64 " %" SCNd64, &seed, &runs, &count) != 3 || runs < 1 ||
         count < 1 || count > KERNELS_BLOCK_MAX)
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
@@ -196,50 +220,24 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     operands_poison(&s->operands);
     say_alive(s);
     TRY(bound_prepare(&s->bound, fault));
-    begin = clock_seconds();
-    do
-        if (run_many(&s->bound, 1) != ST_OK)
-            return fault_set(fault, ST_WRONG, "run() reported an error");
-    while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
-    TRY(sample(s, runs, count, samples, fault));
-    fputs("times", s->out);
+    TRY(warm_block(s, runs, fault));
+    TRY(sample(s, runs, count, samples, &wall, fault));
+    fprintf(s->out, "times %.9g", wall);
     for (int64_t i = 0; i < count; i++)
         fprintf(s->out, " %.9g", samples[i]);
     fputc('\n', s->out);
     return ST_OK;
 }
 
-/* FNV-1a over the values of every output, gaps between rows left out. */
-static uint64_t outputs_hash(const struct session *s)
-{
-    const struct problem *p = &s->operands.problem;
-    const struct op_info *op = op_table[p->op];
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
-        const struct tensor *t = problem_tensor_const(p, i);
-        int64_t rows, row_elems;
-        if (op->tensor[i].role != ROLE_OUT || !op->extent(&p->linear, i, &rows, &row_elems))
-            continue;
-        size_t bytes = elem_bytes(t->elem);
-        for (int64_t row = 0; row < rows; row++) {
-            const unsigned char *at =
-                (const unsigned char *)t->data + (size_t)(row * t->stride) * bytes;
-            for (size_t b = 0; b < (size_t)row_elems * bytes; b++)
-                hash = (hash ^ at[b]) * UINT64_C(0x100000001b3);
-        }
-    }
-    return hash;
-}
-
 /* What the timed runs left behind is held to the check: the check proves the variant right and
  * repeatable on the last block's data, and its result must be, bit for bit, what the clock saw. */
 static enum status do_recheck(struct session *s, const char *words, struct fault *fault)
 {
-    (void)fault;
     struct check_result result;
-    uint64_t timed = outputs_hash(s);
+    TRY(bound_fetch(&s->bound, fault));
+    uint64_t timed = check_outputs_hash(&s->operands);
     check_bound(&s->bound, s->operands.seed, strtod(words, NULL), &result);
-    if (result.status == ST_OK && outputs_hash(s) != timed) {
+    if (result.status == ST_OK && check_outputs_hash(&s->operands) != timed) {
         result.status = ST_WRONG;
         snprintf(result.text, sizeof result.text,
                  "the timed runs left another output than the same data gives when checked");
@@ -248,11 +246,65 @@ static enum status do_recheck(struct session *s, const char *words, struct fault
     return ST_OK;
 }
 
+static enum status run_one(void *user) { return bound_run(user); }
+
+static void say_launches(struct session *s, const struct gpu_launch *launch, int count)
+{
+    for (int i = 0; i < count && i < KERNELS_LAUNCHES_MAX; i++) {
+        const struct gpu_launch *l = &launch[i];
+        fprintf(s->out, "launch %u %u %u %u %u %u %zu %d %d %d %.6g %s\n", l->grid[0], l->grid[1],
+                l->grid[2], l->block[0], l->block[1], l->block[2], l->shared_bytes, l->registers,
+                l->local_bytes, l->blocks_per_processor, l->occupancy, l->kernel);
+    }
+    fprintf(s->out, "launched %d\n", count);
+}
+
+static void say_algorithm(struct session *s)
+{
+    const struct variant *v = s->entry->variant;
+    char text[512] = "";
+    if (v->describe)
+        v->describe(s->bound.exec.handle, problem_body(&s->bound.problem), s->bound.knob, text,
+                    sizeof text);
+    text[strcspn(text, "\n")] = '\0';
+    if (text[0])
+        fprintf(s->out, "algorithm %s\n", text);
+}
+
+static enum status do_launches(struct session *s, const char *words, struct fault *fault)
+{
+    struct gpu_launch launch[KERNELS_LAUNCHES_MAX] = {{.kernel = ""}};
+    struct fault why = {""};
+    int count = 0;
+    (void)words, (void)fault;
+    say_algorithm(s);
+    if (!s->bound.mirror.gpu)
+        fprintf(s->out, "launched -1 it runs on the CPU\n");
+    else if (gpu_launches(s->bound.mirror.gpu, run_one, &s->bound, launch, KERNELS_LAUNCHES_MAX,
+                          &count, &why) == ST_OK)
+        say_launches(s, launch, count);
+    else
+        fprintf(s->out, "launched -1 %.240s\n", why.text[0] ? why.text : "no reason was given");
+    return ST_OK;
+}
+
+static enum status do_copy(struct session *s, const char *words, struct fault *fault)
+{
+    double rate = 0;
+    (void)words;
+    if (s->bound.mirror.gpu)
+        TRY(measure_device_copy(s->bound.mirror.gpu, &rate, fault));
+    fprintf(s->out, "copied %.9g\n", rate);
+    return ST_OK;
+}
+
 static enum status do_counters(struct session *s, const char *words, struct fault *fault)
 {
     int64_t runs = strtoll(words, NULL, 10);
     counters_start(s->counters);
     enum status status = run_many(&s->bound, runs);
+    if (status == ST_OK && s->bound.mirror.gpu)
+        status = gpu_sync(s->bound.mirror.gpu, fault);
     counters_stop(s->counters);
     if (status != ST_OK)
         return fault_set(fault, status, "run() reported an error");
@@ -273,10 +325,8 @@ static enum status serve(struct session *s, char *line, struct fault *fault)
     static const struct {
         const char *name;
         enum status (*run)(struct session *, const char *, struct fault *);
-    } commands[] = {{"check", do_check},
-                    {"warm", do_warm},
-                    {"block", do_block},
-                    {"recheck", do_recheck},
+    } commands[] = {{"check", do_check},      {"launches", do_launches}, {"copy", do_copy},
+                    {"warm", do_warm},        {"block", do_block},       {"recheck", do_recheck},
                     {"counters", do_counters}};
     line[strcspn(line, "\n")] = '\0';
     char *words = line + strcspn(line, " ");
@@ -289,7 +339,7 @@ static enum status serve(struct session *s, char *line, struct fault *fault)
 
 int worker_kernels(int argc, char **argv, struct fault *fault)
 {
-    struct session s = {.backend_text = "loop", .threads = 1};
+    struct session s = {.threads = 1};
     char line[256];
     enum status status = worker_take_line_out(&s.out, fault);
     if (status != ST_OK)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "gbench.h"
+#include "gpu.h"
 #include "host.h"
 #include "patchmark.h"
 #include "peak/peak.h"
@@ -71,6 +72,7 @@ static const struct {
 } backends[] = {
     [BACKEND_LOOP] = {"loop", loop_block},
     [BACKEND_GBENCH] = {"gbench", gbench_back_end},
+    [BACKEND_EVENTS] = {"events", NULL},
 };
 
 const char *backend_name(enum backend backend) { return backends[backend].name; }
@@ -89,6 +91,102 @@ enum status measure_block(enum backend backend, const char *name, measured_fn *f
         return fault_set(fault, ST_NOT_BUILT, "the %s back end is not built in; use --backend loop",
                          backend_name(backend));
     return backends[backend].block(name, fn, user, iterations, count, samples, fault);
+}
+
+/* ---- a CUDA device --------------------------------------------------------------------------- */
+
+/* Nothing waits between samples, so that the device never does; a mark is the end of one and the
+ * beginning of the next. */
+static enum status enqueue(struct gpu *gpu, const char *name, measured_fn *fn, void *user,
+                           int64_t iterations, int64_t count, struct fault *fault)
+{
+    TRY(gpu_mark(gpu, 0, fault));
+    for (int64_t i = 0; i < count; i++) {
+        enum status s = fn(user, iterations);
+        if (s != ST_OK)
+            return fault_set(fault, s, "%s failed while it was timed", name);
+        TRY(gpu_mark(gpu, (int)i + 1, fault));
+    }
+    return gpu_sync(gpu, fault);
+}
+
+enum status measure_events(struct gpu *gpu, const char *name, measured_fn *fn, void *user,
+                           int64_t iterations, int64_t count, double *samples, double *wall,
+                           struct fault *fault)
+{
+    TRY(gpu_sync(gpu, fault));
+    double begin = clock_seconds();
+    TRY(enqueue(gpu, name, fn, user, iterations, count, fault));
+    *wall = clock_seconds() - begin;
+    for (int64_t i = 0; i < count; i++) {
+        TRY(gpu_elapsed(gpu, (int)i, (int)i + 1, &samples[i], fault));
+        samples[i] /= (double)iterations;
+    }
+    return ST_OK;
+}
+
+/* Short blocks are mostly launches and waits; long ones must fit into the wall's time, and where
+ * they fill next to none of it the work went past the marks. */
+#define CLOCKS_SECONDS 0.005
+#define CLOCKS_SLACK 1.05
+#define CLOCKS_ABSURD 10
+
+bool measure_clocks_agree(double events, double wall, char *reason, size_t bytes)
+{
+    bool longer = events > CLOCKS_SECONDS && events > CLOCKS_SLACK * wall;
+    bool absurd = wall > CLOCKS_SECONDS && wall > CLOCKS_ABSURD * events;
+    if (longer || absurd)
+        snprintf(reason, bytes, "the device says %.4g ms of a block that took %.4g ms by the wall",
+                 1e3 * events, 1e3 * wall);
+    return !longer && !absurd;
+}
+
+#define DEVICE_COPY_BYTES ((size_t)1 << 30)
+#define DEVICE_COPY_TRIALS 8
+
+struct device_copy {
+    struct gpu *gpu;
+    void *from, *to;
+    size_t bytes;
+};
+
+static enum status copy_many(void *user, int64_t iterations)
+{
+    const struct device_copy *c = user;
+    for (int64_t i = 0; i < iterations; i++)
+        TRY(gpu_copy(c->gpu, c->to, c->from, c->bytes, NULL));
+    return ST_OK;
+}
+
+static enum status time_copies(struct device_copy *c, double *rate, struct fault *fault)
+{
+    double seconds[DEVICE_COPY_TRIALS], wall, best = 0;
+    TRY(gpu_fill(c->gpu, c->from, 1, c->bytes, fault));
+    TRY(measure_events(c->gpu, "a copy", copy_many, c, 2, DEVICE_COPY_TRIALS, seconds, &wall,
+                       fault));
+    for (int i = 0; i < DEVICE_COPY_TRIALS; i++)
+        best = fmax(best, 2.0 * (double)c->bytes / seconds[i]);
+    *rate = best;
+    return ST_OK;
+}
+
+enum status measure_device_copy(struct gpu *gpu, double *bytes_per_second, struct fault *fault)
+{
+    struct device_copy c = {.gpu = gpu};
+    size_t room = 0;
+    *bytes_per_second = 0;
+    TRY(gpu_memory_free(gpu, &room, fault));
+    c.bytes = room / 4 < DEVICE_COPY_BYTES ? room / 4 : DEVICE_COPY_BYTES;
+    if (c.bytes < 4 * gpu_info(gpu)->l2_bytes)
+        return ST_OK;
+    enum status s = gpu_alloc(gpu, c.bytes, "a copy's source", &c.from, fault);
+    if (s == ST_OK)
+        s = gpu_alloc(gpu, c.bytes, "a copy's target", &c.to, fault);
+    if (s == ST_OK)
+        s = time_copies(&c, bytes_per_second, fault);
+    gpu_free(gpu, c.from);
+    gpu_free(gpu, c.to);
+    return s;
 }
 
 /* ---- ceilings -------------------------------------------------------------------------------- */

@@ -6,29 +6,34 @@
 
 #include "op.h"
 
-/* When samples are enough, and when a figure is not to be believed. */
-#define MEASURE_LEAST_SAMPLES 6 /* the fewest whose extremes cover the median with 95% */
-#define MEASURE_WIDE 0.05       /* half width of the interval over the median: unstable above */
-#define MEASURE_PEAK_SLACK 1.1  /* the peak is measured too, and a neighbour may dent it */
-
 /* The measured body: `iterations` runs of the work, nothing else. Returns the work's status. */
 typedef enum status measured_fn(void *user, int64_t iterations);
 
-enum backend { BACKEND_LOOP = 0, BACKEND_GBENCH };
+/* The first two time what runs on the CPU, the last what a CUDA device does. */
+enum backend { BACKEND_LOOP = 0, BACKEND_GBENCH, BACKEND_EVENTS };
 const char *backend_name(enum backend backend);
-bool backend_built(enum backend backend);
-enum backend backend_default(void); /* Google Benchmark where it is built in */
+bool backend_built(enum backend backend); /* for measure_block */
+enum backend backend_default(void);       /* Google Benchmark where it is built in */
 
 /* One block: `count` samples, each `iterations` runs of fn timed together; seconds per run go to
  * samples. The clock is CLOCK_MONOTONIC (loop) or the library's manual time from the same clock. */
 enum status measure_block(enum backend backend, const char *name, measured_fn *fn, void *user,
                           int64_t iterations, int64_t count, double *samples, struct fault *fault);
 
+/* The same where fn only enqueues: times are the device's own, between marks in its stream. *wall:
+ * seconds of the whole block by our clock, which cannot be less than the device's. */
+struct gpu;
+enum status measure_events(struct gpu *gpu, const char *name, measured_fn *fn, void *user,
+                           int64_t iterations, int64_t count, double *samples, double *wall,
+                           struct fault *fault);
+/* False where the two clocks cannot both be right about a block; why in *reason. */
+bool measure_clocks_agree(double events, double wall, char *reason, size_t bytes);
+
 double clock_seconds(void); /* CLOCK_MONOTONIC */
 
 /* What makes a time worth reading, wherever one is judged. */
 #define MEASURE_PEAK_SLACK 1.1  /* roofs are measured too; a neighbour may dent them */
-#define MEASURE_LEAST_SAMPLES 6 /* fewer carry no 95 % interval of the median */
+#define MEASURE_LEAST_SAMPLES 6 /* the fewest whose extremes cover the median with 95 % */
 #define MEASURE_WIDE 0.05       /* half an interval over its median; above: unstable */
 
 /* Floating-point peak of this machine as it is now: independent FMAs on `threads` threads, best of
@@ -37,6 +42,8 @@ double measure_fma_peak(int threads, const char **isa);
 double measure_fma_peak_of(uint64_t cpu_feature, int threads); /* 0 where not built or not here */
 /* Copy bandwidth of buffers over twice the last-level cache, bytes per second (read + write). */
 double measure_copy_bandwidth(int threads);
+/* Likewise within the memory of a CUDA device; 0 where it has no room for the buffers. */
+enum status measure_device_copy(struct gpu *gpu, double *bytes_per_second, struct fault *fault);
 
 /* Counters around a stretch of work, through PAPI. Unavailable ones carry their reason. */
 #define COUNTERS_MAX 16

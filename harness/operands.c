@@ -8,9 +8,14 @@
 
 #include "elem.h"
 #include "guarded.h"
+#include "host.h"
 #include "random.h"
 
 #define POISON 0xff
+#define LARGE_BYTES ((size_t)1 << 20) /* worth waking threads for */
+#define PIECE_BYTES ((size_t)1 << 18) /* of a thread's turn */
+#define DRAWN 512                     /* values drawn, then stored together */
+#define ASK_BYTES 64e6                /* more than this and the machine's memory is asked for */
 
 struct operand_block {
     const struct op_tensor *info;
@@ -41,6 +46,41 @@ static bool extent_of(const struct problem *p, int index, int64_t *rows, int64_t
 static bool is_float(enum elem e)
 {
     return e == ELEM_F32 || e == ELEM_BF16 || e == ELEM_F16 || e == ELEM_F64;
+}
+
+/* ---- large blocks ---------------------------------------------------------------------------- */
+
+static int threads_for(const struct operands *o, size_t bytes)
+{
+    return bytes >= LARGE_BYTES && o->threads > 1 ? o->threads : 1;
+}
+
+static size_t piece_of(size_t bytes, size_t from)
+{
+    return bytes - from < PIECE_BYTES ? bytes - from : PIECE_BYTES;
+}
+
+static void block_set(unsigned char *to, unsigned char value, size_t bytes, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t from = 0; from < bytes; from += PIECE_BYTES)
+        memset(to + from, value, piece_of(bytes, from));
+}
+
+static void block_copy(unsigned char *to, const unsigned char *from, size_t bytes, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (size_t at = 0; at < bytes; at += PIECE_BYTES)
+        memcpy(to + at, from + at, piece_of(bytes, at));
+}
+
+static bool block_equal(const unsigned char *a, const unsigned char *b, size_t bytes, int threads)
+{
+    bool equal = true;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : equal) if (threads > 1)
+    for (size_t at = 0; at < bytes; at += PIECE_BYTES)
+        equal = equal && memcmp(a + at, b + at, piece_of(bytes, at)) == 0;
+    return equal;
 }
 
 /* ---- layout ---------------------------------------------------------------------------------- */
@@ -75,12 +115,20 @@ bool operands_may_spread(const struct problem *shape)
     return false;
 }
 
-/* A different odd surplus for each tensor; rows of 16-bit types stay on 4 bytes, which is all that
- * contracts promise. */
-static int64_t spread_stride(int64_t row_elems, int index, size_t elem_bytes)
+/* A different surplus for each tensor. Odd ones by rule, rows of 16-bit types on 4 bytes, which is
+ * all that contracts promise; tensors of an even number of 16-bit rows get one that keeps rows on
+ * 16 bytes, without which kernels of wide loads would refuse every spread form. */
+static int64_t spread_stride(const struct operand_block *b, int index)
 {
-    int64_t stride = row_elems + 3 + 2 * index;
-    return elem_bytes == 2 && stride % 2 ? stride + 1 : stride;
+    int64_t stride = b->row_elems + 3 + 2 * index;
+    if (b->elem_bytes == 2 && b->rows % 2 == 0)
+        return (b->row_elems + 7) / 8 * 8 + 8 * (1 + index);
+    return b->elem_bytes == 2 && stride % 2 ? stride + 1 : stride;
+}
+
+static int64_t stride_of(const struct operand_block *b, int index, bool spread)
+{
+    return spread && b->info->strided ? spread_stride(b, index) : b->row_elems;
 }
 
 static size_t block_bytes(const struct operand_block *b, int64_t stride)
@@ -96,13 +144,10 @@ static enum status block_new(struct operands *o, int index, struct fault *fault)
 {
     struct operand_block *b = &o->block[index];
     struct tensor *t = problem_tensor(&o->problem, index);
-    b->elem_bytes = elem_bytes(t->elem);
     if (b->elem_bytes == 0)
         return fault_set(fault, ST_BAD_INPUT, "%s of type %s cannot be filled and checked yet",
                          b->info->name, elem_name(t->elem));
-    t->stride = b->row_elems;
-    if (o->spread && b->info->strided)
-        t->stride = spread_stride(b->row_elems, index, b->elem_bytes);
+    t->stride = stride_of(b, index, o->spread);
     size_t bytes = block_bytes(b, t->stride);
     TRY(guarded_new(&b->guarded, bytes, b->info->name, fault));
     t->data = b->guarded.data;
@@ -123,33 +168,74 @@ static void share(struct operands *o, int output)
     t->stride = from->stride;
 }
 
+/* Which tensors there are. */
+static void blocks_find(struct operands *o)
+{
+    const struct op_info *info = info_of(&o->problem);
+    for (int i = 0; i < OP_TENSORS_MAX && info->tensor[i].name; i++) {
+        struct operand_block *b = &o->block[i];
+        b->overwritten_by = -1;
+        if (!extent_of(&o->problem, i, &b->rows, &b->row_elems) || b->rows * b->row_elems == 0)
+            continue;
+        b->info = &info->tensor[i];
+        b->elem_bytes = elem_bytes(problem_tensor_const(&o->problem, i)->elem);
+    }
+}
+
+static bool has_own_block(const struct operands *o, int index)
+{
+    return o->block[index].info && !(o->in_place && aliases(&o->problem, index));
+}
+
+/* Blocks, kept copies, and for each row of an output the three numbers that a check keeps. Memory
+ * that is promised and not there ends processes at random, so it is counted first. */
+static enum status room_check(const struct operands *o, struct fault *fault)
+{
+    double needed = 0;
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        const struct operand_block *b = &o->block[i];
+        if (!has_own_block(o, i))
+            continue;
+        double bytes = (double)block_bytes(b, stride_of(b, i, o->spread));
+        needed += b->info->role == ROLE_OUT ? bytes + 24.0 * (double)b->rows : 2 * bytes;
+    }
+    double room = needed > ASK_BYTES ? (double)host_memory_available() : 0;
+    if (needed <= ASK_BYTES || room == 0 || needed <= room)
+        return ST_OK;
+    return fault_set(
+        fault, ST_NO_MEMORY,
+        "%s at this shape needs %.2f GiB of host memory to be checked and %.2f GiB are "
+        "free; choose a smaller shape",
+        info_of(&o->problem)->name, needed / (1 << 30), room / (1 << 30));
+}
+
+static enum status blocks_new(struct operands *o, struct fault *fault)
+{
+    TRY(room_check(o, fault));
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        if (has_own_block(o, i))
+            TRY(block_new(o, i, fault));
+    }
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        if (o->block[i].info && !o->block[i].guarded.map)
+            share(o, i);
+    }
+    return ST_OK;
+}
+
 enum status operands_new(const struct problem *shape, bool in_place, bool spread,
                          struct operands *out, struct fault *fault)
 {
-    const struct op_info *info = info_of(shape);
     *out = (struct operands){.problem = *shape, .in_place = in_place, .spread = spread};
     out->block = calloc(OP_TENSORS_MAX, sizeof *out->block);
     if (!out->block)
-        return fault_set(fault, ST_NO_MEMORY, "no memory for the operands of %s", info->name);
-    for (int i = 0; i < OP_TENSORS_MAX && info->tensor[i].name; i++) {
-        struct operand_block *b = &out->block[i];
-        b->overwritten_by = -1;
-        if (!extent_of(shape, i, &b->rows, &b->row_elems) || b->rows * b->row_elems == 0)
-            continue;
-        b->info = &info->tensor[i];
-        if (in_place && aliases(shape, i))
-            continue;
-        enum status status = block_new(out, i, fault);
-        if (status != ST_OK) {
-            operands_free(out);
-            return status;
-        }
-    }
-    for (int i = 0; in_place && i < OP_TENSORS_MAX; i++) {
-        if (out->block[i].info && !out->block[i].guarded.map)
-            share(out, i);
-    }
-    return ST_OK;
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the operands of %s",
+                         info_of(shape)->name);
+    blocks_find(out);
+    enum status status = blocks_new(out, fault);
+    if (status != ST_OK)
+        operands_free(out);
+    return status;
 }
 
 void operands_free(struct operands *o)
@@ -287,18 +373,52 @@ static void put_infinite(const struct source *s, const struct operand_block *b, 
     }
 }
 
+/* Stores up to DRAWN values, each rounded once from double: where f32 holds them all exactly, the
+ * quick conversions from f32 round the same. */
+static void store(const struct tensor *t, int64_t at, const double *value, int64_t count)
+{
+    float narrow[DRAWN];
+    bool exact = t->elem == ELEM_F32 || t->elem == ELEM_BF16 || t->elem == ELEM_F16;
+    for (int64_t i = 0; i < count && exact; i++) {
+        narrow[i] = (float)value[i];
+        exact = t->elem == ELEM_F32 || (double)narrow[i] == value[i];
+    }
+    if (exact) {
+        void *to = (char *)t->data + (size_t)at * elem_bytes(t->elem);
+        elem_convert(to, t->elem, narrow, ELEM_F32, count);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        elem_put(t->data, t->elem, at + i, value[i]);
+}
+
+/* Values depend on their index alone, so any thread may draw any of them. */
+static void draw_all(const struct source *s, const struct operand_block *b, const struct tensor *t,
+                     int threads)
+{
+    draw_fn *draw = draws[b->info->fill];
+    int64_t parts = (b->row_elems + DRAWN - 1) / DRAWN;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t part = 0; part < b->rows * parts; part++) {
+        double value[DRAWN];
+        int64_t row = part / parts, first = part % parts * DRAWN;
+        int64_t count = b->row_elems - first < DRAWN ? b->row_elems - first : DRAWN;
+        for (int64_t i = 0; i < count; i++)
+            value[i] = draw(s, row * b->row_elems + first + i);
+        store(t, row * t->stride + first, value, count);
+    }
+}
+
 static void fill_block(const struct operands *o, struct operand_block *b, struct tensor *t)
 {
     struct source s = source_of(o, b, t);
-    draw_fn *draw = draws[b->info->fill];
-    memset(b->guarded.data, POISON, b->guarded.bytes);
-    for (int64_t row = 0; row < b->rows; row++) {
-        for (int64_t i = 0; i < b->row_elems; i++)
-            elem_put(t->data, t->elem, row * t->stride + i, draw(&s, row * b->row_elems + i));
-    }
+    int threads = threads_for(o, b->guarded.bytes);
+    if (t->stride != b->row_elems)
+        block_set(b->guarded.data, POISON, b->guarded.bytes, threads);
+    draw_all(&s, b, t, threads);
     if (o->pattern == PATTERN_INFINITE && s.data)
         put_infinite(&s, b, t);
-    memcpy(b->kept, b->guarded.data, b->guarded.bytes);
+    block_copy(b->kept, b->guarded.data, b->guarded.bytes, threads);
 }
 
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern)
@@ -320,6 +440,14 @@ void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern)
     operands_poison(o);
 }
 
+/* What stands in output `index` before a run, or in the gaps of any tensor. */
+static unsigned char poison_of(const struct operands *o, int index)
+{
+    bool other = o->block[index].info->role == ROLE_OUT && o->poisoned % 2 &&
+                 !is_float(problem_tensor_const(&o->problem, index)->elem);
+    return other ? (unsigned char)~POISON : POISON;
+}
+
 void operands_poison(struct operands *o)
 {
     o->poisoned++;
@@ -327,13 +455,32 @@ void operands_poison(struct operands *o)
         struct operand_block *b = &o->block[i];
         if (!b->guarded.map)
             continue;
+        int threads = threads_for(o, b->guarded.bytes);
         if (b->overwritten_by >= 0)
-            memcpy(b->guarded.data, b->kept, b->guarded.bytes);
-        if (b->info->role != ROLE_OUT)
-            continue;
-        bool other = !is_float(problem_tensor_const(&o->problem, i)->elem) && o->poisoned % 2;
-        memset(b->guarded.data, other ? (unsigned char)~POISON : POISON, b->guarded.bytes);
+            block_copy(b->guarded.data, b->kept, b->guarded.bytes, threads);
+        if (b->info->role == ROLE_OUT)
+            block_set(b->guarded.data, poison_of(o, i), b->guarded.bytes, threads);
     }
+}
+
+bool operands_memory(const struct operands *o, int index, struct operand_memory *out)
+{
+    const struct operand_block *b = &o->block[index];
+    if (!b->guarded.map)
+        return false;
+    *out = (struct operand_memory){.data = b->guarded.data,
+                                   .bytes = b->guarded.bytes,
+                                   .name = b->info->name,
+                                   .output = b->info->role == ROLE_OUT,
+                                   .poison = poison_of(o, index),
+                                   .overwritten = b->overwritten_by >= 0};
+    return true;
+}
+
+int operands_place_of(const struct operands *o, int index)
+{
+    const struct operand_block *b = &o->block[index];
+    return b->info && !b->guarded.map ? b->info->alias : index;
 }
 
 struct problem operands_pristine(const struct operands *o)
@@ -357,15 +504,15 @@ static bool gap_intact(const unsigned char *gap, size_t bytes, unsigned char poi
     return true;
 }
 
-static bool gaps_intact(const struct operands *o, const struct operand_block *b,
-                        const struct tensor *t, char *where, size_t bytes)
+static bool gaps_intact(const struct operands *o, int index, char *where, size_t bytes)
 {
+    const struct operand_block *b = &o->block[index];
     size_t row_bytes = (size_t)b->row_elems * b->elem_bytes;
-    size_t step_bytes = (size_t)t->stride * b->elem_bytes;
-    bool other = b->info->role == ROLE_OUT && !is_float(t->elem) && o->poisoned % 2;
+    size_t step_bytes = (size_t)problem_tensor_const(&o->problem, index)->stride * b->elem_bytes;
+    unsigned char poison = poison_of(o, index);
     for (int64_t row = 0; row + 1 < b->rows && step_bytes > row_bytes; row++) {
         const unsigned char *gap = b->guarded.data + (size_t)row * step_bytes + row_bytes;
-        if (!gap_intact(gap, step_bytes - row_bytes, other ? (unsigned char)~POISON : POISON)) {
+        if (!gap_intact(gap, step_bytes - row_bytes, poison)) {
             snprintf(where, bytes, "wrote into the gap behind row %lld of %s", (long long)row,
                      b->info->name);
             return false;
@@ -375,10 +522,12 @@ static bool gaps_intact(const struct operands *o, const struct operand_block *b,
 }
 
 /* Bit for bit, so that a NaN that changed its payload counts as changed. */
-static bool input_intact(const struct operand_block *b, const struct tensor *t, char *where,
-                         size_t bytes)
+static bool input_intact(const struct operands *o, int index, char *where, size_t bytes)
 {
-    if (memcmp(b->kept, b->guarded.data, b->guarded.bytes) == 0)
+    const struct operand_block *b = &o->block[index];
+    const struct tensor *t = problem_tensor_const(&o->problem, index);
+    int threads = threads_for(o, b->guarded.bytes);
+    if (block_equal(b->kept, b->guarded.data, b->guarded.bytes, threads))
         return true;
     size_t at = 0;
     while (b->kept[at] == b->guarded.data[at])
@@ -409,10 +558,9 @@ bool operands_intact(const struct operands *o, char *where, size_t bytes)
         const struct operand_block *b = &o->block[i];
         if (!b->guarded.map)
             continue;
-        const struct tensor *t = problem_tensor_const(&o->problem, i);
         bool may_change = b->info->role == ROLE_OUT || b->overwritten_by >= 0;
-        if (!guards_intact(b, where, bytes) || !gaps_intact(o, b, t, where, bytes) ||
-            (!may_change && !input_intact(b, t, where, bytes)))
+        if (!guards_intact(b, where, bytes) || !gaps_intact(o, i, where, bytes) ||
+            (!may_change && !input_intact(o, i, where, bytes)))
             return false;
     }
     return true;

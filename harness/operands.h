@@ -26,12 +26,14 @@ struct operands {
     uint64_t seed;               /* of the last fill */
     enum pattern pattern;
     unsigned poisoned; /* how often; integer outputs alternate between two poisons */
+    int threads;       /* that fill and compare large blocks; 0: the caller alone */
 };
 
 /* Whether the problem has an in-place form, and one with spread strides. */
 bool operands_may_alias(const struct problem *shape);
 bool operands_may_spread(const struct problem *shape);
 
+/* ST_NO_MEMORY, before anything is taken, where the machine has not what a check needs. */
 enum status operands_new(const struct problem *shape, bool in_place, bool spread,
                          struct operands *out, struct fault *fault);
 void operands_free(struct operands *o);
@@ -45,5 +47,19 @@ bool operands_intact(const struct operands *o, char *where, size_t bytes);
 /* The problem with inputs as filled, for the reference: in-place inputs come from kept copies. */
 struct problem operands_pristine(const struct operands *o);
 size_t operands_bytes(const struct operands *o);
+
+/* The memory behind tensor `index`, for whoever mirrors it elsewhere. */
+struct operand_memory {
+    unsigned char *data;
+    size_t bytes;
+    const char *name;
+    bool output;          /* poison alone, every byte the same: poison below */
+    unsigned char poison; /* of an output, as operands_poison left it */
+    bool overwritten;     /* an input that an output takes the place of */
+};
+/* False where the tensor is absent, or an output in the place of its input: operands_place_of says
+ * which tensor's memory it has then, and its own number otherwise. */
+bool operands_memory(const struct operands *o, int index, struct operand_memory *out);
+int operands_place_of(const struct operands *o, int index);
 
 #endif

@@ -9,12 +9,14 @@
  * as it stands. Over steps, guidance and peaked attention amplify single roundings, so that two
  * equally good plans differ by several dB on one noise; the pipeline is therefore judged without
  * guidance, over several noises, and fails where its mean loss is surely, by two standard errors,
- * over 1 dB. Approximate plans get their figures and no gate.
+ * over 1 dB. Approximate plans get their figures and no gate. On a CUDA device the plans run there
+ * and the reference, as ever, on the CPU.
  *
  *   out: plan NAME | row NAME TYPE FILL BLOCK STEP LATENT PSNR GATE_LATENT GATE_PSNR STATUS | bye
  */
 #include "case.h"
 #include "commands.h"
+#include "device.h"
 #include "elem.h"
 #include "verify_pipeline.h"
 #include "worker.h"
@@ -22,13 +24,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *glob;
+static const char *glob, *device = "cpu";
 static int64_t threads = 1;
 static FILE *line_out;
 
 static const struct option options[] = {
     {"--glob", "GLOB", OPTION_TEXT, &glob, ""},
     {"--threads", "N", OPTION_COUNT, &threads, ""},
+    {"--device", "D", OPTION_TEXT, &device, ""},
     PLUGIN_OPTION,
     {0},
 };
@@ -37,7 +40,7 @@ static const struct option options[] = {
 enum { WIDTH = 40, HEIGHT = 24, FRAMES = 4, STEPS = 3 };
 
 enum { BLOCK, STEP, PIPELINE, HALF_PIPELINE, LEVELS };
-enum { NOISES = 4 };
+enum { NOISES = 4, PLANS_MAX = 16 };
 
 /* How much of the model runs. Latents are enough where nothing is said of frames. */
 static const struct level {
@@ -110,13 +113,13 @@ static enum status execute(const struct pipeline_case *c, struct result *r, stru
 struct setting {
     const char *kernels, *type;
     enum fill fill;
+    const char *device;
 };
 
-static enum status run_plan(const struct setting *what, const struct level *level, uint64_t noise,
-                            struct result *r, struct fault *fault)
+static enum status case_of(const struct setting *what, const struct level *level, uint64_t noise,
+                           struct pipeline_case *c, struct fault *fault)
 {
     struct case_spec s = CASE_DEFAULTS;
-    struct pipeline_case c;
     s.prompt = "a red ball rolls to the left";
     s.size = (struct size2){WIDTH, HEIGHT};
     s.frames = FRAMES;
@@ -124,19 +127,55 @@ static enum status run_plan(const struct setting *what, const struct level *leve
     s.threads = threads;
     s.dtype = what->type;
     s.kernels = what->kernels;
+    s.device = what->device;
     s.fill = what->fill == FILL_OUTLIER ? "outlier" : "normal";
     s.guidance = level->guidance;
     s.seed += noise;
-    TRY(case_resolve(&s, &c, fault));
+    TRY(case_resolve(&s, c, fault));
+    c->config.quiet = true;
+    return ST_OK;
+}
+
+static enum status run_plan(const struct setting *what, const struct level *level, uint64_t noise,
+                            struct result *r, struct fault *fault)
+{
+    struct pipeline_case c;
+    TRY(case_of(what, level, noise, &c, fault));
     struct model_config model = *c.request.model;
     if (level->layers)
         model.transformer.layers = level->layers;
     c.request.model = &model;
-    c.config.quiet = true;
     TRY(result_new(&c.request.geometry, level->decode, r));
     c.request.sink =
         (struct generate_sink){.user = r, .latents = keep_latents, .frames_f32 = keep_frames};
     return execute(&c, r, fault);
+}
+
+/* Plans that were judged already, by what serves each problem: two names may mean the same. */
+struct seen {
+    uint64_t hash[64];
+    int count;
+};
+
+/* True too where the plan cannot be made: judging it says why. */
+static bool is_new(const struct setting *what, struct seen *seen)
+{
+    struct pipeline_case c;
+    struct engine *engine = NULL;
+    struct fault ignored = {{0}};
+    enum status s = case_of(what, &levels[PIPELINE], 0, &c, &ignored);
+    if (s == ST_OK)
+        s = engine_new(&c.config, &engine, &ignored);
+    if (s == ST_OK)
+        s = engine_plan(engine, &c.request, false, &ignored);
+    uint64_t hash = s == ST_OK ? engine_plan_hash(engine) : 0;
+    engine_free(engine);
+    for (int i = 0; i < seen->count && s == ST_OK; i++)
+        if (seen->hash[i] == hash)
+            return false;
+    if (s == ST_OK && seen->count < (int)(sizeof seen->hash / sizeof *seen->hash))
+        seen->hash[seen->count++] = hash;
+    return true;
 }
 
 /* ---- errors of a plan ---- */
@@ -172,7 +211,7 @@ struct errors {
 
 static enum status make_truth(enum fill fill, struct truth *t, struct fault *fault)
 {
-    struct setting reference = {"reference", "f32", fill};
+    struct setting reference = {"reference", "f32", fill, "cpu"};
     for (int i = BLOCK; i < HALF_PIPELINE; i++)
         TRY(run_plan(&reference, &levels[i], 0, &t->level[i], fault));
     for (int n = 0; n < NOISES && !glob; n++)
@@ -300,69 +339,107 @@ static void judge(const struct setting *what, const struct truth *truth,
     fflush(line_out);
 }
 
+static bool runs_here(const struct registry_entry *e)
+{
+    enum device_kind kind = strcmp(device, "cpu") ? DEVICE_CUDA : DEVICE_CPU;
+    return registry_usable(e, NULL) == ST_OK && needs_device(e->variant->needs) == kind;
+}
+
+/* An error of the device sticks to this process: every plan after it would fail for nothing. */
+static bool lost(const enum status *worst) { return *worst == ST_DEVICE; }
+
 /* Every usable variant that the glob names, alone in an otherwise automatic plan. */
 static void judge_variants(enum fill fill, const struct truth *truth, enum status *worst)
 {
     int count;
     const struct registry_entry *all = registry(&count);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !lost(worst); i++) {
         char name[160], plan[160];
-        struct setting what = {plan, "f32", fill};
+        struct setting what = {plan, "f32", fill, device};
         snprintf(name, sizeof name, "%s/%s", all[i].op, all[i].name);
         snprintf(plan, sizeof plan, "%s=%s", all[i].op, all[i].name);
-        if (registry_usable(&all[i], NULL) == ST_OK &&
-            (glob_match(glob, name) || glob_match(glob, all[i].op) ||
-             glob_match(glob, all[i].name)))
+        if (runs_here(&all[i]) && (glob_match(glob, name) || glob_match(glob, all[i].op) ||
+                                   glob_match(glob, all[i].name)))
             judge(&what, truth, NULL, worst);
     }
 }
 
-static enum status judge_half_types(enum fill fill, const struct truth *truth, enum status *worst,
+/* Plans in f32, then in either half type. */
+struct plans {
+    const char *name[PLANS_MAX];
+    int count, half; /* of the half types the first ones */
+};
+
+static enum status judge_half_types(enum fill fill, const struct truth *truth,
+                                    const struct plans *plans, enum status *worst,
                                     struct fault *fault)
 {
     static const char *const types[] = {"bf16", "f16"};
-    for (int t = 0; t < 2; t++) {
-        struct setting reference = {"reference", types[t], fill}, what = {"auto", types[t], fill};
+    for (int t = 0; t < 2 && !lost(worst); t++) {
+        struct setting reference = {"reference", types[t], fill, "cpu"};
         struct errors rounded;
+        struct seen seen = {.count = 0};
         TRY(measure(&reference, truth, true, &rounded, fault));
-        judge(&what, truth, &rounded, worst);
+        for (int i = 0; i < plans->half && !lost(worst); i++) {
+            struct setting what = {plans->name[i], types[t], fill, device};
+            if (is_new(&what, &seen))
+                judge(&what, truth, &rounded, worst);
+        }
     }
     return ST_OK;
 }
 
-enum { TARGETS_MAX = 16 };
-
-/* Targets beside plain C and the libraries that run here: each is a plan that `auto` may hide. */
-static int vector_targets(const char *target[TARGETS_MAX])
+/* Targets beside the plain one and the libraries that run here: each is a plan that `auto` may
+ * hide. */
+static int other_targets(const char *plain, const char *target[], int room)
 {
     int entries, count = 0;
     const struct registry_entry *all = registry(&entries);
     for (int i = 0; i < entries; i++) {
-        bool known = !strcmp(all[i].target, "c") || variant_number(all[i].name) == 0 ||
-                     all[i].plugin_hash || registry_usable(&all[i], NULL) != ST_OK;
+        bool known = !strcmp(all[i].target, plain) || variant_number(all[i].name) == 0 ||
+                     all[i].plugin_hash || !runs_here(&all[i]);
         for (int k = 0; k < count; k++)
             known = known || !strcmp(target[k], all[i].target);
-        if (!known && count < TARGETS_MAX)
+        if (!known && count < room)
             target[count++] = all[i].target;
     }
     return count;
 }
 
+/* On the CPU all kernels but a few take the half types by the plain way: auto is enough. */
+static void plans_find(struct plans *p)
+{
+    bool cuda = strcmp(device, "cpu") != 0;
+    const char *plain = cuda ? "cuda" : "c";
+    *p = (struct plans){.name = {"auto", "base", plain}};
+    p->count = 3 + other_targets(plain, p->name + 3, PLANS_MAX - 3);
+    p->half = cuda ? p->count : 1;
+}
+
+static enum status judge_plans(enum fill fill, const struct truth *truth, enum status *worst,
+                               struct fault *fault)
+{
+    struct plans plans;
+    struct seen seen = {.count = 0};
+    plans_find(&plans);
+    for (int i = 0; i < plans.count && !lost(worst); i++) {
+        struct setting what = {plans.name[i], "f32", fill, device};
+        if (is_new(&what, &seen))
+            judge(&what, truth, NULL, worst);
+    }
+    return judge_half_types(fill, truth, &plans, worst, fault);
+}
+
 static enum status judge_fill(enum fill fill, enum status *worst, struct fault *fault)
 {
-    static const char *const plans[] = {"auto", "base", "c"};
-    const char *targets[TARGETS_MAX];
-    int count = glob ? 0 : vector_targets(targets);
     struct truth truth = {{{0}}, {{0}}};
     enum status s = make_truth(fill, &truth, fault);
-    for (int i = 0; s == ST_OK && !glob && i < 3; i++)
-        judge(&(struct setting){plans[i], "f32", fill}, &truth, NULL, worst);
-    for (int i = 0; s == ST_OK && i < count; i++)
-        judge(&(struct setting){targets[i], "f32", fill}, &truth, NULL, worst);
+    if (s == ST_OK)
+        s = device_choose(device, fault); /* the reference chose the CPU */
     if (s == ST_OK && glob)
         judge_variants(fill, &truth, worst);
-    if (s == ST_OK && !glob)
-        s = judge_half_types(fill, &truth, worst, fault);
+    else if (s == ST_OK)
+        s = judge_plans(fill, &truth, worst, fault);
     truth_free(&truth);
     return s;
 }
@@ -376,7 +453,7 @@ int worker_parity(int argc, char **argv, struct fault *fault)
     enum status s = options_parse(options, argc, argv, NULL, NULL, &mine);
     if (s == ST_OK)
         s = judge_fill(FILL_NORMAL, &worst, &mine);
-    if (s == ST_OK && !glob)
+    if (s == ST_OK && !glob && !lost(&worst))
         s = judge_fill(FILL_OUTLIER, &worst, &mine);
     if (s != ST_OK)
         fprintf(line_out, "fail %d %s\n", (int)s, mine.text);

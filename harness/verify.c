@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+#include "gpu.h"
 #include "measure.h"
 #include "ops/op_info.h"
 #include "patchmark.h"
@@ -85,6 +87,34 @@ enum status verify_select(const char *glob, const struct registry_entry ***out, 
     return ST_OK;
 }
 
+enum device_kind verify_device_of(const struct registry_entry *entry)
+{
+    if (entry->variant)
+        return needs_device(entry->variant->needs);
+    const char *suffix = strrchr(entry->origin, '.');
+    return suffix && strcmp(suffix, ".cu") == 0 ? DEVICE_CUDA : DEVICE_CPU;
+}
+
+enum status verify_keep_device(const char *glob, enum device_kind kind,
+                               const struct registry_entry **picked, int *count,
+                               struct fault *fault)
+{
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        if (verify_device_of(picked[i]) == kind)
+            picked[kept++] = picked[i];
+    }
+    *count = kept;
+    if (kept > 0)
+        return ST_OK;
+    if (kind == DEVICE_CPU)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "'%s' names variants for a CUDA device alone; add --device cuda:0",
+                         glob ? glob : "*");
+    return fault_set(fault, ST_BAD_INPUT, "'%s' names no variant for a CUDA device",
+                     glob ? glob : "*");
+}
+
 /* ---- one worker ------------------------------------------------------------------------------ */
 
 /* What the worker said last. */
@@ -147,6 +177,18 @@ static bool take_result(const char *line, struct verify_row *row, const struct t
     return true;
 }
 
+/* What shows only when a library is opened is no failure: the variant cannot run here. */
+static bool take_absence(const char *line, struct verify_row *row)
+{
+    char *sentence = NULL;
+    long status = strtol(line, &sentence, 10);
+    if (status != ST_UNAVAILABLE && status != ST_NOT_BUILT)
+        return false;
+    row->status = (enum status)status;
+    snprintf(row->reason, sizeof row->reason, "%s", sentence + (*sentence == ' '));
+    return true;
+}
+
 static bool take_line(const char *line, struct verify_row *row, struct talk *talk)
 {
     if (strncmp(line, "case ", 5) == 0)
@@ -155,6 +197,10 @@ static bool take_line(const char *line, struct verify_row *row, struct talk *tal
         snprintf(talk->touch, sizeof talk->touch, "%s", line + 6);
     else if (strncmp(line, "result ", 7) == 0)
         return take_result(line + 7, row, talk);
+    else if (strncmp(line, "absent ", 7) == 0)
+        return take_absence(line + 7, row);
+    else if (strcmp(line, "alive") == 0)
+        return true;
     else if (strcmp(line, "done") == 0)
         talk->done = true;
     else
@@ -196,18 +242,36 @@ static enum status listen(struct worker *worker, const struct verify_request *re
     return ST_OK;
 }
 
-static void arguments_of(const struct verify_request *request, const char *name, const char *seed,
-                         const char *threads, const char *argv[ARGUMENTS_MAX])
+static void arguments_of(const struct verify_request *request, const struct verify_row *row,
+                         const char *name, const char *seed, const char *threads,
+                         const char *argv[ARGUMENTS_MAX])
 {
     int n = 0;
-    const char *const fixed[] = {"worker", "verify", name, "--seed", seed, "--threads", threads};
+    const char *const fixed[] = {"worker",    "verify", name,       "--seed",   seed,
+                                 "--threads", threads,  "--device", row->device};
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         argv[n++] = fixed[i];
+    if (request->bare)
+        argv[n++] = "--bare";
     if (request->shape) {
         argv[n++] = "--shape";
         argv[n++] = request->shape;
     }
     argv[n] = NULL;
+}
+
+/* Without --device a variant for a GPU runs on the first one. */
+static void place(struct verify_row *row)
+{
+    struct gpu_info info;
+    bool cuda = verify_device_of(row->entry) == DEVICE_CUDA;
+    row->device = !cuda ? "cpu" : device_kind() == DEVICE_CUDA ? device_text() : "cuda:0";
+    if (row->status == ST_OK && cuda)
+        row->ran_on = gpu_describe(device_index(), &info, NULL) == ST_OK && info.emulated
+                          ? "emulated"
+                          : "cuda";
+    else if (row->status == ST_OK)
+        row->ran_on = "cpu";
 }
 
 enum status verify_variant(const struct verify_request *request, struct verify_row *row,
@@ -219,6 +283,7 @@ enum status verify_variant(const struct verify_request *request, struct verify_r
     struct worker *worker = NULL;
     row->checked_ratio = 1;
     row->status = registry_usable(row->entry, &why);
+    place(row);
     if (row->status != ST_OK) {
         snprintf(row->reason, sizeof row->reason, "%s", why.text);
         return ST_OK;
@@ -226,13 +291,15 @@ enum status verify_variant(const struct verify_request *request, struct verify_r
     snprintf(name, sizeof name, "%s/%s", row->entry->op, row->entry->name);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)request->seed);
     snprintf(threads, sizeof threads, "%d", request->threads);
-    arguments_of(request, name, seed, threads, argv);
+    arguments_of(request, row, name, seed, threads, argv);
     double start = clock_seconds();
     TRY(worker_spawn(argv, &worker, fault));
     enum status status = listen(worker, request, row, fault);
     worker_end(worker);
     row->seconds = clock_seconds() - start;
-    if (row->failures == 0 && row->refused == row->checks)
+    if (row->status == ST_OK && row->refused == row->checks)
         row->status = ST_REFUSED;
+    if (row->status == ST_UNAVAILABLE || row->status == ST_NOT_BUILT)
+        row->ran_on = NULL;
     return status;
 }

@@ -19,6 +19,8 @@ struct verify_failure {
 /* What one variant's worker found. */
 struct verify_row {
     const struct registry_entry *entry;
+    const char *device; /* "cpu", "cuda:0" */
+    const char *ran_on; /* "cpu", "cuda", "emulated"; NULL: it did not run */
     enum status status;
     char reason[1024]; /* why it did not run or refused */
     int shapes, checks, refused;
@@ -32,7 +34,8 @@ struct verify_request {
     const char *glob, *shape; /* NULL: all */
     uint64_t seed;
     int threads;
-    double timeout_s; /* for one check */
+    double timeout_s; /* of silence */
+    bool bare;        /* device memory for a tool that watches it: see device_memory.h */
 };
 
 /* Runs one variant's worker; row->entry is set. Only ST_INTERRUPTED and ST_IO come back, everything
@@ -44,5 +47,13 @@ enum status verify_variant(const struct verify_request *request, struct verify_r
  * ST_BAD_INPUT with the nearest names where there is none. *out is freed by the caller. */
 enum status verify_select(const char *glob, const struct registry_entry ***out, int *count,
                           struct fault *fault);
+
+/* Where a variant runs, one that is not built too. */
+enum device_kind verify_device_of(const struct registry_entry *entry);
+/* Keeps those of one kind of device; ST_BAD_INPUT where the glob names only others, with the
+ * --device that they want. */
+enum status verify_keep_device(const char *glob, enum device_kind kind,
+                               const struct registry_entry **picked, int *count,
+                               struct fault *fault);
 
 #endif

@@ -3,6 +3,7 @@
 /* verify_pipeline.c   The supervisor's side of parity above single ops (parity_worker.c): one
  * worker for all plans, a row each; where it dies the plan at hand is the row that says so. */
 #include "verify_pipeline.h"
+#include "gpu.h"
 #include "json.h"
 #include "patchmark.h"
 #include "worker.h"
@@ -29,13 +30,33 @@ static bool read_row(const char *line, struct row *r)
     return true;
 }
 
-static void print_heading(FILE *out)
+static bool is_cuda(const char *device) { return strcmp(device, "cpu") != 0; }
+
+/* False for the CPU as well. */
+static bool describe_gpu(const char *device, struct gpu_info *info)
 {
+    return is_cuda(device) &&
+           gpu_describe((int)strtol(device + strlen("cuda:"), NULL, 10), info, NULL) == ST_OK;
+}
+
+static const char *ran_on(const char *device)
+{
+    struct gpu_info info;
+    return !is_cuda(device)                               ? "cpu"
+           : describe_gpu(device, &info) && info.emulated ? "emulated"
+                                                          : "cuda";
+}
+
+static void print_heading(const char *device, FILE *out)
+{
+    struct gpu_info info;
+    if (describe_gpu(device, &info))
+        fprintf(out, "\non %s, %s", device, info.name);
     fprintf(out, "\n%-34s %-5s %-8s %10s %10s %10s %9s   %-24s %s\n", "plan", "type", "weights",
             "block L2", "step L2", "latent L2", "PSNR dB", "gate", "status");
 }
 
-static void print_row(const struct row *r, FILE *out)
+static void print_row(const struct row *r, const char *device, FILE *out)
 {
     char gate[64];
     if (r->status != ST_OK && r->status != ST_WRONG) {
@@ -53,13 +74,15 @@ static void print_row(const struct row *r, FILE *out)
         fprintf(out,
                 "  replay: patchmark generate --model tiny --kernels '%s' --dtype %s --fill %s"
                 " --size 40x24 --frames 4 --steps 3 --prompt 'a red ball rolls to the left'"
-                " --dump DIR -o a.y4m, against --kernels reference\n",
-                r->plan, r->type, r->fill);
+                " --device %s --dump DIR -o a.y4m, against --kernels reference --device cpu\n",
+                r->plan, r->type, r->fill, device);
 }
 
-static void json_row(const struct row *r, struct json *j)
+static void json_row(const struct row *r, const char *device, struct json *j)
 {
     json_open_object(j, NULL);
+    json_text(j, "device", device);
+    json_text(j, "ran_on", ran_on(device));
     json_text(j, "plan", r->plan);
     json_text(j, "type", r->type);
     json_text(j, "fill", r->fill);
@@ -77,6 +100,7 @@ static void json_row(const struct row *r, struct json *j)
 struct report {
     FILE *out;
     struct json j;
+    const char *device; /* of the table at hand */
     bool text;
     int code;
 };
@@ -85,9 +109,9 @@ static void tell(struct report *report, const struct row *r)
 {
     progress_line(NULL);
     if (report->text)
-        print_row(r, report->out);
+        print_row(r, report->device, report->out);
     else
-        json_row(r, &report->j);
+        json_row(r, report->device, &report->j);
     if (exit_code_of(r->status) == EXIT_CHECK)
         report->code = EXIT_CHECK;
 }
@@ -125,11 +149,12 @@ static enum status listen(struct worker *w, struct report *report, struct fault 
     }
 }
 
-static enum status spawn(const char *glob, int threads, struct worker **out, struct fault *fault)
+static enum status spawn(const char *glob, const char *device, int threads, struct worker **out,
+                         struct fault *fault)
 {
     char number[16];
-    const char *argv[8] = {"worker", "parity", "--threads", number};
-    int n = 4;
+    const char *argv[10] = {"worker", "parity", "--threads", number, "--device", device};
+    int n = 6;
     snprintf(number, sizeof number, "%d", threads);
     if (glob) {
         argv[n++] = "--glob";
@@ -138,20 +163,30 @@ static enum status spawn(const char *glob, int threads, struct worker **out, str
     return worker_spawn(argv, out, fault);
 }
 
-int verify_pipeline(const char *glob, int threads, bool text, FILE *out, struct fault *fault)
+static enum status verify_on(const char *glob, int threads, struct report *report,
+                             struct fault *fault)
 {
-    struct report report = {.out = out, .text = text, .code = EXIT_OK};
     struct worker *w = NULL;
+    if (report->text)
+        print_heading(report->device, report->out);
+    fflush(report->out);
+    TRY(spawn(glob, report->device, threads, &w, fault));
+    enum status s = listen(w, report, fault);
+    worker_end(w);
+    return s;
+}
+
+int verify_pipeline(const char *glob, const char *const *devices, int threads, bool text, FILE *out,
+                    struct fault *fault)
+{
+    struct report report = {.out = out, .text = text, .code = *devices ? EXIT_OK : EXIT_NOTHING};
+    enum status s = ST_OK;
     json_init(&report.j, false);
     json_open_array(&report.j, NULL);
-    if (text)
-        print_heading(out);
-    fflush(out);
-    enum status s = spawn(glob, threads, &w, fault);
-    if (s == ST_OK)
-        s = listen(w, &report, fault);
-    if (w)
-        worker_end(w);
+    for (; s == ST_OK && *devices; devices++) {
+        report.device = *devices;
+        s = verify_on(glob, threads, &report, fault);
+    }
     json_end(&report.j);
     if (!text)
         fputs(s == ST_OK ? report.j.text : "null", out);

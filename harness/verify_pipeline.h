@@ -7,8 +7,10 @@
 
 #include "op.h"
 
-/* glob: variants as in verify, NULL for all; prints to out; returns an exit code. text false:
- * prints exactly one JSON value, null where it fails early; verify puts it into its document. */
-int verify_pipeline(const char *glob, int threads, bool text, FILE *out, struct fault *fault);
+/* glob: variants as in verify, NULL for all; devices: "cpu", "cuda:0", NULL-terminated, a table
+ * each; prints to out; returns an exit code. text false: prints exactly one JSON value, null where
+ * it fails early; verify puts it into its document. */
+int verify_pipeline(const char *glob, const char *const *devices, int threads, bool text, FILE *out,
+                    struct fault *fault);
 
 #endif

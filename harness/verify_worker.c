@@ -3,13 +3,18 @@
 /* verify_worker.c   The worker side of verify: one variant over shapes, patterns, forms. Lines out:
  *   case PATTERN FORM SHAPE            before each check, so that a crash has a place
  *   touch WHERE                        a guard page was hit; the end of the process follows
+ *   alive                              a large check goes on
  *   result STATUS WORST L2 MAX_ABS RATIO NONFINITE TEXT
+ *   absent STATUS TEXT                 its library is not here; the end follows
  *   done */
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "commands.h"
+#include "device.h"
+#include "elem.h"
+#include "measure.h"
 #include "patchmark.h"
 #include "random.h"
 #include "verify.h"
@@ -20,6 +25,8 @@ struct job {
     const struct registry_entry *entry;
     uint64_t seed;
     int threads;
+    double said_alive;
+    bool ended; /* nothing more can be learned in this process */
 };
 
 /* How operands are laid out; threads differ with it, so that shares of one thread and of more
@@ -56,6 +63,7 @@ static const struct {
  * is left of the budget for the rest. */
 #define SECONDS_RANDOM 2.0
 #define SECONDS_HOSTILE 0.05
+#define ALIVE_SECONDS 0.5
 
 static int threads_of(const struct job *job, enum form form)
 {
@@ -69,7 +77,18 @@ static void send_result(const struct job *job, const struct check_result *r)
     fflush(job->out);
 }
 
-static void check_operands(const struct job *job, struct operands *o, uint64_t seed, int number,
+static void say_alive(void *user)
+{
+    struct job *job = user;
+    double now = clock_seconds();
+    if (now - job->said_alive < ALIVE_SECONDS)
+        return;
+    job->said_alive = now;
+    fputs("alive\n", job->out);
+    fflush(job->out);
+}
+
+static void check_operands(struct job *job, struct operands *o, uint64_t seed, int number,
                            struct check_result *result, struct fault *fault)
 {
     struct bound bound;
@@ -77,13 +96,27 @@ static void check_operands(const struct job *job, struct operands *o, uint64_t s
     result->status = bound_new(job->entry->variant, NULL, o, threads_of(job, form), &bound, fault);
     if (result->status != ST_OK)
         return;
+    bound.alive = say_alive;
+    bound.alive_user = job;
     operands_fill(o, seed, cases[number].pattern);
     bool whole = cases[number].pattern == PATTERN_RANDOM;
     check_bound(&bound, seed, whole ? SECONDS_RANDOM : SECONDS_HOSTILE, result);
     bound_free(&bound);
 }
 
-static void check_case(const struct job *job, const struct problem *shape, const char *line,
+/* An error of the device sticks: what follows in this process would fail for no fault of its
+ * own. */
+static void conclude(struct job *job, const struct check_result *r)
+{
+    bool absent = r->status == ST_UNAVAILABLE || r->status == ST_NOT_BUILT;
+    job->ended = absent || (r->status == ST_DEVICE && device_kind() == DEVICE_CUDA);
+    if (absent)
+        fprintf(job->out, "absent %d %s\n", (int)r->status, r->text);
+    else
+        send_result(job, r);
+}
+
+static void check_case(struct job *job, const struct problem *shape, const char *line,
                        uint64_t seed, int number)
 {
     struct check_result result = {0};
@@ -101,7 +134,7 @@ static void check_case(const struct job *job, const struct problem *shape, const
     }
     if (fault.text[0])
         snprintf(result.text, sizeof result.text, "%.500s", fault.text);
-    send_result(job, &result);
+    conclude(job, &result);
 }
 
 static bool applies(const struct problem *shape, int number, bool large, uint64_t key)
@@ -114,8 +147,7 @@ static bool applies(const struct problem *shape, int number, bool large, uint64_
 }
 
 /* Seeds follow from the canonical shape line, so that a replay of one shape draws the same data. */
-static enum status check_shape(const struct job *job, const char *line, bool all,
-                               struct fault *fault)
+static enum status check_shape(struct job *job, const char *line, bool all, struct fault *fault)
 {
     struct problem shape;
     char canonical[SHAPE_LINE_BYTES];
@@ -124,7 +156,7 @@ static enum status check_shape(const struct job *job, const char *line, bool all
     uint64_t key = random_stream_of(job->seed, canonical).key;
     bool large =
         !all && (problem_flops(&shape) > LARGE_FLOPS || problem_bytes(&shape) > LARGE_BYTES);
-    for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
+    for (int i = 0; !job->ended && i < (int)(sizeof cases / sizeof *cases); i++) {
         if (applies(&shape, i, large, key >> 8))
             check_case(job, &shape, canonical, key + (uint64_t)i, i);
     }
@@ -175,6 +207,21 @@ static bool sibling(const struct job *job, const char *line, char *out, size_t b
     return false;
 }
 
+/* Most lines of an op's table are f32: kernels of a 16-bit class meet them in their own type. */
+static enum status in_own_type(const struct job *job, const char *line, char *out, size_t bytes,
+                               struct fault *fault)
+{
+    enum numerics class = job->entry->variant->numerics;
+    enum elem own = class == NUM_BF16 ? ELEM_BF16 : class == NUM_F16 ? ELEM_F16 : ELEM_NONE;
+    struct problem shape;
+    TRY(shape_parse(line, &shape, fault));
+    shape_print(&shape, out, bytes);
+    char *type = strstr(out, "type=");
+    if (own != ELEM_NONE && type)
+        snprintf(type, bytes - (size_t)(type - out), "type=%s", elem_name(own));
+    return ST_OK;
+}
+
 static enum status job_of(const char *name, struct job *job, struct fault *fault)
 {
     char op_name[64];
@@ -188,16 +235,17 @@ static enum status job_of(const char *name, struct job *job, struct fault *fault
     return registry_usable(job->entry, fault);
 }
 
-static enum status check_shapes(const struct job *job, const char *line, struct fault *fault)
+static enum status check_shapes(struct job *job, const char *line, struct fault *fault)
 {
     if (line)
         return check_shape(job, line, true, fault);
     enum op_id op;
     TRY(op_find(job->entry->op, &op, fault));
-    for (const char *const *shape = op_table[op]->verify_shapes; *shape; shape++) {
-        char random[SHAPE_LINE_BYTES];
-        TRY(check_shape(job, *shape, false, fault));
-        if (sibling(job, *shape, random, sizeof random))
+    for (const char *const *shape = op_table[op]->verify_shapes; *shape && !job->ended; shape++) {
+        char typed[SHAPE_LINE_BYTES], random[SHAPE_LINE_BYTES];
+        TRY(in_own_type(job, *shape, typed, sizeof typed, fault));
+        TRY(check_shape(job, typed, false, fault));
+        if (!job->ended && sibling(job, typed, random, sizeof random))
             TRY(check_shape(job, random, false, fault));
     }
     return ST_OK;
@@ -209,10 +257,13 @@ static enum status work(int argc, char **argv, struct fault *fault)
     int64_t threads = 1;
     const char *line = NULL, *name = NULL;
     int names = 1;
+    bool bare = false;
     const struct option options[] = {
         {"--seed", "N", OPTION_SEED, &job.seed, ""},
         {"--threads", "N", OPTION_COUNT, &threads, ""},
         {"--shape", "LINE", OPTION_TEXT, &line, ""},
+        {"--bare", NULL, OPTION_FLAG, &bare, ""},
+        DEVICE_OPTION,
         PLUGIN_OPTION,
         {0},
     };
@@ -221,6 +272,8 @@ static enum status work(int argc, char **argv, struct fault *fault)
     TRY(options_parse(options, argc, argv, &name, &names, fault));
     TRY(job_of(names ? name : "", &job, fault));
     job.threads = (int)threads;
+    if (bare)
+        device_memory_bare();
     TRY(check_shapes(&job, line, fault));
     fputs("done\n", job.out);
     return fclose(job.out) == 0 ? ST_OK : fault_set(fault, ST_IO, "the supervisor is gone");

@@ -309,6 +309,33 @@ static void memory_has_a_roof(void **state)
     judge_one(&unknown, &(struct judged){rows[1].shape, NUM_F32, 0, 1e-6, NULL});
 }
 
+/* A device of 1 TFLOP/s in f32 and 10 in bf16 whose bus carries 1 GB/s, with a cache of 1 MB. */
+static void a_device_has_a_roof_for_every_class(void **state)
+{
+    (void)state;
+    static const struct roof gpu = {.device = true,
+                                    .isa = "test",
+                                    .class_flops = {[NUM_F32] = 1e12, [NUM_BF16] = 1e13},
+                                    .bus_bytes = 1e9,
+                                    .copy_bytes = 5e8,
+                                    .cache_bytes = 1e6};
+    static const struct judged rows[] = {
+        {"linear:S=100,K=100,O=1000", NUM_F32, 0, 18.3e-6, NULL},
+        {"linear:S=100,K=100,O=1000", NUM_F32, 0, 18.1e-6, "20 MFLOP need at a peak of 1000.0"},
+        {"linear:S=100,K=100,O=1000,type=bf16", NUM_BF16, 0, 1.83e-6, NULL},
+        {"linear:S=100,K=100,O=1000,type=bf16", NUM_BF16, 0, 1.81e-6, "peak of 10000.0 GFLOP/s"},
+        {"linear:S=100,K=100,O=1000", NUM_FP8, 0, 1e-9, NULL}, /* not in the table */
+        {"elementwise:S=1000,C=1000,kind=copy", NUM_F32, 0, 6.37e-3, NULL},
+        {"elementwise:S=1000,C=1000,kind=copy", NUM_F32, 0, 6.36e-3, "the bus reaches 1.0 GB/s"},
+        {"elementwise:S=1000,C=1000,kind=copy,type=bf16", NUM_BF16, 0, 2.72e-3, "the bus"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        judge_one(&gpu, &rows[i]);
+    struct problem large;
+    struct arm a = {.numerics = NUM_F32, .n = 9, .summary.median = 1e-6};
+    assert_int_equal(shape_parse("elementwise:S=1000,C=1000,kind=copy", &large, NULL), ST_OK);
+    assert_false(roof_needs_copy(&gpu, &large, &a));
+}
+
 static void copies_are_measured_only_where_they_tell(void **state)
 {
     (void)state;
@@ -344,6 +371,24 @@ static void refusal_is_a_row_with_its_reason(void **state)
     assert_int_equal(lines_with(s.out, "refused"), 1);
 }
 
+/* Neither a machine without a GPU nor one with a few has the last of a thousand. */
+static void a_device_that_is_not_here_is_one_sentence(void **state)
+{
+    (void)state;
+    struct spawned s = KERNELS("linear", "--device=cuda:999");
+    expect(&s, 3, "", "CUDA device");
+    assert_int_equal(lines_with(s.err, "\n"), 1);
+    assert_string_equal(s.out, "");
+}
+
+static void only_the_devices_own_variants_meet(void **state)
+{
+    (void)state;
+    struct spawned s = KERNELS("rms_norm", SMALL, "--repetitions=6", "--budget=1");
+    expect(&s, 0, "c_01_plain", NULL);
+    assert_null(strstr(s.out, "cuda"));
+}
+
 static void bad_input_is_one_sentence(void **state)
 {
     (void)state;
@@ -357,6 +402,9 @@ static void bad_input_is_one_sentence(void **state)
                 {{"linear", "--threads=0"}, "--threads"},
                 {{"linear", "--repetitions=-1"}, "--repetitions"},
                 {{"linear", "--backend=stopwatch"}, "--backend"},
+                {{"linear", "--backend=events"}, "--backend"},
+                {{"linear/cuda_*"}, "add --device cuda:0"},
+                {{"linear", "--device=gpu"}, "cpu or cuda:N"},
                 {{"linear", "--format=xml"}, "--format"},
                 {{"linear", "--counters="}, "counter"},
                 {{"linear", "--plugin=nothing.so"}, "nothing.so"}};
@@ -406,9 +454,12 @@ int main(void)
         cmocka_unit_test(time_below_the_floor_is_not_believed),
         cmocka_unit_test(arithmetic_has_a_roof),
         cmocka_unit_test(memory_has_a_roof),
+        cmocka_unit_test(a_device_has_a_roof_for_every_class),
         cmocka_unit_test(copies_are_measured_only_where_they_tell),
         cmocka_unit_test(plugin_is_timed_like_ours),
         cmocka_unit_test(refusal_is_a_row_with_its_reason),
+        cmocka_unit_test(a_device_that_is_not_here_is_one_sentence),
+        cmocka_unit_test(only_the_devices_own_variants_meet),
         cmocka_unit_test(bad_input_is_one_sentence),
         cmocka_unit_test(interrupt_leaves_nothing_behind),
     };

@@ -109,6 +109,9 @@ static void missing_back_end_is_refused(void **state)
     struct fault fault = {{0}};
     assert_string_equal(backend_name(BACKEND_LOOP), "loop");
     assert_string_equal(backend_name(BACKEND_GBENCH), "gbench");
+    assert_string_equal(backend_name(BACKEND_EVENTS), "events");
+    assert_int_equal(measure_block(BACKEND_EVENTS, "x", busy_loop, &b, 1, 1, samples, &fault),
+                     ST_NOT_BUILT); /* a device's alone: measure_events */
     if (backend_built(BACKEND_GBENCH))
         skip();
     assert_int_equal(measure_block(BACKEND_GBENCH, "x", busy_loop, &b, 1, 1, samples, &fault),

@@ -255,14 +255,75 @@ static void rotations_stay_rotations(void **state)
     operands_free(&o);
 }
 
+/* Values depend on seed and index alone, not on who draws them. */
+static void threads_draw_the_same_data(void **state)
+{
+    (void)state;
+    struct operands one = make("linear:S=700,K=520,O=3,type=bf16", false, true);
+    struct operands many = make("linear:S=700,K=520,O=3,type=bf16", false, true);
+    const struct tensor *x = &one.problem.linear.x, *again = &many.problem.linear.x;
+    many.threads = 3;
+    for (int pattern = 0; pattern < PATTERN_COUNT; pattern++) {
+        operands_fill(&one, 11, (enum pattern)pattern);
+        operands_fill(&many, 11, (enum pattern)pattern);
+        assert_memory_equal(x->data, again->data, (size_t)(699 * x->stride + 520) * 2);
+        assert_true(intact(&many));
+    }
+    ((uint16_t *)again->data)[400 * x->stride + 7] ^= 1;
+    expect_damage(&many, "changed its input x at row 400, element 7");
+    operands_free(&one);
+    operands_free(&many);
+}
+
+/* The quick way to 16 bits rounds as the exact one does. */
+static void half_types_are_rounded_once(void **state)
+{
+    (void)state;
+    static const enum pattern patterns[] = {PATTERN_RANDOM, PATTERN_LARGE, PATTERN_TINY,
+                                            PATTERN_OUTLIER};
+    struct operands full = make("linear:S=40,K=600,O=3,type=f32", false, false);
+    struct operands half = make("linear:S=40,K=600,O=3,type=bf16", false, false);
+    for (size_t k = 0; k < sizeof patterns / sizeof *patterns; k++) {
+        operands_fill(&full, 3, patterns[k]);
+        operands_fill(&half, 3, patterns[k]);
+        for (int64_t i = 0; i < 40 * 600; i++) {
+            double exact = elem_get(full.problem.linear.x.data, ELEM_F32, i);
+            assert_true(elem_get(half.problem.linear.x.data, ELEM_BF16, i) ==
+                        elem_round(ELEM_BF16, exact));
+        }
+    }
+    operands_free(&full);
+    operands_free(&half);
+}
+
+static void too_much_memory_is_refused_in_one_sentence(void **state)
+{
+    (void)state;
+    struct problem shape;
+    struct operands o;
+    struct fault fault = {""};
+    assert_int_equal(shape_parse("linear:S=1000000000,K=10000,O=1,type=f32", &shape, &fault),
+                     ST_OK);
+    assert_int_equal(operands_new(&shape, false, false, &o, &fault), ST_NO_MEMORY);
+    assert_non_null(strstr(fault.text, "GiB of host memory to be checked"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(damage_is_seen),         cmocka_unit_test(guard_pages_stand_close),
-        cmocka_unit_test(in_place_shares_memory), cmocka_unit_test(forms_exist_where_contracts_say),
-        cmocka_unit_test(outputs_are_poisoned),   cmocka_unit_test(integer_poison_alternates),
-        cmocka_unit_test(same_seed_same_data),    cmocka_unit_test(patterns),
-        cmocka_unit_test(indices_stay_valid),     cmocka_unit_test(rotations_stay_rotations),
+        cmocka_unit_test(damage_is_seen),
+        cmocka_unit_test(guard_pages_stand_close),
+        cmocka_unit_test(in_place_shares_memory),
+        cmocka_unit_test(forms_exist_where_contracts_say),
+        cmocka_unit_test(outputs_are_poisoned),
+        cmocka_unit_test(integer_poison_alternates),
+        cmocka_unit_test(same_seed_same_data),
+        cmocka_unit_test(patterns),
+        cmocka_unit_test(indices_stay_valid),
+        cmocka_unit_test(rotations_stay_rotations),
+        cmocka_unit_test(threads_draw_the_same_data),
+        cmocka_unit_test(half_types_are_rounded_once),
+        cmocka_unit_test(too_much_memory_is_refused_in_one_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
