@@ -7,6 +7,11 @@
 #   make deps    set-up alone          make WITHOUT="ffmpeg papi"   (or all) builds without them
 #   make asan | tsan   the tests under sanitizers     make clean
 #
+# On a machine with an NVIDIA GPU:
+#   make gpu-check     everything that only a GPU can tell, within minutes; GPU_CHECK=parity,linear
+#   make gpu-bundle    build/gpu-bundle.tar.gz: the same for a machine without compilers
+#   make cuda-report   registers, shared memory and spills of every CUDA kernel (needs nvcc alone)
+#
 # Set-up may install libraries, and what is there decides what is built, so the public targets
 # install first and then start make again on the build proper.
 
@@ -21,7 +26,7 @@ CXX ?= g++
 # As many jobs as processors, unless make was called with -j of its own.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 
-.PHONY: all bench test deps program tests check asan tsan clean format FORCE
+.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check asan tsan clean format FORCE
 .DEFAULT_GOAL := all
 
 all: deps
@@ -34,6 +39,14 @@ test: deps
 	@$(MAKE) --no-print-directory check
 deps:
 	@WITHOUT="$(WITHOUT)" harness/deps.sh $(MAKECMDGOALS)
+cuda-report: deps
+	@$(MAKE) --no-print-directory $(JOBS) program
+	@harness/cuda_report.sh $(B)
+gpu-check: deps
+	@$(MAKE) --no-print-directory $(JOBS) program $(if $(HAVE_cuda),$(B)/calibrate)
+	@harness/gpu_check.sh $(B)
+gpu-bundle: deps
+	@harness/gpu_bundle.sh
 clean:
 	rm -rf $(B)
 
@@ -57,6 +70,9 @@ HAVE_ffmpeg    := $(call on,ffmpeg,pkg-config --exists $(FFMPEG_PC))
 HAVE_jansson   := $(call on,jansson,pkg-config --exists jansson)
 HAVE_hwloc     := $(call on,hwloc,pkg-config --exists hwloc)
 HAVE_cuda      := $(call on,cuda,test -n "$(NVCC)")
+CUDA_DIR       := $(if $(HAVE_cuda),$(patsubst %/bin/nvcc,%,$(realpath $(NVCC))))
+# Attention in one operation came with cuDNN 9.13; older headers lack its name.
+HAVE_cudnn     := $(call on,cuda,test -n "$(CUDA_DIR)" && grep -q OPERATION_SDPA_FWD_DESCRIPTOR $(CUDA_DIR)/include/cudnn_graph*.h)
 
 FEATURES := $(foreach f,$(OPTIONAL),$(if $(HAVE_$(f)),$(f)))
 MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
@@ -88,10 +104,26 @@ TARGET_WHY_avx2       := $(if $(filter x86_64,$(ARCH)),,compiled for x86-64 only
 TARGET_WHY_avx512     := $(TARGET_WHY_avx2)
 TARGET_WHY_neon       := $(if $(filter aarch64,$(ARCH)),,compiled for aarch64 only)
 TARGET_WHY_openblas   := $(if $(HAVE_openblas),,OpenBLAS is not installed or switched off)
-TARGETS := c avx2 avx512 neon openblas
+TARGETS := c avx2 avx512 neon openblas cuda sm80 sm90 cublaslt cudnn
+# CUDA targets: machine code for the A100 and Hopper generations, and PTX that newer ones translate.
+SM_80  := -gencode arch=compute_80,code=[sm_80,compute_80]
+SM_90A := -gencode arch=compute_90a,code=sm_90a
+NVCC_FLAGS := -std=c++20 -O3 -lineinfo -Ikernels
+NVCC_FLAGS_cuda     := $(SM_80) $(SM_90A)
+NVCC_FLAGS_sm80     := $(SM_80) $(SM_90A)
+NVCC_FLAGS_sm90     := $(SM_90A)
+NVCC_FLAGS_cublaslt := $(SM_80) $(SM_90A)
+NVCC_FLAGS_cudnn    := $(SM_80) $(SM_90A)
+TARGET_FLAGS_cublaslt := $(if $(HAVE_cuda),-isystem $(CUDA_DIR)/include)
+TARGET_FLAGS_cudnn    := $(TARGET_FLAGS_cublaslt)
+TARGET_WHY_cuda       := $(if $(HAVE_cuda),,the CUDA Toolkit is not installed or switched off)
+TARGET_WHY_sm80       := $(TARGET_WHY_cuda)
+TARGET_WHY_sm90       := $(TARGET_WHY_cuda)
+TARGET_WHY_cublaslt   := $(TARGET_WHY_cuda)
+TARGET_WHY_cudnn      := $(or $(TARGET_WHY_cuda),$(if $(HAVE_cudnn),,the headers of cuDNN 9.13 or newer are not installed))
 
 variant_target = $(firstword $(subst _, ,$(notdir $(1))))
-VARIANT_SRC := $(sort $(wildcard kernels/*/*/*_[0-9][0-9]_*.c))
+VARIANT_SRC := $(sort $(wildcard kernels/*/*/*_[0-9][0-9]_*.c kernels/*/*/*_[0-9][0-9]_*.cu))
 why_not = $(if $(filter $(call variant_target,$(1)),$(TARGETS)),$(TARGET_WHY_$(call variant_target,$(1))),unknown target $(call variant_target,$(1)))
 VARIANT_BUILT := $(foreach s,$(VARIANT_SRC),$(if $(call why_not,$(s)),,$(s)))
 
@@ -102,7 +134,8 @@ HARNESS_SRC   := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.
 HARNESS_CC    := $(if $(HAVE_benchmark),$(wildcard harness/*.cc))
 obj = $(patsubst %,$(B)/obj/%.o,$(1))
 LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o
-LIBS := $(PC_LIBS) $(if $(HAVE_benchmark),-lstdc++) -lm -ldl -lpthread
+LIBS := $(PC_LIBS) $(if $(HAVE_cuda),-L$(CUDA_DIR)/lib64 -lcudart_static -lrt) \
+        $(if $(HAVE_benchmark)$(HAVE_cuda),-lstdc++) -lm -ldl -lpthread
 
 program: $(B)/patchmark
 $(B)/patchmark: $(B)/obj/harness/main.c.o $(B)/libpatchmark.a
@@ -128,18 +161,79 @@ $(B)/obj/registry.c.o: $(B)/registry.c $(B)/choice
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
 
-compile = mkdir -p $(@D) && echo "  $(if $(filter %.cc,$<),CXX,CC)   $<"
+compile = mkdir -p $(@D) && echo "  $(if $(filter %.cc,$<),CXX,$(if $(filter %.cu,$<),NVCC,CC)) $<"
 $(B)/obj/kernels/%.c.o: kernels/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) $(TARGET_FLAGS_$(call variant_target,$<)) -c $< -o $@
+# nvcc.sh keeps the assembler's report beside the object and fails on what must not be.
+$(B)/obj/kernels/%.cu.o: kernels/%.cu $(B)/choice harness/nvcc.sh
+	@$(compile) && NVCC=$(NVCC) harness/nvcc.sh $< $@ -ccbin $(CXX) $(NVCC_FLAGS) \
+	  -MMD -MP -MF $(@:.o=.d) $(NVCC_FLAGS_$(call variant_target,$<))
 $(B)/obj/reference/%.c.o: reference/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_reference) -c $< -o $@
 $(B)/obj/harness/peak/%.c.o: harness/peak/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(TARGET_FLAGS_$(*F)) -c $< -o $@
 $(B)/obj/harness/host.c.o: $(B)/build_info.h
+$(B)/obj/harness/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
+	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(if $(HAVE_cuda),-isystem $(CUDA_DIR)/include) -c $< -o $@
 $(B)/obj/harness/%.c.o: harness/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
 $(B)/obj/harness/%.cc.o: harness/%.cc $(B)/choice
 	@$(compile) && $(CXX) -std=c++11 $(WARN) $(CFLAGS) $(SANITIZE) -MMD -MP $(FLAGS_harness) -c $< -o $@
+
+# A test of each name of kernels/target/gpu.h, whose outputs on a GPU and in emulation must agree.
+$(B)/calibrate: tests/emu/calibrate.cu kernels/target/gpu.h harness/nvcc.sh $(B)/choice
+	@echo "  NVCC $<"
+	@NVCC=$(NVCC) harness/nvcc.sh $< $(B)/calibrate.cu.o -ccbin $(CXX) $(NVCC_FLAGS) $(SM_80) $(SM_90A)
+	@$(CXX) -o $@ $(B)/calibrate.cu.o -L$(CUDA_DIR)/lib64 -lcudart_static -lrt -ldl -lpthread
+
+# ---- the emulated program ----------------------------------------------------------------------
+# The kernels for GPUs compiled as C++ against tests/emu, where every CUDA thread is a fiber, in
+# three ways: plain, under AddressSanitizer and UBSan, and with its race detector. Needs no CUDA.
+
+EMU_SRC    := $(foreach s,$(filter %.cu,$(VARIANT_SRC)),$(if $(filter cuda sm80 sm90,$(call variant_target,$(s))),$(s)))
+EMU_CC     := $(wildcard tests/emu/*.cc)
+EMU_BASE   := -std=c++20 -g $(WARN) -fno-strict-aliasing -MMD -MP -Itests/emu -Ikernels
+EMU_ASAN   := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+EMU_kernel_opt  := -O2
+EMU_kernel_asan := -O1 $(EMU_ASAN) -fsanitize-sections=emu_shared
+EMU_kernel_race := -O1 -fsanitize=thread
+EMU_model_opt   := -O2
+EMU_model_asan  := -O1 $(EMU_ASAN)
+EMU_model_race  := -O2 -DEMU_RACE
+EMU_link_asan   := $(EMU_ASAN)
+# A sanitized build of everything has one way only: its own.
+EMU_MODES  := $(if $(SANITIZE),$(if $(findstring address,$(SANITIZE)),asan),opt asan race)
+emu_why = $(if $(filter $(1),$(EMU_SRC)),,$(if $(filter %.cu,$(1)),a library that is not emulated,$(call why_not,$(1))))
+
+emulated: $(EMU_MODES:%=$(B)/emu/%/patchmark) $(EMU_MODES:%=$(B)/emu/%/calibrate) $(B)/emu/flags
+# How a kernel is compiled for each way, for tests that plant faults in one: "mode<TAB>command".
+$(B)/emu/flags: FORCE
+	@mkdir -p $(@D)
+	@{ $(foreach m,$(EMU_MODES),printf '$(m)\t%s\n' '$(CXX) -x c++ $(filter-out -MMD -MP,$(EMU_BASE)) $(EMU_kernel_$(m))';) } >$@
+$(B)/emu/registry.c: FORCE
+	@mkdir -p $(@D)
+	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call emu_why,$(s))';) } | harness/registry.sh >$@.new; \
+	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/emu/registry.c.o: $(B)/emu/registry.c $(B)/choice
+	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
+$(B)/emu/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
+	@mkdir -p $(@D)
+	@$(CC) $(BASE) $(FLAGS_harness) -DHAVE_CUDA -DPATCHMARK_EMULATED -Itests/emu -c $< -o $@
+define EMU_RULES
+$(B)/emu/$(1)/kernels/%.cu.o: kernels/%.cu $(B)/choice
+	@mkdir -p $$(@D) && echo "  EMU $(1) $$<"
+	@$(CXX) -x c++ $(EMU_BASE) $(EMU_kernel_$(1)) -c $$< -o $$@
+$(B)/emu/$(1)/%.cc.o: tests/emu/%.cc $(B)/choice
+	@mkdir -p $$(@D) && echo "  EMU $(1) $$<"
+	@$(CXX) $(EMU_BASE) $(EMU_model_$(1)) -c $$< -o $$@
+$(B)/emu/$(1)/patchmark: $(B)/obj/harness/main.c.o $(B)/emu/registry.c.o $(B)/emu/gpu_cuda.c.o \
+    $(EMU_SRC:%=$(B)/emu/$(1)/%.o) $(EMU_CC:tests/emu/%=$(B)/emu/$(1)/%.o) $(B)/libpatchmark.a
+	@$(CXX) $(CFLAGS) $(SANITIZE) $(EMU_link_$(1)) -fopenmp -rdynamic -o $$@ $$^ $(LIBS) -lstdc++
+$(B)/emu/$(1)/calibrate: tests/emu/calibrate.cu $(EMU_CC:tests/emu/%=$(B)/emu/$(1)/%.o)
+	@$(CXX) $(EMU_BASE) $(EMU_kernel_$(1)) -x c++ -c $$< -o $$@.o
+	@$(CXX) $(EMU_link_$(1)) -o $$@ $$@.o $$(filter %.o,$$^) -lpthread
+endef
+$(foreach mode,$(EMU_MODES),$(eval $(call EMU_RULES,$(mode))))
 
 # ---- tests -------------------------------------------------------------------------------------
 
@@ -147,7 +241,7 @@ CHECKS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/check_*.c)))
 TEST_SUPPORT := $(wildcard tests/support/*.c)
 PLUGINS := $(patsubst tests/%.c,$(B)/tests/%.so,$(wildcard tests/plugin/*.c tests/broken/*.c))
 
-tests: program $(CHECKS:%=$(B)/tests/%) $(PLUGINS)
+tests: program emulated $(CHECKS:%=$(B)/tests/%) $(PLUGINS)
 $(B)/tests/check_%: $(B)/obj/tests/check_%.c.o $(call obj,$(TEST_SUPPORT)) $(B)/libpatchmark.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(SANITIZE) -fopenmp -o $@ $^ -lcmocka $(LIBS)
@@ -181,7 +275,7 @@ asan tsan:
 	 code=$$?; ! cat build/$@/found.* 2>/dev/null && [ $$code = 0 ]
 
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc' '*.cu')
 
 .SECONDARY:
--include $(shell find $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/emu $(B)/tests -name '*.d' 2>/dev/null)

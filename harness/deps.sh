@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # deps.sh GOAL...   Set-up before the build: installs what this machine lacks, or says in one line
 # each what is switched off without it. Silent where everything is there; never asks. What $WITHOUT
-# names (or "all") is neither probed nor installed. Exit 2: the build cannot go on.
+# names (or "all") is neither probed nor installed. For gpu-check and gpu-bundle nothing is
+# installed: such a machine is often without a network, and its minutes are dear. Exit 2: the build
+# cannot go on.
 export LC_ALL=C
 goals=" $* "
 without=" ${WITHOUT:-} "
@@ -89,7 +91,8 @@ install() {
 check_names
 probe
 [ -n "$needed" ] || exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
+    ! listed "$goals" gpu-check && ! listed "$goals" gpu-bundle; then
     install
     probe
 fi

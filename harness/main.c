@@ -57,6 +57,10 @@ const struct subcommand subcommands[] = {
      "plot\n"
      "plot results/*/ --out plots/out\n",
      cmd_plot, help_plot, false},
+    {"ceilings", "[--device D]", "measure what memory and buses reach",
+     "ceilings\n"
+     "ceilings --device cuda:0\n",
+     cmd_ceilings, help_ceilings, false},
     {"list", "[ops|variants|models]", "what there is, and what can run here",
      "list\n"
      "list models --format json\n",

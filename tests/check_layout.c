@@ -144,15 +144,32 @@ static void folder_of(const char *path, char *out, size_t bytes)
     snprintf(out, bytes, "%.*s", slash ? (int)(slash + 1 - from) : 0, from);
 }
 
+/* Headers that one file is there to hide: kernels for GPUs see the CUDA Toolkit through it alone,
+ * so that the emulated program can put its own in its place. */
+static bool may_include(const char *path, const char *name)
+{
+    static const struct {
+        const char *path, *name;
+    } rows[] = {
+        {"kernels/target/gpu.h", "cuda.h"},          {"kernels/target/gpu.h", "cuda_runtime.h"},
+        {"kernels/target/gpu.h", "cuda_fp16.h"},     {"kernels/target/gpu.h", "cuda_bf16.h"},
+        {"kernels/target/library.h", "dlfcn.h"},     {"kernels/target/cublaslt.h", "cublasLt.h"},
+        {"kernels/target/cudnn.h", "cudnn_graph.h"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(rows[i].path, path) && !strcmp(rows[i].name, name))
+            return true;
+    return false;
+}
+
 static void kernel_include(const char *path, const char *name, bool quoted)
 {
     static const char *const system[] = {
-        "assert.h",       "complex.h",   "ctype.h",     "errno.h",    "fenv.h",     "float.h",
-        "inttypes.h",     "limits.h",    "math.h",      "stdalign.h", "stdarg.h",   "stdatomic.h",
-        "stdbool.h",      "stddef.h",    "stdint.h",    "stdio.h",    "stdlib.h",   "string.h",
-        "tgmath.h",       "omp.h",       "immintrin.h", "arm_neon.h", "arm_bf16.h", "cuda.h",
-        "cuda_runtime.h", "cuda_fp16.h", "cuda_bf16.h", "cuda_fp8.h", NULL};
-    bool library = strstr(path, "_00_") != NULL;
+        "assert.h",   "complex.h", "ctype.h",     "errno.h",    "fenv.h",     "float.h",
+        "inttypes.h", "limits.h",  "math.h",      "stdalign.h", "stdarg.h",   "stdatomic.h",
+        "stdbool.h",  "stddef.h",  "stdint.h",    "stdio.h",    "stdlib.h",   "string.h",
+        "tgmath.h",   "omp.h",     "immintrin.h", "arm_neon.h", "arm_bf16.h", NULL};
+    bool library = strstr(path, "_00_") != NULL || may_include(path, name);
     char own[256], full[512];
     folder_of(path, own, sizeof own);
     snprintf(full, sizeof full, "%s%s", own, name);
@@ -224,17 +241,47 @@ static void rules_notice(void **state)
     kernel_include("kernels/denoise/linear/c_99_x.c", "harness/registry.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "decode/conv3d/conv3d.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "cblas.h", false);
+    kernel_include("kernels/denoise/linear/cuda_99_x.cu", "cuda_runtime.h", false);
     reference_include("reference/ops/linear.c", "registry.h", true);
     reference_include("reference/ops/linear.c", "target/c.h", true);
     harness_include("harness/check.c", "target/c.h", true);
-    assert_int_equal(complaints, 6);
+    assert_int_equal(complaints, 7);
     kernel_include("kernels/denoise/linear/c_99_x.c", "denoise/linear/linear.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "op.h", true);
     kernel_include("kernels/denoise/linear/lib_00_x.c", "cblas.h", false);
     reference_include("reference/ops/linear.c", "denoise/linear/linear.h", true);
+    kernel_include("kernels/target/gpu.h", "cuda_runtime.h", false);
     harness_include("harness/ops/linear.c", "denoise/linear/linear.h", true);
     quiet = false;
-    assert_int_equal(complaints, 6);
+    assert_int_equal(complaints, 7);
+}
+
+/* ---- kernels for GPUs ------------------------------------------------------------------------ */
+
+/* What the emulated program cannot follow stays behind the names of target/gpu.h. */
+static void visit_cuda(const char *path, char *text)
+{
+    static const char *const banned[] = {
+        "asm(",   "asm volatile",       "<<<",    "extern __shared__",
+        "cuda::", "cooperative_groups", "wmma::", NULL};
+    bool cuda = ends(path, ".cu") || strstr(path, "target/cuda");
+    for (int i = 0; cuda && banned[i]; i++)
+        if (strstr(text, banned[i]))
+            complain(path, "holds what belongs into target/gpu.h:", banned[i]);
+}
+
+static void kernels_for_gpus_can_be_emulated(void **state)
+{
+    char bad[] = "k<<<1, 32>>>();", good[] = "LAUNCH(k, 1, 32, 0, stream);";
+    (void)state;
+    complaints = 0;
+    quiet = true;
+    visit_cuda("kernels/denoise/linear/cuda_99_x.cu", bad);
+    assert_int_equal(complaints, 1);
+    quiet = false;
+    visit_cuda("kernels/denoise/linear/cuda_99_x.cu", good);
+    walk("kernels", visit_cuda);
+    assert_int_equal(complaints, 1);
 }
 
 /* ---- variants -------------------------------------------------------------------------------- */
@@ -427,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(includes),
         cmocka_unit_test(rules_notice),
+        cmocka_unit_test(kernels_for_gpus_can_be_emulated),
         cmocka_unit_test(variants_are_strings_found_in_the_registry),
         cmocka_unit_test(licences),
         cmocka_unit_test(no_path_of_a_machine),

@@ -165,6 +165,22 @@ static void goes_on_where_installing_fails(void **state)
     temporary_remove(m.folder);
 }
 
+static void installs_nothing_on_the_way_to_a_gpu(void **state)
+{
+    (void)state;
+    struct machine m = machine_new(true, "0");
+    struct spawned s = set_up(&m, "gpu-check", "WITHOUT=");
+    assert_int_equal(s.code, 0);
+    assert_false(apt_was_called(&m));
+    assert_non_null(strstr(s.err, "jansson is switched off"));
+    assert_null(strstr(s.err, "cmocka"));
+    assert_int_equal(set_up(&m, "gpu-bundle", "WITHOUT=").code, 0);
+    assert_false(apt_was_called(&m));
+    set_up(&m, "all", "WITHOUT=");
+    assert_true(apt_was_called(&m));
+    temporary_remove(m.folder);
+}
+
 static void installs_as_root_and_is_silent_afterwards(void **state)
 {
     (void)state;
@@ -204,6 +220,7 @@ int main(void)
         cmocka_unit_test(stops_without_openmp),
         cmocka_unit_test(asks_for_cmocka_only_to_test),
         cmocka_unit_test(goes_on_where_installing_fails),
+        cmocka_unit_test(installs_nothing_on_the_way_to_a_gpu),
         cmocka_unit_test(installs_as_root_and_is_silent_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
