@@ -195,7 +195,7 @@ EMU_CC     := $(wildcard tests/emu/*.cc)
 EMU_BASE   := -std=c++20 -g $(WARN) -fno-strict-aliasing -MMD -MP -Itests/emu -Ikernels
 EMU_ASAN   := -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
 EMU_kernel_opt  := -O2
-EMU_kernel_asan := -O1 $(EMU_ASAN) -fsanitize-sections=emu_shared
+EMU_kernel_asan := -O1 $(EMU_ASAN)
 EMU_kernel_race := -O1 -fsanitize=thread
 EMU_model_opt   := -O2
 EMU_model_asan  := -O1 $(EMU_ASAN)

@@ -188,7 +188,7 @@ static bool take_peak(struct outcome *o, const char *text)
     char isa[16];
     if (sscanf(text, "%lg %15s", &peak, isa) != 2)
         return false;
-    if (peak > o->fma_peak) {
+    if (peak > o->fma_peak || !o->isa[0]) {
         o->fma_peak = peak;
         strcpy(o->isa, isa);
     }

@@ -81,9 +81,9 @@ static void json_derived(const struct outcome *o, struct json *j)
     json_number(j, "frames_per_s", (double)o->c.request.geometry.frames * 1e9 / o->summary.median);
     json_number(j, "video_s_per_h", video_s_per_h(o));
     json_number(j, "flops_per_s", flops);
-    json_number(j, "fma_peak_flops_per_s", o->fma_peak);
+    json_number(j, "fma_peak_flops_per_s", o->fma_peak > 0 ? o->fma_peak : NAN);
     json_text(j, "fma_peak_isa", o->isa);
-    json_number(j, "peak_fraction", flops / o->fma_peak);
+    json_number(j, "peak_fraction", o->fma_peak > 0 ? flops / o->fma_peak : NAN);
     json_end(j);
 }
 
@@ -157,7 +157,7 @@ void outcome_json(const struct outcome *o, struct json *j)
 
 void outcome_heading(FILE *out)
 {
-    fprintf(out, "%-28s %-10s %-9s %-18s %-20s %9s %8s %9s %8s %7s\n", "case", "plan", "status",
+    fprintf(out, "%-32s %-10s %-9s %-18s %-20s %9s %8s %9s %8s %7s\n", "case", "plan", "status",
             "time of a clip", "text/denoise/decode", "tokens/s", "frames/s", "video s/h", "GFLOP/s",
             "of peak");
 }
@@ -179,9 +179,9 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
 
 void outcome_row(const struct outcome *o, FILE *out)
 {
-    char name[96], time[48], split[48];
+    char name[96], time[48], split[48], peak[16] = "-";
     outcome_name(o, name, sizeof name);
-    fprintf(out, "%-28s %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
+    fprintf(out, "%-32s %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
     if (!outcome_timed(o)) {
         fprintf(out, "%s\n", o->reason);
         return;
@@ -191,9 +191,10 @@ void outcome_row(const struct outcome *o, FILE *out)
              50 * (o->summary.hi - o->summary.lo) / m);
     snprintf(split, sizeof split, "%.0f/%.0f/%.0f %%", 100 * median_of(o->stage[0], o) / m,
              100 * median_of(o->stage[1], o) / m, 100 * median_of(o->stage[2], o) / m);
-    fprintf(out, "%-18s %-20s %9.0f %8.2f %9.1f %8.1f %6.1f%%\n", time, split, tokens_per_s(o),
-            (double)o->c.request.geometry.frames * 1e9 / m, video_s_per_h(o), flops * 1e-9,
-            100 * flops / o->fma_peak);
+    if (o->fma_peak > 0)
+        snprintf(peak, sizeof peak, "%.1f%%", 100 * flops / o->fma_peak);
+    fprintf(out, "%-18s %-20s %9.0f %8.2f %9.1f %8.1f %7s\n", time, split, tokens_per_s(o),
+            (double)o->c.request.geometry.frames * 1e9 / m, video_s_per_h(o), flops * 1e-9, peak);
     if (o->unstable)
-        fprintf(out, "%-28s %s\n", "", o->reason);
+        fprintf(out, "%-32s %s\n", "", o->reason);
 }
