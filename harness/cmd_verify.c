@@ -1,29 +1,33 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* cmd_verify.c   patchmark verify: the options, the table, the document. */
+/* cmd_verify.c   patchmark verify: the options, the table, the document, the record. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "device.h"
+#include "gpu.h"
 #include "host.h"
 #include "ops/op_info.h"
 #include "patchmark.h"
+#include "record.h"
 #include "verify.h"
 #include "verify_pipeline.h"
-
-#define REPLAY_BYTES 6000
+#include "verify_record.h"
 
 struct request {
     struct verify_request op;
-    const char *format, *level;
+    const char *format, *level, *results;
+    const char *device; /* NULL: every variant where it runs */
     int64_t threads;
     const struct registry_entry **picked;
     int count;
     char shape[SHAPE_LINE_BYTES]; /* the canonical form of op.shape */
+    struct record_file *record;   /* NULL: none is kept */
 };
 
 struct counts {
-    int passed, failed, refused, absent;
+    int passed, failed, refused, absent, emulated;
 };
 
 #define OPTIONS(r)                                                                                 \
@@ -35,9 +39,15 @@ struct counts {
              "threads of a variant (default: all cores)"},                                         \
             {"--level", "L", OPTION_TEXT, &(r)->level,                                             \
              "op, pipeline or all (default all; op with --shape)"},                                \
+            {"--device", "D", OPTION_TEXT, &(r)->device,                                           \
+             "cpu or cuda:N alone (default: both, cuda:0 where there is one)"},                    \
+            {"--bare", NULL, OPTION_FLAG, &(r)->op.bare,                                           \
+             "no guard bands in device memory, for compute-sanitizer"},                            \
             PLUGIN_OPTION,                                                                         \
             {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                    \
-             "seconds one check may take (default 20)"},                                           \
+             "seconds a variant may stay silent (default 20)"},                                    \
+            {"--results", "DIR|none", OPTION_TEXT, &(r)->results,                                  \
+             "where the record goes, a case for each variant, none for plans (none)"},             \
             {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},  \
             {0},                                                                                   \
     }
@@ -93,20 +103,28 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     static const char *const levels[] = {"op", "pipeline", "all", NULL};
     const struct option options[] = OPTIONS(r);
     int words = 1;
-    *r = (struct request){.op = {.seed = 1, .timeout_s = 20}, .format = "text"};
+    *r = (struct request){.op = {.seed = 1, .timeout_s = 20}, .format = "text", .results = "none"};
     r->threads = host_cores();
     TRY(options_parse(options, argc, argv, &r->op.glob, &words, fault));
     if (!r->level)
         r->level = r->op.shape ? "op" : "all";
     TRY(one_of("--format", r->format, formats, fault));
     TRY(one_of("--level", r->level, levels, fault));
+    if (strcmp(r->results, "none") != 0 && strcmp(r->level, "pipeline") == 0)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--results keeps what is found of single variants, and --level pipeline"
+                         " looks at none; use --level op or all");
     if (r->threads < 1 || r->threads > 4096)
         return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %lld",
                          (long long)r->threads);
     if (r->op.timeout_s <= 0)
         return fault_set(fault, ST_BAD_INPUT, "--timeout wants seconds above 0");
     r->op.threads = (int)r->threads;
+    if (r->device)
+        TRY(device_choose(r->device, fault));
     TRY(verify_select(r->op.glob, &r->picked, &r->count, fault));
+    if (r->device)
+        TRY(verify_keep_device(r->op.glob, device_kind(), r->picked, &r->count, fault));
     return apply_shape(r, fault);
 }
 
@@ -116,13 +134,7 @@ static void replay_line(const struct request *r, const struct verify_row *row,
                         const struct verify_failure *f, char *out, size_t bytes)
 {
     const char *shape = strrchr(f->where, ' ');
-    size_t used = (size_t)snprintf(
-        out, bytes, "%s verify '%s/%s' --level op --seed %llu --threads %d", self_path(),
-        row->entry->op, row->entry->name, (unsigned long long)r->op.seed, r->op.threads);
-    if (shape && used < bytes)
-        used += (size_t)snprintf(out + used, bytes - used, " --shape '%s'", shape + 1);
-    for (const char *const *file = registry_plugins(); *file && used < bytes; file++)
-        used += (size_t)snprintf(out + used, bytes - used, " --plugin '%s'", *file);
+    verify_command(self_path(), &r->op, row, shape ? shape + 1 : r->op.shape, out, bytes);
 }
 
 static int name_width(const struct request *r)
@@ -146,13 +158,15 @@ static void print_row(const struct request *r, const struct verify_row *row, int
     else
         printf("  %6s  %6s  %9s  %9s  ", "-", "-", "-", "-");
     printf("%s", status_name(row->status));
+    if (row->ran_on && strcmp(row->ran_on, "emulated") == 0)
+        printf(", emulated");
     if (row->status == ST_OK && row->refused > 0)
         printf(" (%d refused: %s)", row->refused, row->reason);
     else if (row->reason[0] && row->failures == 0)
         printf(" (%s)", row->reason);
     printf("\n");
     for (int i = 0; i < row->kept; i++) {
-        char replay[REPLAY_BYTES];
+        char replay[VERIFY_COMMAND_BYTES];
         replay_line(r, row, &row->failure[i], replay, sizeof replay);
         printf("    %s: %s\n      in %s\n      replay: %s\n", status_name(row->failure[i].status),
                row->failure[i].text, row->failure[i].where, replay);
@@ -162,12 +176,65 @@ static void print_row(const struct request *r, const struct verify_row *row, int
     fflush(stdout);
 }
 
+/* ---- variants that cannot run here ----------------------------------------------------------- */
+
+static bool is_absent(enum status status)
+{
+    return status == ST_UNAVAILABLE || status == ST_NOT_BUILT;
+}
+
+/* They come after the table, those of one device with one reason in one line: a machine without a
+ * GPU lacks many of them, and all for the same reason. */
+struct absent {
+    struct verify_row *row;
+    int count;
+};
+
+static bool same_reason(const struct verify_row *a, const struct verify_row *b)
+{
+    return verify_device_of(a->entry) == verify_device_of(b->entry) && a->status == b->status &&
+           strcmp(a->reason, b->reason) == 0;
+}
+
+/* How many rows from `first` on share its reason; 0 where an earlier line has told it. *target:
+ * what they have in common, their target or their kind of device. */
+static int group_of(const struct absent *a, int first, const char **target)
+{
+    const struct verify_row *one = &a->row[first];
+    int count = 0;
+    *target = one->entry->target;
+    for (int i = 0; i < a->count; i++) {
+        if (!same_reason(&a->row[i], one))
+            continue;
+        if (i < first)
+            return 0;
+        count++;
+        if (strcmp(a->row[i].entry->target, *target) != 0)
+            *target = verify_device_of(one->entry) == DEVICE_CUDA ? "cuda" : "cpu";
+    }
+    return count;
+}
+
+static void print_absent(const struct request *r, const struct absent *a, int width)
+{
+    for (int i = 0; i < a->count; i++) {
+        const struct verify_row *row = &a->row[i];
+        const char *target;
+        int count = group_of(a, i, &target);
+        if (count == 1)
+            print_row(r, row, width);
+        else if (count > 1)
+            printf("%s: %d variants %s: %s\n", target, count, status_name(row->status),
+                   row->reason);
+    }
+}
+
 /* ---- json ------------------------------------------------------------------------------------ */
 
 static void json_failure(struct json *j, const struct request *r, const struct verify_row *row,
                          const struct verify_failure *f)
 {
-    char replay[REPLAY_BYTES];
+    char replay[VERIFY_COMMAND_BYTES];
     replay_line(r, row, f, replay, sizeof replay);
     json_open_object(j, NULL);
     json_text(j, "status", status_name(f->status));
@@ -183,6 +250,8 @@ static void json_row(struct json *j, const struct request *r, const struct verif
     json_open_object(j, NULL);
     json_text(j, "op", row->entry->op);
     json_text(j, "variant", row->entry->name);
+    json_text(j, "device", row->device);
+    json_text(j, "ran_on", row->ran_on);
     json_text(j, "status", status_name(row->status));
     json_text(j, "status_reason",
               row->failures    ? row->failure[0].text
@@ -212,40 +281,97 @@ static void json_row(struct json *j, const struct request *r, const struct verif
     json_end(j);
 }
 
+/* ---- the record ------------------------------------------------------------------------------ */
+
+/* A machine whose GPU is checked goes by the GPU's name, though every variant has its own place. */
+static enum status name_machine(const struct request *r, struct fault *fault)
+{
+    bool wanted = false;
+    int gpus = 0;
+    for (int i = 0; i < r->count; i++)
+        wanted = wanted || verify_device_of(r->picked[i]) == DEVICE_CUDA;
+    if (r->device || !wanted || gpu_count(&gpus, NULL) != ST_OK)
+        return ST_OK;
+    TRY(device_choose("cuda:0", fault));
+    return device_choose("cpu", fault);
+}
+
+static enum status open_record(struct request *r, struct fault *fault)
+{
+    if (strcmp(r->results, "none") == 0)
+        return ST_OK;
+    TRY(name_machine(r, fault));
+    return record_open(r->results, self_command_line(), &r->record, fault);
+}
+
+static enum status keep(const struct request *r, const struct verify_row *row, struct fault *fault)
+{
+    struct json j;
+    if (!r->record)
+        return ST_OK;
+    record_begin(r->record, &j, "case");
+    verify_case(&r->op, row, &j);
+    return record_write(r->record, &j, fault);
+}
+
+/* Before any plan is looked at, so that what is known by then is safe. */
+static enum status close_record(const struct request *r, const char **path, struct fault *fault)
+{
+    *path = NULL;
+    return r->record ? record_close(r->record, path, fault) : ST_OK;
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void count(struct counts *c, enum status status)
+static void count(struct counts *c, const struct verify_row *row)
 {
-    if (status == ST_OK)
+    if (row->status == ST_OK)
         c->passed++;
-    else if (status == ST_REFUSED)
+    else if (row->status == ST_REFUSED)
         c->refused++;
-    else if (status == ST_UNAVAILABLE || status == ST_NOT_BUILT)
+    else if (is_absent(row->status))
         c->absent++;
     else
         c->failed++;
+    c->emulated += row->ran_on && strcmp(row->ran_on, "emulated") == 0;
 }
 
-/* j: NULL prints text as it goes. */
-static enum status verify_ops(const struct request *r, struct json *j, struct counts *counts,
-                              struct fault *fault)
+/* j: NULL prints text as it goes; what cannot run here is kept for the end. */
+static enum status verify_each(const struct request *r, struct json *j, int width,
+                               struct counts *counts, struct absent *absent, struct fault *fault)
 {
-    int width = name_width(r);
-    if (!j)
-        printf("%-*s  %6s  %6s  %9s  %9s  %s\n", width, "variant", "shapes", "checks", "worst/tol",
-               "rel. L2", "status");
     for (int i = 0; i < r->count; i++) {
         struct verify_row row = {.entry = r->picked[i]};
         progress_line("variant %d of %d: %s/%s", i + 1, r->count, row.entry->op, row.entry->name);
         TRY(verify_variant(&r->op, &row, fault));
         progress_line(NULL);
-        count(counts, row.status);
+        count(counts, &row);
+        TRY(keep(r, &row, fault));
         if (j)
             json_row(j, r, &row);
+        else if (is_absent(row.status))
+            absent->row[absent->count++] = row;
         else
             print_row(r, &row, width);
     }
     return ST_OK;
+}
+
+static enum status verify_ops(const struct request *r, struct json *j, struct counts *counts,
+                              struct fault *fault)
+{
+    int width = name_width(r);
+    struct absent absent = {calloc((size_t)r->count + 1, sizeof *absent.row), 0};
+    if (!absent.row)
+        return fault_set(fault, ST_NO_MEMORY, "out of memory while verifying variants");
+    if (!j)
+        printf("%-*s  %6s  %6s  %9s  %9s  %s\n", width, "variant", "shapes", "checks", "worst/tol",
+               "rel. L2", "status");
+    enum status status = verify_each(r, j, width, counts, &absent, fault);
+    if (status == ST_OK)
+        print_absent(r, &absent, width);
+    free(absent.row);
+    return status;
 }
 
 static int code_of(const struct counts *c)
@@ -258,11 +384,20 @@ static int code_of(const struct counts *c)
 static int ops_text(const struct request *r, struct fault *fault)
 {
     struct counts c = {0};
+    const char *path = NULL;
     enum status status = verify_ops(r, NULL, &c, fault);
+    if (status == ST_OK)
+        status = close_record(r, &path, fault);
     if (status != ST_OK)
         return exit_code_of(status);
     printf("%d variants: %d passed, %d failed, %d refused, %d cannot run here\n", r->count,
            c.passed, c.failed, c.refused, c.absent);
+    if (c.emulated > 0)
+        printf(
+            "%d of them ran emulated: proof that the arithmetic is right, not that a GPU runs it\n",
+            c.emulated);
+    if (path)
+        printf("record: %s\n", path);
     return code_of(&c);
 }
 
@@ -270,6 +405,7 @@ static int ops_json(const struct request *r, struct fault *fault)
 {
     struct counts c = {0};
     struct json j;
+    const char *path = NULL;
     json_init(&j, true);
     json_open_object(&j, NULL);
     json_open_array(&j, "variants");
@@ -279,6 +415,9 @@ static int ops_json(const struct request *r, struct fault *fault)
     json_int(&j, "failed", c.failed);
     json_int(&j, "refused", c.refused);
     json_int(&j, "cannot_run_here", c.absent);
+    if (status == ST_OK)
+        status = close_record(r, &path, fault);
+    json_text(&j, "record", path);
     json_end(&j);
     if (status == ST_OK && j.failed)
         status = fault_set(fault, ST_NO_MEMORY, "out of memory while writing the document");
@@ -296,6 +435,21 @@ static int worse(int a, int b)
     return a == EXIT_OK ? b : a;
 }
 
+/* Whole plans on every device that the picked variants run on and that is here. */
+static int pipeline_level(const struct request *r, bool text, struct fault *fault)
+{
+    const char *devices[3] = {NULL};
+    bool wanted[2] = {false, false};
+    int used = 0, gpus = 0;
+    for (int i = 0; i < r->count; i++)
+        wanted[verify_device_of(r->picked[i])] = true;
+    if (wanted[DEVICE_CPU])
+        devices[used++] = "cpu";
+    if (wanted[DEVICE_CUDA] && gpu_count(&gpus, NULL) == ST_OK)
+        devices[used++] = r->device ? device_text() : "cuda:0";
+    return verify_pipeline(r->op.glob, devices, r->op.threads, text, stdout, fault);
+}
+
 static int run_levels(const struct request *r, struct fault *fault)
 {
     bool text = strcmp(r->format, "text") == 0;
@@ -310,7 +464,7 @@ static int run_levels(const struct request *r, struct fault *fault)
     if (!text)
         printf(",\n\"pipeline\": ");
     if (pipeline && code != EXIT_INPUT && !interrupted_by)
-        code = worse(code, verify_pipeline(r->op.glob, r->op.threads, text, stdout, fault));
+        code = worse(code, pipeline_level(r, text, fault));
     else if (!text)
         printf("null");
     if (!text)
@@ -322,7 +476,10 @@ int cmd_verify(int argc, char **argv, struct fault *fault)
 {
     struct request r;
     enum status status = parse(argc, argv, &r, fault);
+    if (status == ST_OK)
+        status = open_record(&r, fault);
     int code = status == ST_OK ? run_levels(&r, fault) : exit_code_of(status);
+    record_free(r.record);
     free(r.picked);
     return code;
 }

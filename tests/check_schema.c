@@ -24,7 +24,15 @@
 #define PATH_BYTES 200
 
 /* Kinds of records, as bits: whom a table speaks of. */
-enum { RUN = 1, PIPELINE = 2, KERNEL = 4, CASES = PIPELINE | KERNEL, ALL = RUN | CASES };
+enum {
+    RUN = 1,
+    PIPELINE = 2,
+    KERNEL = 4,
+    CEILING = 8,
+    CHECK = 16,
+    CASES = PIPELINE | KERNEL | CEILING | CHECK,
+    ALL = RUN | CASES
+};
 
 struct field {
     char path[PATH_BYTES], type[16];
@@ -61,7 +69,9 @@ static unsigned read_heading(const char *line, char prefix[PATH_BYTES])
         return has(line, "Every record") ? ALL : 0;
     if (!strcmp(name, "host"))
         return RUN;
-    return has(line, "of a pipeline") ? PIPELINE : has(line, "of a kernel") ? KERNEL : CASES;
+    unsigned kinds = (has(line, "pipeline") ? PIPELINE : 0) | (has(line, "kernel") ? KERNEL : 0) |
+                     (has(line, "ceiling") ? CEILING : 0) | (has(line, "verify") ? CHECK : 0);
+    return kinds ? kinds : CASES;
 }
 
 static void add_field(const struct field *pattern, const char *prefix, const char *name)
@@ -231,7 +241,11 @@ static unsigned kind_of(const json_t *record)
     if (!strcmp(kind, "run"))
         return RUN;
     assert_string_equal(kind, "case");
-    return !strcmp(case_kind ? case_kind : "", "pipeline") ? PIPELINE : KERNEL;
+    assert_non_null(case_kind);
+    return !strcmp(case_kind, "pipeline")  ? PIPELINE
+           : !strcmp(case_kind, "ceiling") ? CEILING
+           : !strcmp(case_kind, "verify")  ? CHECK
+                                           : KERNEL;
 }
 
 /* Checks all records under folder/NAME; returns which statuses there were, by blanks. */
@@ -271,7 +285,7 @@ static void record(const char *name, const char *first, ...)
     va_end(more);
     argv[n] = at("--results=%s/%s", folder, name);
     struct spawned s = spawn_program((char *const *)argv, NULL);
-    if (s.code > 1)
+    if (s.code > 1 && s.code != 3) /* 3: a device that is not here, which is recorded too */
         fail_msg("exit code %d\n%s\n%s", s.code, s.out, s.err);
 }
 
@@ -318,6 +332,39 @@ static void failed_kernels(void **state)
            "--repetitions=2", PLUGIN("broken/crash"), PLUGIN("broken/wrong_scale"), NULL);
     const char *statuses = check_records("kernel");
     assert_true(has(statuses, "crashed ") && has(statuses, "wrong "));
+    assert_int_equal(complaints, 0);
+}
+
+static void ceilings(void **state)
+{
+    (void)state;
+    record("ceilings", "ceilings", NULL);
+    assert_string_equal(check_records("ceilings"), " passed passed ");
+    assert_int_equal(complaints, 0);
+}
+
+/* Measured where there is a GPU, else not_built or unavailable, and a record either way. */
+static void ceilings_of_a_gpu(void **state)
+{
+    (void)state;
+    record("gpu", "ceilings", "--device=cuda:0", NULL);
+    const char *statuses = check_records("gpu");
+    assert_true(has(statuses, "passed ") || has(statuses, "not_built ") ||
+                has(statuses, "unavailable "));
+    assert_int_equal(complaints, 0);
+}
+
+/* A passed and a refused one, failed ones, and those of a GPU that is not here or not built. */
+static void checks(void **state)
+{
+    (void)state;
+    record("checks", "verify", "rms_norm", "--level=op", "--shape=rms_norm:S=3,C=8",
+           PLUGIN("broken/crash"), PLUGIN("broken/wrong_scale"), NULL);
+    record("refusal", "verify", "linear/rows_90_*", "--level=op",
+           "--shape=linear:S=3,K=8,O=8,epilogue=gelu", PLUGIN("plugin/linear_rows"), NULL);
+    const char *statuses = check_records("checks");
+    assert_true(has(statuses, "passed ") && has(statuses, "crashed ") && has(statuses, "wrong "));
+    assert_string_equal(check_records("refusal"), " refused ");
     assert_int_equal(complaints, 0);
 }
 
@@ -414,6 +461,9 @@ int main(void)
         TEST(failed_clips),
         TEST(timed_and_refused_kernels),
         TEST(failed_kernels),
+        TEST(ceilings),
+        TEST(ceilings_of_a_gpu),
+        TEST(checks),
         TEST(host_file),
         TEST(every_field_is_written),
     };

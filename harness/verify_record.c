@@ -1,0 +1,131 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "verify_record.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "patchmark.h"
+#include "record.h"
+
+void verify_command(const char *program, const struct verify_request *request,
+                    const struct verify_row *row, const char *shape, char *out, size_t bytes)
+{
+    size_t used = (size_t)snprintf(
+        out, bytes, "%s verify '%s/%s' --level op --seed %" PRIu64 " --threads %d", program,
+        row->entry->op, row->entry->name, request->seed, request->threads);
+    if (shape && used < bytes)
+        used += (size_t)snprintf(out + used, bytes - used, " --shape '%s'", shape);
+    if (strcmp(row->device, "cpu") != 0 && used < bytes)
+        used += (size_t)snprintf(out + used, bytes - used, " --device %s%s", row->device,
+                                 request->bare ? " --bare" : "");
+    if (row->entry->plugin_hash && used < bytes)
+        snprintf(out + used, bytes - used, " --plugin '%s'", row->entry->origin);
+}
+
+/* As the Makefile builds it: build/patchmark, or build/emu/<mode>/patchmark where GPUs are
+ * emulated. */
+static const char *own_program(void)
+{
+    static char name[64];
+    const char *path = self_path(), *tail = path + strlen(path);
+    for (int slashes = 0; tail > path && slashes < 3;)
+        slashes += *--tail == '/';
+    snprintf(name, sizeof name, "build%s", strncmp(tail, "/emu/", 5) ? "/patchmark" : tail);
+    return name;
+}
+
+/* One sentence: of a failure the first one, with the data it was met at. */
+static void reason(const struct verify_row *row, struct json *j)
+{
+    const struct verify_failure *first = &row->failure[0];
+    char text[sizeof first->text + sizeof first->where + 8];
+    if (row->failures && first->where[0])
+        snprintf(text, sizeof text, "%s, in %s", first->text, first->where);
+    else
+        snprintf(text, sizeof text, "%s", row->failures ? first->text : row->reason);
+    json_text(j, "status_reason", row->status == ST_OK ? NULL : text);
+}
+
+static void recipe(const struct verify_request *request, const struct verify_row *row,
+                   struct json *j, const char *key)
+{
+    json_open_object(j, key);
+    json_text(j, "op", row->entry->op);
+    json_text(j, "shape", request->shape);
+    json_text(j, "pattern", "all");
+    json_int(j, "seed", (int64_t)request->seed);
+    json_int(j, "threads", request->threads);
+    json_text(j, "device", row->device);
+    json_text(j, "level", "op");
+    json_end(j);
+}
+
+static void recipe_hash(const struct verify_request *request, const struct verify_row *row,
+                        char hash[65])
+{
+    struct json j;
+    json_init(&j, false);
+    recipe(request, row, &j, NULL);
+    sha256_hex(j.text, j.used, hash);
+    json_free(&j);
+}
+
+static void impl(const struct registry_entry *e, struct json *j)
+{
+    char hash[20];
+    json_open_object(j, "impl");
+    json_text(j, "variant", e->name);
+    json_text(j, "target", e->target);
+    json_text(j, "numerics", e->variant ? numerics_name(e->variant->numerics) : NULL);
+    json_open_object(j, "knobs");
+    for (int i = 0; e->variant && i < KNOB_MAX && e->variant->knob[i].name; i++)
+        json_int(j, e->variant->knob[i].name, e->variant->knob[i].values[0]);
+    json_end(j);
+    json_text(j, "requested", e->name);
+    json_text(j, "resolved", e->name); /* a check never falls back to another kernel */
+    snprintf(hash, sizeof hash, "%016" PRIx64, e->plugin_hash);
+    json_text(j, "plugin_hash", e->plugin_hash ? hash : NULL);
+    json_end(j);
+}
+
+static void correctness(const struct verify_row *row, struct json *j)
+{
+    if (row->checks == row->refused) {
+        json_none(j, "correctness");
+        return;
+    }
+    json_open_object(j, "correctness");
+    json_number(j, "worst", row->worst);
+    json_number(j, "l2_rel", row->l2);
+    json_number(j, "checked_ratio", row->checked_ratio);
+    json_int(j, "shapes", row->shapes);
+    json_int(j, "checks", row->checks);
+    json_int(j, "refused", row->refused);
+    json_int(j, "failed_checks", row->failures);
+    json_end(j);
+}
+
+void verify_case(const struct verify_request *request, const struct verify_row *row, struct json *j)
+{
+    char command[VERIFY_COMMAND_BYTES], hash[65];
+    json_text(j, "case_kind", "verify");
+    json_text(j, "status", status_name(row->status));
+    reason(row, j);
+    json_text(j, "claim", "measured");
+    json_text(j, "ran_on", row->status == ST_REFUSED ? NULL : row->ran_on);
+    verify_command(own_program(), request, row, request->shape, command, sizeof command);
+    json_text(j, "repro", command);
+    recipe(request, row, j, "recipe");
+    recipe_hash(request, row, hash);
+    json_text(j, "recipe_sha256", hash);
+    impl(row->entry, j);
+    correctness(row, j);
+    json_none(j, "timing");
+    json_none(j, "derived");
+    json_none(j, "work");
+    json_open_object(j, "memory");
+    json_end(j);
+    json_open_object(j, "counters");
+    json_end(j);
+}

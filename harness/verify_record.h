@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* verify_record.h   A row of verify as a case of results/SCHEMA.md, and as a command line that
+ * checks the same again. */
+#ifndef PATCHMARK_VERIFY_RECORD_H
+#define PATCHMARK_VERIFY_RECORD_H
+
+#include "json.h"
+#include "verify.h"
+
+#define VERIFY_COMMAND_BYTES 6000
+
+/* Checks the row's variant alone, at this shape; NULL: at all that its op is checked at. */
+void verify_command(const char *program, const struct verify_request *request,
+                    const struct verify_row *row, const char *shape, char *out, size_t bytes);
+
+/* The members of a case record. */
+void verify_case(const struct verify_request *request, const struct verify_row *row,
+                 struct json *j);
+
+#endif
