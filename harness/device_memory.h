@@ -14,6 +14,7 @@ struct device_block {
     unsigned char *data; /* aligned to 256 bytes, or to TENSOR_ALIGN alone: see place */
     size_t bytes;
     unsigned char *base; /* NULL: no block */
+    unsigned char mark;  /* its own byte of the canaries */
 };
 
 /* For all blocks of this process from here on. */

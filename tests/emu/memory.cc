@@ -18,6 +18,10 @@ bool emu_is_shared(const void *address, size_t bytes)
     const char *p = (const char *)address, *dynamic = emu_block.shared;
     if (dynamic && p >= dynamic && p + bytes <= dynamic + emu_block.shared_bytes)
         return true;
+    if (emu_block.arrays) /* those of a plug-in lie elsewhere */
+        for (auto &a : *emu_block.arrays)
+            if (p >= a.at && p + bytes <= a.at + a.bytes)
+                return true;
     return p >= __data_start && p + bytes <= _end;
 }
 
@@ -55,7 +59,7 @@ void emu_need_shared(const char *what, const void *address, size_t bytes, size_t
 void emu_need_global(const char *what, const void *address, size_t bytes, size_t align)
 {
     need_aligned(what, address, align);
-    if (emu_is_shared(address, bytes))
+    if (bytes && emu_is_shared(address, bytes))
         emu_finding("%s: address %p is in shared memory and should be global", what, address);
     asan_probe(address, bytes);
 }
