@@ -11,10 +11,14 @@
  * use whole numbers, so that every sum is exact in whatever order and width it is formed, and
  * layout errors cannot hide in a tolerance. Tests marked close hold floats: of these the words
  * shown may differ by 2^-12 of the larger of 1 and the value, because tensor cores and libraries
- * round differently. */
+ * round differently. A test that fails or hangs is named, and the others follow. */
 #include <cuda_runtime_api.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* After the runtime's header, since in emulation gridDim and its kin are macros; in angle brackets,
  * since the twin stands beside this file. */
@@ -287,14 +291,15 @@ __global__ void stmatrix_kernel(const uint32_t *in, uint32_t *out)
 #endif
 }
 
-__global__ void __launch_bounds__(256, 1) registers_kernel(const uint32_t *in, uint32_t *out)
+/* Three warpgroups begin with 168 registers per thread; two take what the first gives away. */
+__global__ void __launch_bounds__(384, 1) registers_kernel(const uint32_t *in, uint32_t *out)
 {
 #if SM90_CODE
     if (threadIdx.x < 128) {
         registers_decrease<40>();
         out[threadIdx.x] = in[threadIdx.x] + 1;
     } else {
-        registers_increase<160>();
+        registers_increase<232>();
         out[threadIdx.x] = in[threadIdx.x] + 2;
     }
 #endif
@@ -377,7 +382,7 @@ PLAIN(ldmatrix_x2, ldmatrix_kernel<2>, 32, 0)
 PLAIN(cp_async, cp_async_kernel, THREADS, 0)
 PLAIN(mbarrier, mbarrier_kernel, THREADS, 0)
 PLAIN(stmatrix, stmatrix_kernel, 32, 0)
-PLAIN(registers, registers_kernel, 256, 0)
+PLAIN(registers, registers_kernel, 384, 0)
 
 static bool launch_tma_load_2d(const uint32_t *in, uint32_t *out)
 {
@@ -466,7 +471,7 @@ static const struct test {
     {"tma_load_4d", false, BITS, 1536, 9, launch_tma_load_4d},
     {"tma_store_2d", false, BITS, 1920, 9, launch_tma_store_2d},
     {"stmatrix_x4", false, BITS, 128, 9, launch_stmatrix},
-    {"registers_increase, _decrease", false, BITS, 256, 9, launch_registers},
+    {"registers_increase, _decrease", false, BITS, 384, 9, launch_registers},
     {"wgmma_bf16 64", false, WHOLE_BF16, 4096, 9, launch_wgmma<64, false, false>},
     {"wgmma_bf16 128", false, WHOLE_BF16, 8192, 9, launch_wgmma<128, false, false>},
     {"wgmma_bf16 192", false, WHOLE_BF16, 12288, 9, launch_wgmma<192, false, false>},
@@ -550,17 +555,18 @@ static const char *run(const struct test *t, uint32_t *out)
     cudaMemcpy(device_out, out, OUT_WORDS * 4, cudaMemcpyHostToDevice);
     if (!t->launch(device_in, device_out))
         return "the driver refuses the tensor map";
+    cudaError_t error = cudaPeekAtLastError();
     if (LAUNCHED() != ST_OK)
-        return "the launch failed";
-    if (cudaDeviceSynchronize() != cudaSuccess ||
-        cudaMemcpy(out, device_out, OUT_WORDS * 4, cudaMemcpyDeviceToHost) != cudaSuccess)
-        return cudaGetErrorString(cudaGetLastError());
-    return NULL;
+        return cudaGetErrorString(error);
+    error = cudaDeviceSynchronize();
+    if (error == cudaSuccess)
+        error = cudaMemcpy(out, device_out, OUT_WORDS * 4, cudaMemcpyDeviceToHost);
+    return error == cudaSuccess ? NULL : cudaGetErrorString(error);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-enum { SHOWN_EXACT = 8, SHOWN_CLOSE = 256, LINE = 4096 };
+enum { SHOWN_EXACT = 8, SHOWN_CLOSE = 256, LINE = 4096, WHERE = 80 };
 
 static int shown(const struct test *t)
 {
@@ -586,27 +592,33 @@ static bool near_enough(uint32_t got, uint32_t want)
     return got == want || fabsf(a - b) <= fmaxf(fabsf(b), 1) * 0x1p-12f;
 }
 
-/* The same test's line as another machine wrote it. */
-static bool line_agrees(const char *line, const struct test *t, const uint32_t *out)
+/* The same test's line as another machine wrote it; false: it differs, `where` says in what. */
+static bool line_agrees(const char *line, const struct test *t, const uint32_t *out,
+                        char where[WHERE])
 {
     unsigned long long hash = 0;
-    int words = 0, used = 0, count = shown(t);
+    int words = 0, used = 0, count = shown(t), bad = 0;
     const char *at = line + strlen(t->name) + 1;
     if (sscanf(at, t->close ? "close\t%d\t%llx\t%n" : "exact\t%d\t%llx\t%n", &words, &hash,
                &used) != 2 ||
-        !used || words != t->out_words)
+        !used || words != t->out_words) {
+        snprintf(where, WHERE, "the file holds another test of this name");
         return false;
+    }
     if (hash == hash_of(out, (size_t)words * 4))
         return true;
     at += used;
-    for (int i = 0; t->close && i < count; i++) {
+    snprintf(where, WHERE, "in none of the %d words shown", count);
+    for (int i = 0; i < count; i++, at += used) {
+        int word = (int)((int64_t)i * words / count);
         uint32_t want;
-        if (sscanf(at, "%x%n", &want, &used) != 1 ||
-            !near_enough(out[(int64_t)i * words / count], want))
+        if (sscanf(at, "%x%n", &want, &used) != 1)
             return false;
-        at += used;
+        bool same = t->close ? near_enough(out[word], want) : out[word] == want;
+        if (!same && !bad++)
+            snprintf(where, WHERE, "first word %d: %08x, in the file %08x", word, out[word], want);
     }
-    return t->close;
+    return t->close && !bad;
 }
 
 static bool line_is_of(const char *line, const struct test *t)
@@ -622,34 +634,99 @@ static bool compare(FILE *file, const struct test *t, const uint32_t *out)
     rewind(file);
     while (fgets(line, sizeof line, file))
         if (line_is_of(line, t)) {
-            bool agrees = line_agrees(line, t, out);
-            printf("%s\t%s\n", t->name, agrees ? "agrees" : "DIFFERS");
+            char where[WHERE] = "";
+            bool agrees = line_agrees(line, t, out, where);
+            printf("%s\t%s%s\n", t->name, agrees ? "agrees" : "DIFFERS\t", agrees ? "" : where);
             return agrees;
         }
     printf("%s\tnot in the file\n", t->name);
     return false;
 }
 
-static int calibrate(FILE *file, bool comparing, int major, int minor)
+/* ---- processes -------------------------------------------------------------------------------
+ * A kernel that faults spoils the device for its whole process, and one that hangs never returns.
+ * So the tests run in a child, and where it dies or gives up another one goes on behind the test. */
+
+enum { TEST_SECONDS = 3, NO_DEVICE = 3 };
+
+/* Seen by all processes. */
+struct progress {
+    int next, bad; /* the test under way, how many failed */
+};
+
+static void calibrate(FILE *file, bool comparing, int major, int minor, struct progress *at)
 {
     static uint32_t out[OUT_WORDS];
-    int bad = 0;
-    for (int i = 0; i < TESTS; i++) {
-        const struct test *t = &tests[i];
+    for (; at->next < TESTS; at->next++) {
+        const struct test *t = &tests[at->next];
         if (!runs_here(t, major, minor)) {
             fprintf(comparing ? stdout : file, "# %s: unavailable on this device\n", t->name);
             continue;
         }
+        alarm(TEST_SECONDS);
         const char *failed = run(t, out);
+        alarm(0);
         if (failed) {
             fprintf(stderr, "calibrate: %s: %s\n", t->name, failed);
-            bad++;
-        } else if (comparing)
-            bad += !compare(file, t, out);
+            at->bad++, at->next++;
+            return;
+        }
+        if (comparing)
+            at->bad += !compare(file, t, out);
         else
             line_print(file, t, out);
+        fflush(comparing ? stdout : file);
     }
-    return bad;
+}
+
+/* What a child does from the test in `at` on; its exit code. */
+static int run_from(FILE *file, bool comparing, struct progress *at)
+{
+    struct cudaDeviceProp device;
+    if (cudaSetDevice(0) != cudaSuccess || cudaGetDeviceProperties(&device, 0) != cudaSuccess ||
+        cudaMalloc((void **)&device_in, IN_WORDS * 4) != cudaSuccess ||
+        cudaMalloc((void **)&device_out, OUT_WORDS * 4) != cudaSuccess) {
+        fprintf(stderr, "calibrate: %s\n", cudaGetErrorString(cudaGetLastError()));
+        return NO_DEVICE;
+    }
+    if (!comparing && at->next == 0)
+        fprintf(file, "# outputs of tests/emu/calibrate.cu on: %s, compute capability %d.%d\n",
+                device.name, device.major, device.minor);
+    calibrate(file, comparing, device.major, device.minor, at);
+    return 0;
+}
+
+static int supervise(FILE *file, bool comparing, struct progress *at)
+{
+    while (at->next < TESTS) {
+        int how;
+        fflush(NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            int code = run_from(file, comparing, at);
+            fflush(NULL);
+            _exit(code);
+        }
+        if (child < 0 || waitpid(child, &how, 0) != child) {
+            perror("calibrate: fork");
+            return 1;
+        }
+        if (WIFEXITED(how) && WEXITSTATUS(how) == NO_DEVICE)
+            return at->bad ? 1 : NO_DEVICE;
+        if (WIFEXITED(how) && WEXITSTATUS(how) == 0)
+            continue;
+        const char *name = tests[at->next].name;
+        if (WIFEXITED(how))
+            fprintf(stderr, "calibrate: %s: exit code %d\n", name, WEXITSTATUS(how));
+        else if (WTERMSIG(how) == SIGALRM)
+            fprintf(stderr, "calibrate: %s: hangs, ended after %d s\n", name, TEST_SECONDS);
+        else
+            fprintf(stderr, "calibrate: %s: ended by signal %d\n", name, WTERMSIG(how));
+        at->bad++, at->next++;
+    }
+    if (at->bad)
+        fprintf(stderr, "calibrate: %d of %d tests failed\n", at->bad, TESTS);
+    return at->bad ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -660,23 +737,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: calibrate [FILE] | calibrate --compare FILE\n");
         return 2;
     }
-    struct cudaDeviceProp device;
-    if (cudaSetDevice(0) != cudaSuccess || cudaGetDeviceProperties(&device, 0) != cudaSuccess ||
-        cudaMalloc((void **)&device_in, IN_WORDS * 4) != cudaSuccess ||
-        cudaMalloc((void **)&device_out, OUT_WORDS * 4) != cudaSuccess) {
-        fprintf(stderr, "calibrate: %s\n", cudaGetErrorString(cudaGetLastError()));
-        return 3;
-    }
     FILE *file = path ? fopen(path, comparing ? "r" : "w") : stdout;
     if (!file) {
         fprintf(stderr, "calibrate: cannot open %s\n", path);
         return 2;
     }
-    if (!comparing)
-        fprintf(file, "# outputs of tests/emu/calibrate.cu on: %s, compute capability %d.%d\n",
-                device.name, device.major, device.minor);
-    int bad = calibrate(file, comparing, device.major, device.minor);
-    cudaFree(device_in);
-    cudaFree(device_out);
-    return fclose(file) != 0 || bad ? 1 : 0;
+    void *at = mmap(NULL, sizeof(struct progress), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        perror("calibrate: mmap");
+        return 1;
+    }
+    int code = supervise(file, comparing, (struct progress *)at);
+    return fclose(file) != 0 && code == 0 ? 1 : code;
 }
