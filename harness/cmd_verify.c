@@ -23,6 +23,7 @@ struct request {
     const struct registry_entry **picked;
     int count;
     char shape[SHAPE_LINE_BYTES]; /* the canonical form of op.shape */
+    const char *plan_device[3];   /* where whole plans run; NULL-terminated */
     struct record_file *record;   /* NULL: none is kept */
 };
 
@@ -47,7 +48,7 @@ struct counts {
             {"--timeout", "S", OPTION_REAL, &(r)->op.timeout_s,                                    \
              "seconds a variant may stay silent (default 20)"},                                    \
             {"--results", "DIR|none", OPTION_TEXT, &(r)->results,                                  \
-             "where the record goes, a case for each variant, none for plans (none)"},             \
+             "where the record goes, a case for each variant and plan (none)"},                    \
             {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},  \
             {0},                                                                                   \
     }
@@ -97,6 +98,19 @@ static enum status apply_shape(struct request *r, struct fault *fault)
     return ST_OK;
 }
 
+/* Plans run on every device that the picked variants run on and that is here. */
+static void find_plan_devices(struct request *r)
+{
+    bool wanted[2] = {false, false};
+    int used = 0, gpus = 0;
+    for (int i = 0; i < r->count; i++)
+        wanted[verify_device_of(r->picked[i])] = true;
+    if (wanted[DEVICE_CPU])
+        r->plan_device[used++] = "cpu";
+    if (wanted[DEVICE_CUDA] && gpu_count(&gpus, NULL) == ST_OK)
+        r->plan_device[used++] = r->device ? device_text() : "cuda:0";
+}
+
 static enum status parse(int argc, char **argv, struct request *r, struct fault *fault)
 {
     static const char *const formats[] = {"text", "json", NULL};
@@ -110,10 +124,6 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
         r->level = r->op.shape ? "op" : "all";
     TRY(one_of("--format", r->format, formats, fault));
     TRY(one_of("--level", r->level, levels, fault));
-    if (strcmp(r->results, "none") != 0 && strcmp(r->level, "pipeline") == 0)
-        return fault_set(fault, ST_BAD_INPUT,
-                         "--results keeps what is found of single variants, and --level pipeline"
-                         " looks at none; use --level op or all");
     if (r->threads < 1 || r->threads > 4096)
         return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %lld",
                          (long long)r->threads);
@@ -125,7 +135,10 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     TRY(verify_select(r->op.glob, &r->picked, &r->count, fault));
     if (r->device)
         TRY(verify_keep_device(r->op.glob, device_kind(), r->picked, &r->count, fault));
-    return apply_shape(r, fault);
+    TRY(apply_shape(r, fault));
+    if (strcmp(r->level, "op") != 0)
+        find_plan_devices(r);
+    return ST_OK;
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -296,9 +309,11 @@ static enum status name_machine(const struct request *r, struct fault *fault)
     return device_choose("cpu", fault);
 }
 
+/* No plan at all is nothing to keep. */
 static enum status open_record(struct request *r, struct fault *fault)
 {
-    if (strcmp(r->results, "none") == 0)
+    if (strcmp(r->results, "none") == 0 ||
+        (strcmp(r->level, "pipeline") == 0 && !r->plan_device[0]))
         return ST_OK;
     TRY(name_machine(r, fault));
     return record_open(r->results, self_command_line(), &r->record, fault);
@@ -314,11 +329,20 @@ static enum status keep(const struct request *r, const struct verify_row *row, s
     return record_write(r->record, &j, fault);
 }
 
-/* Before any plan is looked at, so that what is known by then is safe. */
-static enum status close_record(const struct request *r, const char **path, struct fault *fault)
+/* What is known is kept, whatever the run came to. */
+static enum status close_record(const struct request *r, bool text, struct fault *fault)
 {
-    *path = NULL;
-    return r->record ? record_close(r->record, path, fault) : ST_OK;
+    struct json j;
+    const char *path = NULL;
+    enum status status = r->record ? record_close(r->record, &path, fault) : ST_OK;
+    json_init(&j, false);
+    json_text(&j, NULL, path);
+    if (!text)
+        printf(",\n\"record\": %s", j.text ? j.text : "null");
+    else if (path)
+        printf("record: %s\n", path);
+    json_free(&j);
+    return status;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -384,10 +408,7 @@ static int code_of(const struct counts *c)
 static int ops_text(const struct request *r, struct fault *fault)
 {
     struct counts c = {0};
-    const char *path = NULL;
     enum status status = verify_ops(r, NULL, &c, fault);
-    if (status == ST_OK)
-        status = close_record(r, &path, fault);
     if (status != ST_OK)
         return exit_code_of(status);
     printf("%d variants: %d passed, %d failed, %d refused, %d cannot run here\n", r->count,
@@ -396,8 +417,6 @@ static int ops_text(const struct request *r, struct fault *fault)
         printf(
             "%d of them ran emulated: proof that the arithmetic is right, not that a GPU runs it\n",
             c.emulated);
-    if (path)
-        printf("record: %s\n", path);
     return code_of(&c);
 }
 
@@ -405,7 +424,6 @@ static int ops_json(const struct request *r, struct fault *fault)
 {
     struct counts c = {0};
     struct json j;
-    const char *path = NULL;
     json_init(&j, true);
     json_open_object(&j, NULL);
     json_open_array(&j, "variants");
@@ -415,9 +433,6 @@ static int ops_json(const struct request *r, struct fault *fault)
     json_int(&j, "failed", c.failed);
     json_int(&j, "refused", c.refused);
     json_int(&j, "cannot_run_here", c.absent);
-    if (status == ST_OK)
-        status = close_record(r, &path, fault);
-    json_text(&j, "record", path);
     json_end(&j);
     if (status == ST_OK && j.failed)
         status = fault_set(fault, ST_NO_MEMORY, "out of memory while writing the document");
@@ -435,19 +450,11 @@ static int worse(int a, int b)
     return a == EXIT_OK ? b : a;
 }
 
-/* Whole plans on every device that the picked variants run on and that is here. */
 static int pipeline_level(const struct request *r, bool text, struct fault *fault)
 {
-    const char *devices[3] = {NULL};
-    bool wanted[2] = {false, false};
-    int used = 0, gpus = 0;
-    for (int i = 0; i < r->count; i++)
-        wanted[verify_device_of(r->picked[i])] = true;
-    if (wanted[DEVICE_CPU])
-        devices[used++] = "cpu";
-    if (wanted[DEVICE_CUDA] && gpu_count(&gpus, NULL) == ST_OK)
-        devices[used++] = r->device ? device_text() : "cuda:0";
-    return verify_pipeline(r->op.glob, devices, r->op.threads, text, stdout, fault);
+    const struct parity_request request = {r->op.glob, r->plan_device, r->op.threads, text,
+                                           r->record};
+    return verify_pipeline(&request, stdout, fault);
 }
 
 static int run_levels(const struct request *r, struct fault *fault)
@@ -467,9 +474,10 @@ static int run_levels(const struct request *r, struct fault *fault)
         code = worse(code, pipeline_level(r, text, fault));
     else if (!text)
         printf("null");
+    enum status status = close_record(r, text, fault);
     if (!text)
         printf("}\n");
-    return code;
+    return status == ST_OK ? code : exit_code_of(status);
 }
 
 int cmd_verify(int argc, char **argv, struct fault *fault)

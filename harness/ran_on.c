@@ -23,8 +23,8 @@ static bool is_timed(const char *line)
            has(line, "status", "throttled");
 }
 
-/* "op=one+two op2=three": whether op's list has the variant. */
-static bool plan_has(const char *plan, const char *op, const char *variant)
+/* The plan ends at a quotation mark too, for it is looked at where it lies in a record. */
+bool ran_on_plan_has(const char *plan, const char *op, const char *variant)
 {
     size_t n = strlen(op), m = strlen(variant);
     while (*plan && *plan != '"') {
@@ -38,17 +38,27 @@ static bool plan_has(const char *plan, const char *op, const char *variant)
     return false;
 }
 
+/* A parity's recipe has the words that asked for the plan; the plan itself is in `impl`. NULL where
+ * the case is of one variant. */
+static const char *plan_of(const char *line)
+{
+    static const char member[] = "\"plan\":\"";
+    const char *from = has(line, "case_kind", "pipeline") ? strstr(line, "\"recipe\":{")
+                       : has(line, "case_kind", "parity") ? strstr(line, "\"impl\":{")
+                                                          : NULL;
+    const char *plan = from ? strstr(from, member) : NULL;
+    return plan ? plan + sizeof member - 1 : NULL;
+}
+
 static enum ran line_says(const char *line, const char *op, const char *variant)
 {
-    static const char plan_member[] = "\"plan\":\"";
     bool hardware = has(line, "ran_on", "cpu") || has(line, "ran_on", "cuda");
     if (!has(line, "kind", "case") || !is_timed(line) ||
         (!hardware && !has(line, "ran_on", "emulated")))
         return RAN_NOWHERE;
-    const char *plan = strstr(line, plan_member);
-    bool named = has(line, "case_kind", "pipeline")
-                     ? plan && plan_has(plan + sizeof plan_member - 1, op, variant)
-                     : has(line, "op", op) && has(line, "variant", variant);
+    const char *plan = plan_of(line);
+    bool named = plan ? ran_on_plan_has(plan, op, variant)
+                      : has(line, "op", op) && has(line, "variant", variant);
     return !named ? RAN_NOWHERE : hardware ? RAN_HARDWARE : RAN_EMULATED;
 }
 

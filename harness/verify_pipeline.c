@@ -6,57 +6,58 @@
 #include "gpu.h"
 #include "json.h"
 #include "patchmark.h"
+#include "record.h"
+#include "verify_record.h"
 #include "worker.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct row {
-    char plan[160], type[16], fill[16], reason[512];
-    double block, step, latent, psnr, gate_latent, gate_psnr;
-    enum status status;
-};
+/* A new plan begins. */
+static bool read_plan(const char *line, struct parity_row *r)
+{
+    struct parity_row fresh = {.status = ST_OK};
+    if (sscanf(line, "plan %159s %15s %15s %15s", fresh.plan, fresh.type, fresh.fill,
+               fresh.device) != 4)
+        return false;
+    *r = fresh;
+    return true;
+}
 
-static bool read_row(const char *line, struct row *r)
+static bool read_served(const char *line, struct parity_row *r)
+{
+    if (strncmp(line, "served ", 7))
+        return false;
+    snprintf(r->served, sizeof r->served, "%s", line + 7);
+    return true;
+}
+
+/* What came of it. */
+static bool read_row(const char *line, struct parity_row *r)
 {
     int status, used = 0;
-    if (sscanf(line, "row %159s %15s %15s %lg %lg %lg %lg %lg %lg %d %n", r->plan, r->type, r->fill,
-               &r->block, &r->step, &r->latent, &r->psnr, &r->gate_latent, &r->gate_psnr, &status,
-               &used) != 10)
+    if (sscanf(line, "row %lg %lg %lg %lg %lg %lg %d %n", &r->block, &r->step, &r->latent, &r->psnr,
+               &r->gate_latent, &r->gate_psnr, &status, &used) != 7)
         return false;
     r->status = (enum status)status;
     snprintf(r->reason, sizeof r->reason, "%s", line + used);
     return true;
 }
 
-static bool is_cuda(const char *device) { return strcmp(device, "cpu") != 0; }
-
-/* False for the CPU as well. */
-static bool describe_gpu(const char *device, struct gpu_info *info)
-{
-    return is_cuda(device) &&
-           gpu_describe((int)strtol(device + strlen("cuda:"), NULL, 10), info, NULL) == ST_OK;
-}
-
-static const char *ran_on(const char *device)
-{
-    struct gpu_info info;
-    return !is_cuda(device)                               ? "cpu"
-           : describe_gpu(device, &info) && info.emulated ? "emulated"
-                                                          : "cuda";
-}
+bool parity_is_half(const struct parity_row *row) { return strcmp(row->type, "f32") != 0; }
 
 static void print_heading(const char *device, FILE *out)
 {
     struct gpu_info info;
-    if (describe_gpu(device, &info))
+    int index;
+    if (sscanf(device, "cuda:%d", &index) == 1 && gpu_describe(index, &info, NULL) == ST_OK)
         fprintf(out, "\non %s, %s", device, info.name);
     fprintf(out, "\n%-34s %-5s %-8s %10s %10s %10s %9s   %-24s %s\n", "plan", "type", "weights",
             "block L2", "step L2", "latent L2", "PSNR dB", "gate", "status");
 }
 
-static void print_row(const struct row *r, const char *device, FILE *out)
+static void print_row(const struct parity_row *r, FILE *out)
 {
     char gate[64];
     if (r->status != ST_OK && r->status != ST_WRONG) {
@@ -72,17 +73,20 @@ static void print_row(const struct row *r, const char *device, FILE *out)
             r->fill, r->block, r->step, r->latent, r->psnr, gate, status_name(r->status));
     if (r->status == ST_WRONG)
         fprintf(out,
-                "  replay: patchmark generate --model tiny --kernels '%s' --dtype %s --fill %s"
-                " --size 40x24 --frames 4 --steps 3 --prompt 'a red ball rolls to the left'"
+                "  %s\n  replay: patchmark generate --model %s --kernels '%s' --dtype %s --fill %s"
+                " --size %dx%d --frames %d --steps %d --guidance %d --seed %d --prompt '%s'"
                 " --device %s --dump DIR -o a.y4m, against --kernels reference --device cpu\n",
-                r->plan, r->type, r->fill, device);
+                r->reason, PARITY_MODEL, r->plan, r->type, r->fill, PARITY_WIDTH, PARITY_HEIGHT,
+                PARITY_FRAMES, PARITY_STEPS,
+                parity_is_half(r) ? PARITY_HALF_GUIDANCE : PARITY_GUIDANCE, PARITY_SEED,
+                PARITY_PROMPT, r->device);
 }
 
-static void json_row(const struct row *r, const char *device, struct json *j)
+static void json_row(const struct parity_row *r, struct json *j)
 {
     json_open_object(j, NULL);
-    json_text(j, "device", device);
-    json_text(j, "ran_on", ran_on(device));
+    json_text(j, "device", r->device);
+    json_text(j, "ran_on", parity_ran_on(r));
     json_text(j, "plan", r->plan);
     json_text(j, "type", r->type);
     json_text(j, "fill", r->fill);
@@ -98,41 +102,49 @@ static void json_row(const struct row *r, const char *device, struct json *j)
 }
 
 struct report {
+    const struct parity_request *request;
     FILE *out;
     struct json j;
-    const char *device; /* of the table at hand */
-    bool text;
     int code;
 };
 
-static void tell(struct report *report, const struct row *r)
+static enum status keep(const struct report *report, const struct parity_row *r,
+                        struct fault *fault)
+{
+    struct record_file *record = report->request->record;
+    struct json j;
+    if (!record || r->status == ST_INTERRUPTED)
+        return ST_OK;
+    record_begin(record, &j, "case");
+    parity_case(report->request, r, &j);
+    return record_write(record, &j, fault);
+}
+
+static enum status tell(struct report *report, const struct parity_row *r, struct fault *fault)
 {
     progress_line(NULL);
-    if (report->text)
-        print_row(r, report->device, report->out);
+    if (report->request->text)
+        print_row(r, report->out);
     else
-        json_row(r, report->device, &report->j);
+        json_row(r, &report->j);
     if (exit_code_of(r->status) == EXIT_CHECK)
         report->code = EXIT_CHECK;
+    return keep(report, r, fault);
 }
 
 /* Reads rows until the worker says goodbye; a dead worker becomes the row of the plan it was at. */
 static enum status listen(struct worker *w, struct report *report, struct fault *fault)
 {
     const double silence_s = 300;
-    char plan[160] = "reference", type[16] = "f32";
+    struct parity_row r = {.plan = "reference", .type = "f32", .fill = "normal", .device = "cpu"};
     const char *line;
     for (;;) {
-        struct row r = {.status = ST_OK};
         struct fault died = {{0}};
         enum status s = worker_receive(w, silence_s, &line, &died);
         if (s != ST_OK) {
-            snprintf(r.plan, sizeof r.plan, "%s", plan);
-            snprintf(r.type, sizeof r.type, "%s", type);
-            snprintf(r.fill, sizeof r.fill, "-");
             snprintf(r.reason, sizeof r.reason, "%.500s", died.text);
             r.status = s;
-            tell(report, &r);
+            TRY(tell(report, &r, fault));
             return s == ST_INTERRUPTED ? s : ST_OK;
         }
         if (!strcmp(line, "bye"))
@@ -142,53 +154,53 @@ static enum status listen(struct worker *w, struct report *report, struct fault 
             long status = strtol(line + 5, &sentence, 10);
             return fault_set(fault, (enum status)status, "%s", sentence + 1);
         }
-        if (sscanf(line, "plan %159s %15s", plan, type) == 2)
-            progress_line("plan %s in %s", plan, type);
+        if (read_plan(line, &r))
+            progress_line("plan %s in %s", r.plan, r.type);
         else if (read_row(line, &r))
-            tell(report, &r);
+            TRY(tell(report, &r, fault));
+        else
+            read_served(line, &r);
     }
 }
 
-static enum status spawn(const char *glob, const char *device, int threads, struct worker **out,
-                         struct fault *fault)
+static enum status spawn(const struct parity_request *request, const char *device,
+                         struct worker **out, struct fault *fault)
 {
     char number[16];
     const char *argv[10] = {"worker", "parity", "--threads", number, "--device", device};
     int n = 6;
-    snprintf(number, sizeof number, "%d", threads);
-    if (glob) {
+    snprintf(number, sizeof number, "%d", request->threads);
+    if (request->glob) {
         argv[n++] = "--glob";
-        argv[n++] = glob;
+        argv[n++] = request->glob;
     }
     return worker_spawn(argv, out, fault);
 }
 
-static enum status verify_on(const char *glob, int threads, struct report *report,
-                             struct fault *fault)
+static enum status verify_on(const char *device, struct report *report, struct fault *fault)
 {
     struct worker *w = NULL;
-    if (report->text)
-        print_heading(report->device, report->out);
+    if (report->request->text)
+        print_heading(device, report->out);
     fflush(report->out);
-    TRY(spawn(glob, report->device, threads, &w, fault));
+    TRY(spawn(report->request, device, &w, fault));
     enum status s = listen(w, report, fault);
     worker_end(w);
     return s;
 }
 
-int verify_pipeline(const char *glob, const char *const *devices, int threads, bool text, FILE *out,
-                    struct fault *fault)
+int verify_pipeline(const struct parity_request *request, FILE *out, struct fault *fault)
 {
-    struct report report = {.out = out, .text = text, .code = *devices ? EXIT_OK : EXIT_NOTHING};
+    const char *const *device = request->devices;
+    struct report report = {
+        .request = request, .out = out, .code = *device ? EXIT_OK : EXIT_NOTHING};
     enum status s = ST_OK;
     json_init(&report.j, false);
     json_open_array(&report.j, NULL);
-    for (; s == ST_OK && *devices; devices++) {
-        report.device = *devices;
-        s = verify_on(glob, threads, &report, fault);
-    }
+    for (; s == ST_OK && *device; device++)
+        s = verify_on(*device, &report, fault);
     json_end(&report.j);
-    if (!text)
+    if (!request->text)
         fputs(s == ST_OK ? report.j.text : "null", out);
     json_free(&report.j);
     return s != ST_OK ? exit_code_of(s) : report.code;

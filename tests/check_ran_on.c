@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_ran_on.c   Only a record of a timed run says that a variant ran on its hardware. */
+/* check_ran_on.c   Only a record of a timed run or a passed check says that a variant ran on its
+ * hardware. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -25,6 +26,10 @@
 #define VERIFY(status, ran, op, variant)                                                           \
     "{\"kind\":\"case\",\"case_kind\":\"verify\",\"status\":\"" status "\",\"ran_on\":" ran        \
     ",\"recipe\":{\"op\":\"" op "\"},\"impl\":{\"variant\":\"" variant "\"}}\n"
+#define PARITY(status, ran, words, plan)                                                           \
+    "{\"kind\":\"case\",\"case_kind\":\"parity\",\"status\":\"" status "\",\"ran_on\":" ran        \
+    ",\"recipe\":{\"plan\":\"" words "\"},\"impl\":{\"requested\":\"" words "\",\"plan\":" plan    \
+    "}}\n"
 
 static void write_records(const char *machine, const char *name, const char *text)
 {
@@ -93,12 +98,31 @@ static void emulation_is_no_hardware(void **state)
     expect_ran(RAN_NOWHERE, "linear", "sm_03_x", NULL);
 }
 
+/* What counts is the plan that came of the words, and only where its frames were right. */
+static void plans_that_passed_count(void **state)
+{
+    (void)state;
+    write_records("cuda-emulation-5", "20260505T000000Z-fff.jsonl",
+                  PARITY("passed", "\"emulated\"", "auto", "\"qkv=p_01_x linear=p_02_x+p_03_x\"")
+                      PARITY("wrong", "\"emulated\"", "linear=p_04_x", "\"linear=p_04_x\"")
+                          PARITY("refused", "null", "linear=p_05_x", "null"));
+    write_records("h-6", "20260101T000000Z-abc.jsonl",
+                  PARITY("passed", "\"cuda\"", "linear=p_06_x", "\"linear=p_03_x\""));
+    expect_ran(RAN_EMULATED, "qkv", "p_01_x", "cuda-emulation-5 at fff");
+    expect_ran(RAN_EMULATED, "linear", "p_02_x", "cuda-emulation-5 at fff");
+    expect_ran(RAN_HARDWARE, "linear", "p_03_x", "h-6 at abc");
+    expect_ran(RAN_NOWHERE, "qkv", "p_02_x", NULL);
+    for (int i = 4; i <= 6; i++)
+        expect_ran(RAN_NOWHERE, "linear", at("p_%02d_x", i), NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_decide),
         cmocka_unit_test(the_newest_record_is_named),
         cmocka_unit_test(emulation_is_no_hardware),
+        cmocka_unit_test(plans_that_passed_count),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }

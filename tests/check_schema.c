@@ -30,7 +30,8 @@ enum {
     KERNEL = 4,
     CEILING = 8,
     CHECK = 16,
-    CASES = PIPELINE | KERNEL | CEILING | CHECK,
+    PARITY = 32,
+    CASES = PIPELINE | KERNEL | CEILING | CHECK | PARITY,
     ALL = RUN | CASES
 };
 
@@ -70,7 +71,8 @@ static unsigned read_heading(const char *line, char prefix[PATH_BYTES])
     if (!strcmp(name, "host"))
         return RUN;
     unsigned kinds = (has(line, "pipeline") ? PIPELINE : 0) | (has(line, "kernel") ? KERNEL : 0) |
-                     (has(line, "ceiling") ? CEILING : 0) | (has(line, "verify") ? CHECK : 0);
+                     (has(line, "ceiling") ? CEILING : 0) | (has(line, "verify") ? CHECK : 0) |
+                     (has(line, "parity") ? PARITY : 0);
     return kinds ? kinds : CASES;
 }
 
@@ -245,6 +247,7 @@ static unsigned kind_of(const json_t *record)
     return !strcmp(case_kind, "pipeline")  ? PIPELINE
            : !strcmp(case_kind, "ceiling") ? CEILING
            : !strcmp(case_kind, "verify")  ? CHECK
+           : !strcmp(case_kind, "parity")  ? PARITY
                                            : KERNEL;
 }
 
@@ -368,6 +371,22 @@ static void checks(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* A variant in a plan, beside its own row: one that passes, one that fails, one that says no. */
+static void plans(void **state)
+{
+    (void)state;
+    record("plans", "verify", "rms_norm/c_01_*", "--level=all", "--device=cpu",
+           "--shape=rms_norm:S=3,C=8", NULL);
+    record("wrong_plan", "verify", "rms_norm/broken_90_*", "--level=pipeline",
+           PLUGIN("broken/wrong_scale"), NULL);
+    record("refused_plan", "verify", "linear/rows_90_*", "--level=pipeline",
+           PLUGIN("plugin/linear_rows"), NULL);
+    assert_string_equal(check_records("plans"), " passed passed ");
+    assert_string_equal(check_records("wrong_plan"), " wrong ");
+    assert_string_equal(check_records("refused_plan"), " refused ");
+    assert_int_equal(complaints, 0);
+}
+
 static void host_file(void **state)
 {
     (void)state;
@@ -464,6 +483,7 @@ int main(void)
         TEST(ceilings),
         TEST(ceilings_of_a_gpu),
         TEST(checks),
+        TEST(plans),
         TEST(host_file),
         TEST(every_field_is_written),
     };

@@ -99,6 +99,23 @@ static enum ran ran(const char *name, const char *op, const char *variant)
     return ran_on_find(at("%s/%s", folder, name), op, variant, where, sizeof where);
 }
 
+/* What served linear in the plan of the only record of a folder. */
+static const char *linear_in_plan(const char *name)
+{
+    static char variant[64];
+    glob_t files;
+    assert_int_equal(glob(at("%s/%s/*/*.jsonl", folder, name), 0, NULL, &files), 0);
+    char *text = file_read(files.gl_pathv[0], NULL);
+    const char *plan =
+        text ? strstr(text, "\",\"plan\":\"") : NULL; /* the recipe's is its first member */
+    const char *word = plan ? strstr(plan, " linear=") : NULL;
+    if (!word || sscanf(word, " linear=%63[^+ \"]", variant) != 1)
+        fail_msg("no linear in the plan of %s", files.gl_pathv[0]);
+    free(text);
+    globfree(&files);
+    return variant;
+}
+
 /* What passed on this machine is known to have run on it; what failed is kept and is not. */
 static void a_record_is_evidence(void **state)
 {
@@ -111,6 +128,34 @@ static void a_record_is_evidence(void **state)
     assert_int_equal(ran("cpu", "rms_norm", "c_01_plain"), RAN_HARDWARE);
     assert_int_equal(ran("cpu", "rms_norm", "broken_90_wrong_scale"), RAN_NOWHERE);
     assert_int_equal(ran("cpu", "rms_norm", "cuda_01_plain"), RAN_NOWHERE);
+}
+
+/* Variants and plans share a record, and what served in a plan that passed has run too. */
+static void a_plan_is_evidence_for_what_is_in_it(void **state)
+{
+    (void)state;
+    struct spawned s = VERIFY("rms_norm/c_01_plain", SMALL, "--level=all", "--device=cpu",
+                              "--format=json", at("--results=%s/plan", folder));
+    expect(&s, 0, at("\"record\": \"%s/plan/", folder), "");
+    assert_true(json_valid(s.out));
+    assert_int_equal(files_like(at("%s/plan/*/*.jsonl", folder)), 1);
+    assert_int_equal(ran("plan", "rms_norm", "c_01_plain"), RAN_HARDWARE);
+    assert_int_equal(ran("plan", "linear", linear_in_plan("plan")), RAN_HARDWARE);
+    assert_int_equal(ran("plan", "rms_norm", "cuda_01_plain"), RAN_NOWHERE);
+}
+
+/* A plan that ran to the end and is wrong is no evidence, and its row says what is off. */
+static void a_wrong_plan_is_kept_and_is_no_evidence(void **state)
+{
+    (void)state;
+    struct spawned s = VERIFY("rms_norm/broken_90_*", "--level=pipeline", "--threads=1",
+                              "--plugin=" BUILD_DIR "/tests/broken/wrong_scale.so",
+                              at("--results=%s/wrong", folder));
+    expect(&s, 1, "one block is off by", "");
+    expect(&s, 1, "record: ", "");
+    assert_int_equal(files_like(at("%s/wrong/*/*.jsonl", folder)), 1);
+    assert_int_equal(ran("wrong", "rms_norm", "broken_90_wrong_scale"), RAN_NOWHERE);
+    assert_int_equal(ran("wrong", "linear", linear_in_plan("wrong")), RAN_NOWHERE);
 }
 
 static void a_document_names_its_record(void **state)
@@ -127,12 +172,19 @@ static void a_document_names_its_record(void **state)
 static void records_are_asked_for(void **state)
 {
     (void)state;
-    const char *results = at("--results=%s/plans", folder);
     struct spawned s = VERIFY("rms_norm", SMALL, "--device=cpu");
     assert_null(strstr(s.out, "record: "));
-    s = VERIFY("rms_norm", "--level=pipeline", results);
-    expect(&s, 2, "", "--level op or all");
-    assert_false(file_exists(at("%s/plans", folder)));
+}
+
+/* Where no plan can run there is nothing to keep. */
+static void no_plan_leaves_no_record(void **state)
+{
+    (void)state;
+    const char *results = at("--results=%s/nothing", folder);
+    struct spawned s = VERIFY("rms_norm/cuda_01_plain", "--level=pipeline", results);
+    if (s.code != 3)
+        skip(); /* there is a device, and it ran */
+    assert_false(file_exists(at("%s/nothing", folder)));
 }
 
 /* In emulation the machine is no GPU, and a pass is told apart from one on hardware. */
@@ -167,8 +219,11 @@ int main(void)
         cmocka_unit_test(missing_devices_are_one_line),
         cmocka_unit_test(devices_pick_their_own_variants),
         cmocka_unit_test(a_record_is_evidence),
+        cmocka_unit_test(a_plan_is_evidence_for_what_is_in_it),
+        cmocka_unit_test(a_wrong_plan_is_kept_and_is_no_evidence),
         cmocka_unit_test(a_document_names_its_record),
         cmocka_unit_test(records_are_asked_for),
+        cmocka_unit_test(no_plan_leaves_no_record),
         cmocka_unit_test(emulation_has_records_of_its_own),
         cmocka_unit_test(everything_here_agrees_with_the_reference),
     };
