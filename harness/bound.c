@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "library.h"
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -19,22 +20,11 @@ static enum status host_memory(struct bound *b, struct fault *fault)
     return ST_OK;
 }
 
-/* Opened for the first variant that runs there and kept as long as the process, like its context:
- * a stream and a pinned buffer for every check would take longer than the checks. */
-static enum status process_gpu(struct gpu **out, struct fault *fault)
-{
-    static struct gpu *opened;
-    if (!opened)
-        TRY(gpu_open(device_index(), &opened, fault));
-    *out = opened;
-    return ST_OK;
-}
-
 static enum status device_memory(struct bound *b, struct fault *fault)
 {
     struct mirror *m = &b->mirror;
     struct operand_memory memory;
-    TRY(process_gpu(&m->gpu, fault));
+    TRY(gpu_process(device_index(), &m->gpu, fault));
     gpu_exec(m->gpu, &b->exec);
     for (int i = 0; i < OP_TENSORS_MAX; i++) {
         if (operands_memory(b->operands, i, &memory))
@@ -46,15 +36,6 @@ static enum status device_memory(struct bound *b, struct fault *fault)
     b->exec.scratch = m->scratch.data;
     b->exec.state = m->state.data;
     return gpu_fill(m->gpu, m->state.data, 0, m->state.bytes, fault);
-}
-
-static enum status open_library(struct bound *b, struct fault *fault)
-{
-    const struct variant *v = b->variant;
-    enum status status = v->open ? v->open(&b->exec, &b->exec.handle) : ST_OK;
-    if (status == ST_OK)
-        return ST_OK;
-    return fault_set(fault, status, "%s/%s could not open its library", v->op, v->name);
 }
 
 enum status bound_new(const struct variant *variant, const int64_t *knob, struct operands *operands,
@@ -73,7 +54,7 @@ enum status bound_new(const struct variant *variant, const int64_t *knob, struct
     enum status status = needs_device(variant->needs) == DEVICE_CUDA ? device_memory(out, fault)
                                                                      : host_memory(out, fault);
     if (status == ST_OK)
-        status = open_library(out, fault);
+        status = library_open(variant, &out->exec, fault);
     if (status != ST_OK)
         bound_free(out);
     return status;
@@ -102,8 +83,6 @@ static void free_device_memory(struct mirror *m)
 
 void bound_free(struct bound *b)
 {
-    if (b->variant && b->variant->close && b->exec.handle)
-        b->variant->close(b->exec.handle);
     free_device_memory(&b->mirror);
     guarded_free(&b->scratch);
     guarded_free(&b->packed);
@@ -122,8 +101,8 @@ static enum status put_operands(const struct bound *b, bool all, struct fault *f
     for (int i = 0; i < OP_TENSORS_MAX; i++) {
         if (!operands_memory(b->operands, i, &memory))
             continue;
-        if (memory.output && device_memory_is_bare())
-            continue;
+        if (memory.output && device_memory_is_bare() && !b->operands->spread)
+            continue; /* gaps between rows are never written and are fetched with the rest */
         if (memory.output)
             TRY(gpu_fill(m->gpu, m->tensor[i].data, memory.poison, memory.bytes, fault));
         else if (all || memory.overwritten)

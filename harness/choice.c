@@ -30,7 +30,16 @@ struct rule {
     bool knobs_given;
 };
 
+/* One run of a variant before the plan was made. */
+struct trial {
+    const struct registry_entry *entry;
+    char *shape; /* "" for every shape: its library could not be opened */
+    bool refused;
+};
+
 struct choice {
+    struct trial *trial;
+    int trials;
     struct rule *rule;
     int count, room;
     bool from_file;
@@ -46,14 +55,27 @@ static int rank_of(const char *target)
     return 0;
 }
 
-static bool known_target(const char *word)
+/* What a word that is a target stands for: how many of its variants there are, are built, and run on
+ * the device. */
+struct target {
+    int count, built, here;
+    const char *not_built; /* reason of one that is not */
+};
+
+static struct target target_of(const char *word, enum device_kind device)
 {
     int count;
+    struct target t = {0};
     const struct registry_entry *all = registry(&count);
-    for (int i = 0; i < count; i++)
-        if (!strcmp(all[i].target, word))
-            return true;
-    return false;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(all[i].target, word))
+            continue;
+        t.count++;
+        t.built += all[i].variant != NULL;
+        t.here += all[i].variant && needs_device(all[i].variant->needs) == device;
+        t.not_built = all[i].variant ? t.not_built : all[i].not_built;
+    }
+    return t;
 }
 
 static enum status unknown_word(const char *word, enum op_id op, bool has_op, struct fault *fault)
@@ -66,7 +88,8 @@ static enum status unknown_word(const char *word, enum op_id op, bool has_op, st
             names[used++] = all[i].name;
     if (!has_op)
         for (size_t i = 0; i < sizeof target_rank / sizeof target_rank[0]; i++)
-            names[used++] = target_rank[i];
+            if (target_of(target_rank[i], DEVICE_CPU).count)
+                names[used++] = target_rank[i];
     char near[256];
     nearest_names(word, names, used, near, sizeof near);
     if (has_op)
@@ -80,7 +103,11 @@ static enum status unknown_word(const char *word, enum op_id op, bool has_op, st
                      word, near[0] ? near : ";");
 }
 
-static enum status parse_word(const char *word, struct rule *rule, struct fault *fault)
+static const char *const place[] = {
+    [DEVICE_CPU] = "on the CPU", [DEVICE_CUDA] = "on a CUDA device"};
+
+static enum status parse_word(const struct choice *c, const char *word, struct rule *rule,
+                              struct fault *fault)
 {
     static const struct {
         const char *name;
@@ -98,7 +125,16 @@ static enum status parse_word(const char *word, struct rule *rule, struct fault 
         rule->word = WORD_VARIANT;
         return registry_usable(rule->entry, fault);
     }
-    if (known_target(word)) {
+    struct target target = target_of(word, c->device);
+    if (target.count) {
+        if (!target.built)
+            return fault_set(fault, ST_NOT_BUILT, "--kernels: no variant of %s is built: %s", word,
+                             target.not_built);
+        if (!target.here)
+            return fault_set(fault, ST_BAD_INPUT,
+                             "--kernels: the variants of %s run %s and this case %s; --device says"
+                             " where",
+                             word, place[!c->device], place[c->device]);
         rule->word = WORD_TARGET;
         snprintf(rule->target, sizeof rule->target, "%s", word);
         return ST_OK;
@@ -155,7 +191,7 @@ static enum status parse_item(struct choice *c, char *text, struct fault *fault)
         TRY(op_find(text, &op, fault));
         rule.op = (int)op;
     }
-    TRY(parse_word(equals ? equals + 1 : text, &rule, fault));
+    TRY(parse_word(c, equals ? equals + 1 : text, &rule, fault));
     return add_rule(c, &rule);
 }
 
@@ -219,7 +255,7 @@ static enum status parse_plan_line(struct choice *c, char *line, struct fault *f
     rule.op = (int)problem.op;
     if (strcmp(field[1], "0-0"))
         TRY(parse_steps(field[1], &rule, fault));
-    TRY(parse_word(field[2], &rule, fault));
+    TRY(parse_word(c, field[2], &rule, fault));
     if (rule.word == WORD_VARIANT)
         TRY(parse_knobs(field[3], &rule, fault));
     if (!(rule.shape = strdup(field[0])))
@@ -281,6 +317,9 @@ void choice_free(struct choice *choice)
     for (int i = 0; i < choice->count; i++)
         free(choice->rule[i].shape);
     free(choice->rule);
+    for (int i = 0; i < choice->trials; i++)
+        free(choice->trial[i].shape);
+    free(choice->trial);
     free(choice);
 }
 
@@ -292,15 +331,72 @@ bool choice_by_step(const struct choice *choice, enum op_id op)
     return false;
 }
 
-static bool accepts(const struct registry_entry *e, const struct problem *p, int threads,
+/* ---- trials ---------------------------------------------------------------------------------- */
+
+static const struct trial *find_trial(const struct choice *c, const struct registry_entry *e,
+                                      const struct problem *p)
+{
+    char line[256];
+    shape_print(p, line, sizeof line);
+    for (int i = 0; i < c->trials; i++)
+        if (c->trial[i].entry == e && (!c->trial[i].shape[0] || !strcmp(c->trial[i].shape, line)))
+            return &c->trial[i];
+    return NULL;
+}
+
+bool choice_tried(const struct choice *choice, const struct registry_entry *entry,
+                  const struct problem *problem)
+{
+    return find_trial(choice, entry, problem) != NULL;
+}
+
+enum status choice_note_trial(struct choice *choice, const struct registry_entry *entry,
+                              const struct problem *problem, bool refused)
+{
+    char line[256] = "";
+    if (problem)
+        shape_print(problem, line, sizeof line);
+    struct trial *grown =
+        realloc(choice->trial, (size_t)(choice->trials + 1) * sizeof *choice->trial);
+    if (!grown)
+        return ST_NO_MEMORY;
+    choice->trial = grown;
+    grown[choice->trials] = (struct trial){entry, strdup(line), refused};
+    if (!grown[choice->trials].shape)
+        return ST_NO_MEMORY;
+    choice->trials++;
+    return ST_OK;
+}
+
+bool choice_refused(const struct choice *choice, int index, char *line, size_t bytes)
+{
+    for (int i = 0; i < choice->trials; i++) {
+        const struct trial *t = &choice->trial[i];
+        if (!t->refused || index-- > 0)
+            continue;
+        snprintf(line, bytes, "%s/%s %s", t->entry->op, t->entry->name,
+                 t->shape[0] ? t->shape : "cannot open its library");
+        return true;
+    }
+    return false;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static bool accepts(const struct choice *c, const struct registry_entry *e, const struct problem *p,
                     struct resolved *r)
 {
     if (registry_usable(e, NULL) != ST_OK)
         return false;
     variant_default_knobs(e->variant, r->knob);
-    r->need = (struct need){.threads = threads};
+    r->need = (struct need){.threads = c->threads};
     if (!e->variant->plan(&p->attention, r->knob, &r->need))
         return false;
+    const struct trial *trial = c->trials ? find_trial(c, e, p) : NULL;
+    if (trial && trial->refused) {
+        r->need.reason = "its library has nothing for it here";
+        return false;
+    }
     r->serve = SERVE_VARIANT;
     r->entry = e;
     return true;
@@ -337,8 +433,7 @@ static bool best_variant(const struct choice *c, const struct problem *p, enum w
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
         if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best ||
-            !is_wanted(c, &all[i], word, target, problem_type(p)) ||
-            !accepts(&all[i], p, c->threads, &r))
+            !is_wanted(c, &all[i], word, target, problem_type(p)) || !accepts(c, &all[i], p, &r))
             continue;
         best = rank;
         *out = r;
@@ -395,13 +490,11 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
 static enum status by_name(const struct choice *c, const struct rule *rule, const struct problem *p,
                            struct resolved *out, struct fault *fault)
 {
-    static const char *const place[] = {
-        [DEVICE_CPU] = "on the CPU", [DEVICE_CUDA] = "on a CUDA device"};
     enum device_kind needed = needs_device(rule->entry->variant->needs);
     if (needed != c->device)
         return fault_set(fault, ST_BAD_INPUT, "%s/%s runs %s and this case %s; --device says where",
                          rule->entry->op, rule->entry->name, place[needed], place[c->device]);
-    if (accepts(rule->entry, p, c->threads, out)) {
+    if (accepts(c, rule->entry, p, out)) {
         if (!rule->knobs_given)
             return ST_OK;
         memcpy(out->knob, rule->knob, sizeof out->knob);

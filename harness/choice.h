@@ -36,6 +36,15 @@ bool choice_by_step(const struct choice *choice, enum op_id op);
 enum status choice_resolve(const struct choice *choice, const struct problem *problem, int step,
                            struct resolved *out, struct fault *fault);
 
+/* What came of a trial run: from here on words pass over a variant that refused, and its name is
+ * refused as by plan(). problem NULL: every one. */
+enum status choice_note_trial(struct choice *choice, const struct registry_entry *entry,
+                              const struct problem *problem, bool refused);
+bool choice_tried(const struct choice *choice, const struct registry_entry *entry,
+                  const struct problem *problem);
+/* See engine_refused. */
+bool choice_refused(const struct choice *choice, int index, char *line, size_t bytes);
+
 /* "avx2_01_flash", "reference", "expanded" */
 const char *resolved_name(const struct resolved *r);
 /* "rows=96,keys=128" or "-" */

@@ -168,6 +168,9 @@ static void print_kernels(const struct engine *engine)
         }
     }
     putchar('\n');
+    char refused[400];
+    for (int i = 0; engine_refused(engine, i, refused, sizeof refused); i++)
+        printf("refused %s\n", refused);
 }
 
 static bool on_cuda(const struct job *job) { return job->c.config.device == DEVICE_CUDA; }

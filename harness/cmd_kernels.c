@@ -28,6 +28,8 @@ struct request {
     {                                                                                              \
         {"--shape", "LINE", OPTION_TEXT, &(o)->shape,                                              \
          "as linear:S=512,K=1536,O=1536 (each op's own)"},                                         \
+            {"--without", "GLOB", OPTION_TEXT, &(o)->without,                                      \
+             "leaves these variants out, as cuda_*"},                                              \
             {"--threads", "N", OPTION_COUNT, &(o)->threads, "threads of a variant (all cores)"},   \
             {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                     \
              "for each shape, verification included (12), half more at most"},                     \
@@ -93,6 +95,19 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
     return backend_find(o->backend_text, &o->backend, fault);
 }
 
+/* What --without names goes; to be left with nothing is no mistake of the caller's. */
+static enum status leave_out(struct request *r, struct fault *fault)
+{
+    int kept = 0;
+    for (int i = 0; i < r->picked_count; i++)
+        if (!r->options.without || !glob_match(r->options.without, r->picked[i]->name))
+            r->picked[kept++] = r->picked[i];
+    r->picked_count = kept;
+    return kept ? ST_OK
+                : fault_set(fault, ST_UNAVAILABLE, "--without %s leaves no variant",
+                            r->options.without);
+}
+
 /* A counter's name may be unknown here and known elsewhere; a list that cannot be read is wrong. */
 static enum status check_counters(const char *names, struct fault *fault)
 {
@@ -115,7 +130,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     TRY(check_ranges(o, fault));
     TRY(check_counters(o->counters, fault));
     TRY(verify_select(o->glob, &r->picked, &r->picked_count, fault));
-    return verify_keep_device(o->glob, device_kind(), r->picked, &r->picked_count, fault);
+    TRY(verify_keep_device(o->glob, device_kind(), r->picked, &r->picked_count, fault));
+    return leave_out(r, fault);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

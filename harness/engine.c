@@ -59,11 +59,8 @@ void engine_free(struct engine *engine)
 {
     if (!engine)
         return;
-    forget_trace(engine);
-    for (int i = 0; i < engine->handles; i++)
-        if (engine->handle[i].variant->close)
-            engine->handle[i].variant->close(engine->handle[i].handle);
     device_close(engine);
+    forget_trace(engine);
     choice_free(engine->choice);
     free(engine->kernels);
     free(engine->plan_file);
@@ -114,6 +111,9 @@ size_t engine_peak_bytes(const struct engine *engine)
     return peak + engine->arena[OUTSIDE].peak_bytes;
 }
 
+/* What the code of kernels and libraries takes of a device beside the slabs. */
+#define DEVICE_CODE_BYTES ((size_t)256 << 20)
+
 /* What the generator and its hooks hold on the host beside the engine's slabs: latents in two
  * layouts, the noise, one decoded chunk as bytes and as f32. */
 static size_t host_bytes(const struct geometry *g)
@@ -147,7 +147,7 @@ size_t engine_available_bytes(const struct engine *engine)
 
 static enum status check_device(struct engine *e, struct fault *fault)
 {
-    size_t needed = engine_peak_bytes(e), available = 0;
+    size_t needed = engine_peak_bytes(e) + DEVICE_CODE_BYTES, available = 0;
     TRY(pass_on(e, device_open(e), fault));
     TRY(gpu_memory_free(e->gpu, &available, fault));
     if (needed <= available)
@@ -161,9 +161,14 @@ static enum status check_device(struct engine *e, struct fault *fault)
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
                         bool check_memory, struct fault *fault)
 {
-    forget_trace(engine);
-    reset(engine, MODE_TRACE);
-    TRY(pass_on(engine, generate(&engine->ops, request), fault));
+    bool changed = false;
+    do {
+        forget_trace(engine);
+        reset(engine, MODE_TRACE);
+        TRY(pass_on(engine, generate(&engine->ops, request), fault));
+        if (check_memory)
+            TRY(pass_on(engine, libraries_try(engine, &changed), fault));
+    } while (changed);
     sum_up(engine);
     if (check_memory)
         TRY(check_host(engine, &request->geometry, fault));

@@ -61,7 +61,8 @@ void engine_free(struct engine *engine);
 
 /* Traces the request, resolves the plan, computes memory. Refuses with ST_NO_MEMORY, needed and
  * available said, where the peak exceeds what the machine or the device has free (unless
- * check_memory is false: then no device is opened). */
+ * check_memory is false: then no device is opened). On a device library variants run each of their
+ * problems once first: only then is known what their library takes. */
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
                         bool check_memory, struct fault *fault);
 /* Counts calls and flops alone: no plan, no memory, any size. */
@@ -86,6 +87,9 @@ enum status engine_plan_write(const struct engine *engine, FILE *out);
 /* Short form for people and records: "attention=avx2_01_flash linear=avx2_01_panel ...". */
 void engine_plan_summary(const struct engine *engine, char *out, size_t bytes);
 uint64_t engine_plan_hash(const struct engine *engine);
+/* Variants that words passed over because their library refused when it was tried, counted from 0:
+ * "conv3d/cudnn_00_bf16 conv3d:T=4,..."; false past the last. */
+bool engine_refused(const struct engine *engine, int index, char *line, size_t bytes);
 /* True where every chosen variant's class is exact (f32, bf16, f16, winograd). */
 bool engine_plan_exact(const struct engine *engine);
 

@@ -15,13 +15,16 @@ enum status device_open(struct engine *e)
 {
     if (!on_device(e) || e->gpu)
         return ST_OK;
-    return gpu_open(e->config.device_index, &e->gpu, &e->fault);
+    return gpu_process(e->config.device_index, &e->gpu, &e->fault);
 }
 
+/* A step that broke off leaves its stream recording. */
 void device_close(struct engine *e)
 {
+    if (e->capturing)
+        gpu_capture_end(e->gpu, &e->graph, NULL);
+    e->capturing = false;
     gpu_graph_free(e->graph);
-    gpu_close(e->gpu);
     e->graph = NULL;
     e->gpu = NULL;
 }

@@ -4,6 +4,7 @@
  * executed; memory comes from the stage's arena; stages load and free their weights. */
 #include "elem.h"
 #include "engine_state.h"
+#include "library.h"
 #include "patchmark.h"
 
 #include <stdlib.h>
@@ -32,24 +33,6 @@ static enum status note(struct engine *e, struct site *site, const struct proble
     return weight_uses(e, p, &site->resolved);
 }
 
-static enum status open_handle(struct engine *e, const struct variant *v, struct exec *exec)
-{
-    if (!v->open)
-        return ST_OK;
-    for (int i = 0; i < e->handles; i++)
-        if (e->handle[i].variant == v) {
-            exec->handle = e->handle[i].handle;
-            return ST_OK;
-        }
-    if (e->handles == (int)(sizeof e->handle / sizeof e->handle[0]))
-        return fault_set(&e->fault, ST_NO_MEMORY, "too many library variants in one plan");
-    enum status s = v->open(exec, &exec->handle);
-    if (s != ST_OK)
-        return fault_set(&e->fault, s, "%s/%s could not open its library", v->op, v->name);
-    e->handle[e->handles++] = (struct handle){v, exec->handle};
-    return ST_OK;
-}
-
 static enum status run_variant(struct engine *e, struct site *site, const struct problem *p)
 {
     const struct resolved *r = &site->resolved;
@@ -60,13 +43,13 @@ static enum status run_variant(struct engine *e, struct site *site, const struct
         exec.packed = weights_packed(e, p, r);
     TRY(state_take(e, site));
     exec.state = site->state;
-    TRY(open_handle(e, r->entry->variant, &exec));
+    TRY(library_open(r->entry->variant, &exec, &e->fault));
     enum status s = r->entry->variant->run(&p->attention, &exec);
     if (s == ST_OK)
         return s;
     char line[256];
     struct fault why = {{0}};
-    if (e->gpu)
+    if (e->gpu && !e->capturing)
         gpu_sync(e->gpu, &why); /* what the device says of it */
     shape_print(p, line, sizeof line);
     return fault_set(&e->fault, s, "%s/%s failed on %s%s%s", r->entry->op, r->entry->name, line,

@@ -63,8 +63,16 @@ enum status engine_plan_write(const struct engine *engine, FILE *out)
     for (int32_t i = 0; i < count; i++)
         fprintf(out, "%s\t%d-%d\t%s\t%s\n", line[i].shape, line[i].first, line[i].last,
                 line[i].variant, line[i].knobs);
+    char refused[400];
+    for (int i = 0; engine_refused(engine, i, refused, sizeof refused); i++)
+        fprintf(out, "# refused when tried: %s\n", refused);
     free(line);
     return ferror(out) ? ST_IO : ST_OK;
+}
+
+bool engine_refused(const struct engine *engine, int index, char *line, size_t bytes)
+{
+    return choice_refused(engine->choice, index, line, bytes);
 }
 
 uint64_t engine_plan_hash(const struct engine *engine)

@@ -49,11 +49,6 @@ struct stage_plan {
     size_t slab_bytes, staging_elems;
 };
 
-struct handle {
-    const struct variant *variant;
-    void *handle;
-};
-
 #define OUTSIDE STAGE_COUNT /* memory that outlives stages */
 
 struct engine {
@@ -74,8 +69,6 @@ struct engine {
     struct arena arena[STAGE_COUNT + 1];
     char *slab[STAGE_COUNT + 1];  /* activations */
     char *weights_slab, *scratch; /* of the current stage; on a device all slabs are the device's */
-    struct handle handle[32];
-    int handles;
 
     int current; /* enum stage, or OUTSIDE */
     int step, step_count;
@@ -130,6 +123,10 @@ enum status device_wait(struct engine *e); /* nothing on the CPU */
 enum status steps_begin(struct engine *e);
 enum status step_begin(struct engine *e);
 enum status steps_end(struct engine *e);
+
+/* engine_try.c: runs the library variants of a traced plan once each; *changed where the plan must
+ * be traced anew because one of them refused a problem */
+enum status libraries_try(struct engine *e, bool *changed);
 
 /* engine_progress.c */
 void progress_show(struct engine *e, bool last);

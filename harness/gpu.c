@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* gpu.c   What a device could do at best, from its facts. */
+/* gpu.c   What a device could do at best, from its facts; and the device a process works on. */
 #include "gpu.h"
 
 /* Dense multiply-adds per clock and multiprocessor (NVIDIA's architecture papers of A100, GA102,
@@ -34,4 +34,13 @@ double gpu_peak_flops(const struct gpu_info *info, enum numerics numerics)
 double gpu_peak_bytes(const struct gpu_info *info)
 {
     return 2.0 * (double)info->memory_clock_hz * info->bus_bits / 8;
+}
+
+enum status gpu_process(int index, struct gpu **out, struct fault *fault)
+{
+    static struct gpu *opened;
+    if (!opened)
+        TRY(gpu_open(index, &opened, fault));
+    *out = opened;
+    return ST_OK;
 }

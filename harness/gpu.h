@@ -34,6 +34,9 @@ struct gpu; /* one device with a stream of its own and a pinned staging buffer *
 
 enum status gpu_open(int index, struct gpu **out, struct fault *fault);
 void gpu_close(struct gpu *g);
+/* The process's own: opened when first asked for and kept, like its context and what libraries know
+ * of its stream. Its index is the first one's: a process works on one device. */
+enum status gpu_process(int index, struct gpu **out, struct fault *fault);
 const struct gpu_info *gpu_info(const struct gpu *g);
 /* Members device, device_index, processors and stream. */
 void gpu_exec(const struct gpu *g, struct exec *exec);

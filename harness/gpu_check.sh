@@ -9,7 +9,7 @@
 #   GPU_CHECK_OUT   folder of logs and summary         GPU_DEVICE   cuda:0
 #   RESULTS         folder of records                  PATCHMARK, CALIBRATE   the programs
 # parts: name and share
-PARTS="facts:1 calibration:3 parity:14 attention:5 linear:5 conv3d:5 elementwise:4 peer:6
+PARTS="facts:1 calibration:3 parity:14 attention:7 linear:6 conv3d:5 elementwise:4 peer:6
        sanitizer:9 pipeline:6 ceilings:3 decode:4"
 
 here=$(dirname "$0")
@@ -79,7 +79,7 @@ note() {
 # the library variants and by the best of each shape; said with how many of the shapes were timed.
 sums() {
     cat "$shapes" "$out"/logs/conv3d.txt "$out"/logs/decode.txt 2>/dev/null | awk '
-        !/^#/ && ($1 == "conv3d" || $1 == "decode") && NF == 5 && $5 ~ /bf16$/ {
+        !/^#/ && ($1 == "conv3d" || $1 == "decode") && NF >= 5 && $5 ~ /bf16$/ {
             model[$5] = $2; times[$5] = $4; total[$2]++
         }
         /^conv3d:/ && NF == 1 { shape = $1 }
@@ -116,16 +116,16 @@ finish() {
     exit "$1"
 }
 
-# step SECONDS ITEM LOG COMMAND...: runs the command, at most so long and never past the end of all.
-# Its output goes to LOG and is shown from there: a process that it leaves behind must not hold a
-# pipe open. 3 is "cannot run here", 1 a failure.
-step() {
+# attempt SECONDS ITEM LOG COMMAND...: runs the command, at most so long and never past the end of
+# all. Its output goes to LOG and is shown from there: a process that it leaves behind must not hold
+# a pipe open. Returns its code, 124 where the time was up, 125 where none was left.
+attempt() {
     local seconds=$1 item=$2 log=$out/logs/$3.txt code begin
     shift 3
     [ "$seconds" -le "$(left)" ] || seconds=$(left)
     if [ "$seconds" -lt 3 ]; then
         note unavailable "$item" "no time was left for it"
-        return 3
+        return 125
     fi
     echo "-- $item"
     echo "\$ $*" >>"$log"
@@ -134,13 +134,26 @@ step() {
     code=$?
     tail -c +$((begin + 1)) "$log"
     case $code in
-        0) note passed "$item" "$(detail "$log")" ;;
-        3) note unavailable "$item" "$(detail "$log")" ;;
         124 | 137 | 143)
-            code=124
             note unfinished "$item" "stopped after $seconds s: $(detail "$log")"
+            return 124
             ;;
         130) finish 130 ;;
+    esac
+    return $code
+}
+
+# step: as attempt, and the code decides: 3 is "cannot run here", as is a device with too little
+# memory; any other but 0 is a failure.
+step() {
+    local item=$2 log=$out/logs/$3.txt code
+    attempt "$@"
+    code=$?
+    [ $code != 2 ] || ! detail "$log" | grep -q "of the CUDA device's memory" || code=3
+    case $code in
+        0) note passed "$item" "$(detail "$log")" ;;
+        3) note unavailable "$item" "$(detail "$log")" ;;
+        124 | 125) ;;
         *) failed=1; note failed "$item" "exit code $code: $(detail "$log")" ;;
     esac
     # A table cut short may have said enough.
@@ -185,27 +198,42 @@ calibration() {
     fi
 }
 
-parity() {
-    local end=$((SECONDS + $1))
-    step $(($1 * 7 / 10)) "every variant against the reference" parity_op \
-        "${run[@]}" verify --device "$device" --level op
-    step $((end - SECONDS)) "whole pipeline against the reference" parity_pipeline \
-        "${run[@]}" verify --device "$device" --level pipeline
+# targets PATTERN [OP]: of the variants that can run here, targets that match, each once.
+targets() {
+    echo "$variants" | awk -v op="${2:-.*}" -v pattern="$1" '
+        / runs here/ && $1 ~ "^" op "/" && $2 ~ pattern && !seen[$2]++ { print $2 }'
 }
 
-# lines PART: seconds and shape of each line of the shape file.
-lines() { awk -v part="$1" '!/^#/ && $1 == part { print $3, $5 }' "$shapes"; }
+# Our own variants first, a target at a time: a library that takes its time must not cost them
+# theirs.
+parity() {
+    local end=$((SECONDS + $1)) op_end=$((SECONDS + $1 * 7 / 10)) found target
+    found=$(targets '^(cuda|sm[0-9]+)$'; targets '^cu(dnn|blaslt)$')
+    for target in ${found:-every}; do
+        local glob=("${target}_*")
+        [ "$target" != every ] || glob=()
+        step $((op_end - SECONDS)) "$target variant against the reference" parity_op \
+            "${run[@]}" verify "${glob[@]}" --device "$device" --level op --results "$results"
+    done
+    step $((end - SECONDS)) "whole pipeline against the reference" parity_pipeline \
+        "${run[@]}" verify --device "$device" --level pipeline --results "$results"
+}
+
+# lines PART: seconds, shape and what is left out of each line of the shape file.
+lines() { awk -v part="$1" '!/^#/ && $1 == part { print $3, $5, $6 }' "$shapes"; }
 
 # timings PART SECONDS: each line against the other variants of its op, until the part's time is up.
 timings() {
-    local end=$((SECONDS + $2)) seconds shape
-    while read -r seconds shape <&3; do
+    local end=$((SECONDS + $2)) seconds shape without
+    while read -r seconds shape without <&3; do
         if [ $((end - SECONDS)) -lt "$seconds" ] && [ "$SECONDS" -gt $((end - $2)) ]; then
             note unavailable "$shape" "this part's time was up"
             continue
         fi
         step $((3 * seconds)) "$shape" "$1" "${run[@]}" kernels "${shape%%:*}/*" --shape "$shape" \
-            --device "$device" --budget "$seconds" --results "$results"
+            --device "$device" --budget "$seconds" --results "$results" \
+            ${without:+--without "$without"}
+        [ -z "$without" ] || note unavailable "$shape" "$without left out, too slow for this shape"
     done 3< <(lines "$1")
 }
 
@@ -222,24 +250,42 @@ peer() {
     fi
 }
 
-# sanitize TOOL OP... : the lines of these ops under one tool. Its own words decide, because the
-# exit code may be that of a variant the reference disagrees with.
+# sanitize TOOL OP... : the lines of these ops under one tool, our own variants alone: libraries
+# have many kernels, which all would be instrumented first. The tool's own words decide, because the
+# exit code may be that of a variant the reference disagrees with; warnings of hazards are said, no
+# more. A tool that does not work here is not tried again.
 sanitize() {
-    local tool=$1 shape log said number=0
+    local tool=$1 shape target
     while read -r _ shape <&3; do
-        number=$((number + 1))
-        [[ " $* " = *" ${shape%%:*} "* ]] || continue
-        log=${tool}_$number
-        step 60 "$tool $shape" "$log" "$sanitizer" --tool "$tool" --target-processes all \
-            "${run[@]}" verify --level op --device "$device" --shape "$shape" --timeout 60
-        said=$(grep 'SUMMARY:' "$out/logs/$log.txt" 2>/dev/null)
-        if [ -z "$said" ]; then
-            note unavailable "$tool $shape" "the tool gave no summary"
-        elif said=$(echo "$said" | grep -vE 'SUMMARY: 0 (errors|hazards)'); then
-            failed=1
-            note failed "$tool $shape" "$(echo "$said" | tail -n 1)"
-        fi
+        [[ " $* " = *" ${shape%%:*} "* ]] && [ -n "$sanitizer" ] || continue
+        for target in $(targets '^(cuda|sm[0-9]+)$' "${shape%%:*}"); do
+            sanitize_one "$tool" "${target}_*" "$shape"
+        done
     done 3< <(lines sanitizer)
+}
+
+sanitize_one() {
+    local item="$1 $2 $3" log=sanitizer_$((number += 1)) said code
+    attempt 40 "$item" "$log" "$sanitizer" --tool "$1" --target-processes all "${run[@]}" \
+        verify "${3%%:*}/$2" --level op --device "$device" --bare --shape "$3" --timeout 40
+    code=$?
+    [ $code -lt 124 ] || return
+    log=$out/logs/$log.txt
+    said=$(grep 'SUMMARY:' "$log" | tail -n 1)
+    if [ $code = 3 ]; then
+        note unavailable "$item" "$(detail "$log")"
+    elif grep -qE '^=+ .*(not supported|Internal .*[Ee]rror)' "$log" || [ -z "$said" ]; then
+        note unavailable "$item" \
+            "$(grep -m 1 '^=.* [Ee]rror\|not supported' "$log" || detail "$log")"
+        sanitizer=
+    elif ! grep 'SUMMARY:' "$log" | grep -qvE 'SUMMARY: 0 (errors|hazards)'; then
+        note passed "$item" "$said"
+    elif ! grep 'SUMMARY:' "$log" | grep -qvE 'SUMMARY: 0 (errors|hazards)|\(0 errors'; then
+        note warnings "$item" "$said"
+    else
+        failed=1
+        note failed "$item" "$said"
+    fi
 }
 
 sanitizer() {
@@ -249,7 +295,7 @@ sanitizer() {
         note unavailable compute-sanitizer "not on this machine"
         return
     fi
-    local end=$((SECONDS + $1)) whole=$total tool
+    local end=$((SECONDS + $1)) whole=$total tool number=0
     [ "$end" -ge "$total" ] || total=$end
     for tool in memcheck racecheck synccheck initcheck; do
         sanitize $tool attention linear conv3d
@@ -260,11 +306,19 @@ sanitizer() {
 }
 
 pipeline() {
-    local clip="--prompt a-lighthouse-in-a-storm --device $device --ops"
-    step $(($1 / 3)) "a clip of the model tiny" pipeline "${run[@]}" generate --model tiny $clip \
-        --size 128x72 --frames 17 --steps 4 -o "$out/tiny.y4m"
-    step $(($1 * 2 / 3)) "one step of wan2.1-t2v-1.3b" pipeline "${run[@]}" generate \
-        --model wan2.1-t2v-1.3b $clip --dtype bf16 --size 832x480 --frames 17 --steps 1 \
+    local clip="--prompt a-lighthouse-in-a-storm --device $device"
+    local tiny="--model tiny --size 128x72 --frames 17 --steps 4"
+    step $(($1 / 4)) "a clip of the model tiny" pipeline "${run[@]}" generate $tiny $clip \
+        --ops -o "$out/tiny.y4m"
+    step $(($1 / 4)) "the same clip, a graph for each step" pipeline "${run[@]}" generate $tiny \
+        $clip --launch graph -o "$out/graph.y4m"
+    if [ -e "$out/tiny.y4m" ] && [ -e "$out/graph.y4m" ] &&
+        ! cmp -s "$out/tiny.y4m" "$out/graph.y4m"; then
+        failed=1
+        note failed "frames by graphs" "they differ from those by calls in a stream"
+    fi
+    step $(($1 / 2)) "one step of wan2.1-t2v-1.3b" pipeline "${run[@]}" generate \
+        --model wan2.1-t2v-1.3b $clip --dtype bf16 --size 832x480 --frames 17 --steps 1 --ops \
         -o "$out/wan.y4m"
 }
 
@@ -288,6 +342,13 @@ if [ $code != 0 ]; then
     wait "$tee"
     [ $code = 3 ] && exit 3
     exit 1
+fi
+
+variants=$(timeout 60 "${run[@]}" list variants 2>/dev/null)
+# Where the driver lets go of a GPU that nobody holds, every process below would wait for its start.
+if command -v nvidia-smi >/dev/null; then
+    nvidia-smi --loop=600 >/dev/null 2>&1 </dev/null &
+    trap "kill $! 2>/dev/null" EXIT
 fi
 
 todo=0

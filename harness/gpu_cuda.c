@@ -7,6 +7,10 @@
 #include "gpu.h"
 
 #include <cuda_runtime_api.h>
+#ifndef PATCHMARK_EMULATED
+#include <cuda.h>
+#include <dlfcn.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,9 +34,11 @@ struct gpu_graph {
     int64_t nodes;
 };
 
-/* What the caller should know of a runtime error; errors of a launch stick to the process. */
+/* What the caller should know of a runtime error. Those of a launch stick to the process; others
+ * are told once, here, and not again by the next launch that asks for the last error. */
 static enum status failed(cudaError_t error, const char *what, struct fault *fault)
 {
+    cudaGetLastError();
     if (error == cudaErrorMemoryAllocation)
         return fault_set(fault, ST_NO_MEMORY, "the CUDA device has no memory left for %s", what);
     return fault_set(fault, ST_DEVICE, "the CUDA device failed at %s: %s (%s)", what,
@@ -150,11 +156,14 @@ enum status gpu_open(int index, struct gpu **out, struct fault *fault)
 
 void gpu_close(struct gpu *g)
 {
+    cudaGraph_t unfinished = NULL;
     if (!g)
         return;
+    if (g->capturing && cudaStreamEndCapture(g->stream, &unfinished) == cudaSuccess)
+        cudaGraphDestroy(unfinished);
     for (int i = 0; i < g->marks; i++)
         cudaEventDestroy(g->mark[i]);
-    cudaFreeHost(g->staging);
+    gpu_pinned_free(g, g->staging);
     if (g->stream)
         cudaStreamDestroy(g->stream);
     free(g);
@@ -193,10 +202,12 @@ enum status gpu_alloc(struct gpu *g, size_t bytes, const char *what, void **out,
                      (double)unused / (1 << 30), what, (double)bytes / (1 << 30));
 }
 
+/* Freeing nothing would make a context all the same. */
 void gpu_free(struct gpu *g, void *memory)
 {
     (void)g;
-    cudaFree(memory);
+    if (memory)
+        cudaFree(memory);
 }
 
 enum status gpu_memory_free(struct gpu *g, size_t *free_bytes, struct fault *fault)
@@ -275,15 +286,18 @@ enum status gpu_pinned(struct gpu *g, size_t bytes, void **out, struct fault *fa
 {
     (void)g;
     *out = NULL;
-    if (bytes)
-        CU(cudaHostAlloc(out, bytes, cudaHostAllocDefault), "pinned host memory");
-    return ST_OK;
+    if (!bytes || cudaHostAlloc(out, bytes, cudaHostAllocDefault) == cudaSuccess)
+        return ST_OK;
+    cudaGetLastError();
+    return fault_set(fault, ST_NO_MEMORY, "the machine gives no %zu MiB of pinned memory",
+                     bytes >> 20);
 }
 
 void gpu_pinned_free(struct gpu *g, void *memory)
 {
     (void)g;
-    cudaFreeHost(memory);
+    if (memory)
+        cudaFreeHost(memory);
 }
 
 /* ---- order and time ---- */
@@ -316,11 +330,12 @@ enum status gpu_elapsed(struct gpu *g, int from, int to, double *seconds, struct
 
 /* ---- graphs ---- */
 
+/* Relaxed: a library that meets a shape for the first time may allocate and load code. */
 enum status gpu_capture_begin(struct gpu *g, struct fault *fault)
 {
     if (STAGING_BYTES - g->staged < CAPTURE_BYTES)
         TRY(gpu_sync(g, fault));
-    CU(cudaStreamBeginCapture(g->stream, cudaStreamCaptureModeThreadLocal),
+    CU(cudaStreamBeginCapture(g->stream, cudaStreamCaptureModeRelaxed),
        "beginning to record a graph");
     g->capturing = true;
     return ST_OK;
@@ -389,33 +404,69 @@ enum status gpu_launches(struct gpu *g, enum status (*fn)(void *user), void *use
     return fault_set(fault, ST_UNAVAILABLE, "an emulated kernel has no registers");
 }
 #else
-/* Kernels of libraries come from the driver's side and may not be known to the runtime. */
-static void describe_launch(const struct gpu *g, const struct cudaKernelNodeParams *p,
+/* The driver knows every kernel; the runtime knows none that a library brought along. */
+static struct driver {
+    CUresult (*node)(CUgraphNode, CUDA_KERNEL_NODE_PARAMS *);
+    CUresult (*function)(CUfunction *, CUkernel);
+    CUresult (*attribute)(int *, CUfunction_attribute, CUfunction);
+    CUresult (*occupancy)(int *, CUfunction, int, size_t);
+    CUresult (*name)(const char **, CUfunction); /* since 12.3 */
+} driver;
+
+static enum status find_driver(struct fault *fault)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+        bool required;
+    } symbols[] = {
+        {"cuGraphKernelNodeGetParams_v2", offsetof(struct driver, node), true},
+        {"cuKernelGetFunction", offsetof(struct driver, function), true},
+        {"cuFuncGetAttribute", offsetof(struct driver, attribute), true},
+        {"cuOccupancyMaxActiveBlocksPerMultiprocessor", offsetof(struct driver, occupancy), true},
+        {"cuFuncGetName", offsetof(struct driver, name), false},
+    };
+    void *library = dlopen("libcuda.so.1", RTLD_LAZY);
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
+        void *at = library ? dlsym(library, symbols[i].name) : NULL;
+        if (!at && symbols[i].required)
+            return fault_set(fault, ST_UNAVAILABLE, "this NVIDIA driver has no %s",
+                             symbols[i].name);
+        memcpy((char *)&driver + symbols[i].offset, &at, sizeof at);
+    }
+    return ST_OK;
+}
+
+static int attribute_of(CUfunction f, CUfunction_attribute name, int unknown)
+{
+    int value;
+    return driver.attribute(&value, name, f) == CUDA_SUCCESS ? value : unknown;
+}
+
+static void describe_launch(const struct gpu *g, const CUDA_KERNEL_NODE_PARAMS *p,
                             struct gpu_launch *out)
 {
-    struct cudaFuncAttributes a;
+    CUfunction f = p->func;
     const char *name = NULL;
-    int blocks = 0, threads = (int)(p->blockDim.x * p->blockDim.y * p->blockDim.z);
-    *out = (struct gpu_launch){.grid = {p->gridDim.x, p->gridDim.y, p->gridDim.z},
-                               .block = {p->blockDim.x, p->blockDim.y, p->blockDim.z},
+    int blocks = 0, threads = (int)(p->blockDimX * p->blockDimY * p->blockDimZ);
+    *out = (struct gpu_launch){.grid = {p->gridDimX, p->gridDimY, p->gridDimZ},
+                               .block = {p->blockDimX, p->blockDimY, p->blockDimZ},
                                .shared_bytes = p->sharedMemBytes,
                                .registers = -1,
                                .local_bytes = -1,
                                .blocks_per_processor = -1,
                                .occupancy = -1};
-    if (cudaFuncGetName(&name, p->func) == cudaSuccess && name)
+    if (!f && driver.function(&f, p->kern) != CUDA_SUCCESS)
+        return;
+    if (driver.name && driver.name(&name, f) == CUDA_SUCCESS && name)
         snprintf(out->kernel, sizeof out->kernel, "%s", name);
-    if (cudaFuncGetAttributes(&a, p->func) == cudaSuccess) {
-        out->registers = a.numRegs;
-        out->local_bytes = (int)a.localSizeBytes;
-        out->shared_bytes += a.sharedSizeBytes;
-    }
-    if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, p->func, threads,
-                                                      p->sharedMemBytes) == cudaSuccess) {
+    out->registers = attribute_of(f, CU_FUNC_ATTRIBUTE_NUM_REGS, -1);
+    out->local_bytes = attribute_of(f, CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, -1);
+    out->shared_bytes += (size_t)attribute_of(f, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, 0);
+    if (driver.occupancy(&blocks, f, threads, p->sharedMemBytes) == CUDA_SUCCESS) {
         out->blocks_per_processor = blocks;
         out->occupancy = (double)blocks * ((threads + 31) / 32) / g->info.warp_limit;
     }
-    cudaGetLastError();
 }
 
 static enum status list_nodes(const struct gpu *g, cudaGraph_t graph, struct gpu_launch *out,
@@ -426,11 +477,12 @@ static enum status list_nodes(const struct gpu *g, cudaGraph_t graph, struct gpu
     CU(cudaGraphGetNodes(graph, node, &nodes), "listing a graph's nodes");
     for (size_t i = 0; i < nodes; i++) {
         enum cudaGraphNodeType type;
-        struct cudaKernelNodeParams p;
+        CUDA_KERNEL_NODE_PARAMS p = {0};
         CU(cudaGraphNodeGetType(node[i], &type), "listing a graph's nodes");
         if (type != cudaGraphNodeTypeKernel)
             continue;
-        CU(cudaGraphKernelNodeGetParams(node[i], &p), "reading a kernel's launch");
+        if (driver.node(node[i], &p) != CUDA_SUCCESS)
+            return fault_set(fault, ST_UNAVAILABLE, "the driver does not tell a kernel's launch");
         if (*count < room)
             describe_launch(g, &p, &out[*count]);
         ++*count;
@@ -443,6 +495,7 @@ enum status gpu_launches(struct gpu *g, enum status (*fn)(void *user), void *use
 {
     cudaGraph_t graph = NULL;
     *count = 0;
+    TRY(find_driver(fault));
     TRY(gpu_sync(g, fault));
     TRY(gpu_capture_begin(g, fault));
     enum status s = fn(user);

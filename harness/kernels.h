@@ -17,9 +17,9 @@
 
 #define KERNELS_BLOCK_MAX 10             /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04       /* what a visit's samples should take together */
-#define KERNELS_BLOCK_DEVICE_SECONDS 0.3 /* on a device, where fresh data is dear */
+#define KERNELS_BLOCK_DEVICE_SECONDS 1.2 /* on a device: fresh large data takes as long */
 #define KERNELS_BLOCK_WARM_SECONDS 0.03  /* idle OpenBLAS threads spin for 2^26 cycles */
-#define KERNELS_SAMPLE_SECONDS 0.002     /* far above the clock's resolution and a wake-up */
+#define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
 
 /* Runs timed together as one sample, where one run takes `seconds`. */
 static inline int64_t kernels_runs_per_sample(double seconds)
@@ -34,7 +34,7 @@ static inline int64_t kernels_runs_per_sample(double seconds)
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
-    const char *glob, *shape, *backend_text, *counters, *results, *format;
+    const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
     int64_t threads, repetitions; /* repetitions 0: until the interval is narrow */
     double budget;
     uint64_t seed;

@@ -53,3 +53,49 @@ const char *library_name(uint64_t bit)
             return libraries[i].name;
     return NULL;
 }
+
+/* ---- handles --------------------------------------------------------------------------------- */
+
+static struct opened {
+    const struct variant *variant;
+    void *handle;
+    int threads;
+} opened[32];
+static int opened_count;
+
+/* A variant without close() holds nothing but its library's number of threads. */
+static bool is_open(const struct opened *o, const struct variant *v, const struct exec *exec)
+{
+    return o->variant == v && (v->close || o->threads == exec->threads);
+}
+
+enum status library_open(const struct variant *variant, struct exec *exec, struct fault *fault)
+{
+    const int most = sizeof opened / sizeof *opened;
+    int i = 0;
+    if (!variant->open)
+        return ST_OK;
+    while (i < opened_count && opened[i].variant != variant)
+        i++;
+    if (i < opened_count && is_open(&opened[i], variant, exec)) {
+        exec->handle = opened[i].handle;
+        return ST_OK;
+    }
+    if (i == most)
+        return fault_set(fault, ST_NO_MEMORY, "more than %d library variants in one process", most);
+    enum status s = variant->open(exec, &exec->handle);
+    if (s != ST_OK)
+        return fault_set(fault, s, "%s/%s could not open its library", variant->op, variant->name);
+    opened[i] = (struct opened){variant, exec->handle, exec->threads};
+    opened_count += i == opened_count;
+    return ST_OK;
+}
+
+void library_close(void)
+{
+    while (opened_count > 0) {
+        const struct opened *o = &opened[--opened_count];
+        if (o->variant->close)
+            o->variant->close(o->handle);
+    }
+}

@@ -3,6 +3,7 @@
 /* main.c   A table of subcommands and the only exit. */
 #include "commands.h"
 #include "host.h"
+#include "library.h"
 #include "threads.h"
 
 #include <fcntl.h>
@@ -124,6 +125,7 @@ static int run_command(const struct subcommand *c, int argc, char **argv)
         }
     struct fault fault = {{0}};
     int code = c->run(argc, argv, &fault);
+    library_close();
     if (fault.text[0])
         fprintf(stderr, "patchmark: %s\n", fault.text);
     return interrupted_by ? 128 + interrupted_by : code;

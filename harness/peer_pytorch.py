@@ -562,7 +562,7 @@ def try_peer(run, inputs, check, limit, budget):
             timing = timing_of(*measure(lambda: run(*inputs), budget))
     except Refused as refused:
         return {"status": "refused", "why": str(refused)}
-    except torch.OutOfMemoryError as error:
+    except OUT_OF_MEMORY as error:
         return {"status": "out_of_memory", "why": first_line(error)}
     except Exception as error:  # a backend that is not there says so in many ways
         missing = isinstance(error, RuntimeError) or "Backend" in type(error).__name__
@@ -584,8 +584,10 @@ def run_line(records, line, budget, only):
         op, p = shape_parse(line)
         torch.manual_seed(SEED)
         inputs, peers, check, flops = PROBLEMS[op](p, DTYPE[p["type"]])
-    except (Refused, torch.OutOfMemoryError) as error:
-        outcome = {"status": "refused", "why": first_line(error)}
+    except Exception as error:  # an older PyTorch lacks a name, memory is short, ...
+        state = ("refused" if isinstance(error, Refused) else
+                 "out_of_memory" if isinstance(error, OUT_OF_MEMORY) else "unavailable")
+        outcome = {"status": state, "why": first_line(error)}
         report("pytorch", outcome)
         element = line.rpartition("type=")[2] or "f32"
         write_case(records, op, line, element, "pytorch", outcome)
@@ -611,8 +613,9 @@ def run_chunk(records, model, rows, budget):
         with torch.no_grad():
             layers, flops, checked = chunk_inputs(rows)
         run = chunk_run(layers)
-    except torch.OutOfMemoryError as error:
-        outcome = {"status": "out_of_memory", "why": first_line(error)}
+    except Exception as error:  # of the whole chunk, whatever it is
+        state = "out_of_memory" if isinstance(error, OUT_OF_MEMORY) else "unavailable"
+        outcome = {"status": state, "why": first_line(error)}
     else:
         outcome = try_peer(run, (), lambda y: checked, LIMITS[element], budget)
         outcome.update(flops=flops, bytes=sum(times * tensor_bytes(i) for times, i, _, _ in layers))
@@ -671,8 +674,10 @@ def parse():
 
 
 def main():
-    global DEVICE, DEVICE_TEXT, SEED, VERSION, DTYPE, torch, F
+    global DEVICE, DEVICE_TEXT, SEED, VERSION, DTYPE, OUT_OF_MEMORY, torch, F
     options = parse()
+    # a pool of compilers takes longer to start than these few kernels to compile
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     try:
         import torch
         import torch.nn.functional as F
@@ -684,6 +689,7 @@ def main():
     if DEVICE == "cuda" and not torch.cuda.is_available():
         print("peer: this PyTorch sees no CUDA device", file=sys.stderr)
         return 3
+    OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
     DTYPE = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True

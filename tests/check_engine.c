@@ -146,6 +146,48 @@ static void a_named_variant_is_never_replaced(void **state)
                    "name another variant");
 }
 
+/* Words go on to the next variant, for that problem alone; a name stays what it is. */
+static void what_refused_in_a_trial_is_passed_over(void **state)
+{
+    struct engine_config config = {.type = ELEM_F32, .threads = 2};
+    struct fault fault = {{0}};
+    struct choice *c;
+    struct problem p, other;
+    struct resolved first, r;
+    char line[400];
+    (void)state;
+    assert_int_equal(shape_parse(linear_f32, &p, &fault), ST_OK);
+    assert_int_equal(shape_parse("linear:S=9,K=16,O=16,type=f32", &other, &fault), ST_OK);
+    assert_int_equal(choice_new(&config, &c, &fault), ST_OK);
+    assert_int_equal(choice_resolve(c, &p, 0, &first, &fault), ST_OK);
+    if (!strcmp(resolved_name(&first), "c_01_plain")) {
+        choice_free(c);
+        skip();
+    }
+    assert_false(choice_tried(c, first.entry, &p));
+    assert_int_equal(choice_note_trial(c, first.entry, &p, true), ST_OK);
+    assert_true(choice_tried(c, first.entry, &p));
+    assert_int_equal(choice_resolve(c, &p, 0, &r, &fault), ST_OK);
+    assert_ptr_not_equal(r.entry, first.entry);
+    assert_int_equal(choice_resolve(c, &other, 0, &r, &fault), ST_OK);
+    assert_ptr_equal(r.entry, first.entry);
+    assert_true(choice_refused(c, 0, line, sizeof line));
+    assert_non_null(strstr(line, linear_f32));
+    assert_false(choice_refused(c, 1, line, sizeof line));
+    assert_int_equal(choice_note_trial(c, first.entry, NULL, true), ST_OK);
+    assert_int_equal(choice_resolve(c, &other, 0, &r, &fault), ST_OK);
+    assert_ptr_not_equal(r.entry, first.entry);
+    choice_free(c);
+
+    config.choice.kernels = "linear=c_01_plain";
+    assert_int_equal(choice_new(&config, &c, &fault), ST_OK);
+    assert_int_equal(choice_resolve(c, &p, 0, &first, &fault), ST_OK);
+    assert_int_equal(choice_note_trial(c, first.entry, &p, true), ST_OK);
+    assert_int_equal(choice_resolve(c, &p, 0, &r, &fault), ST_REFUSED);
+    assert_non_null(strstr(fault.text, "its library has nothing for it here"));
+    choice_free(c);
+}
+
 /* ---- engine ---- */
 
 struct clip {
@@ -333,6 +375,7 @@ int main(void)
         cmocka_unit_test(unserved_types_fall_to_plain),
         cmocka_unit_test(bad_words_are_named),
         cmocka_unit_test(a_named_variant_is_never_replaced),
+        cmocka_unit_test(what_refused_in_a_trial_is_passed_over),
         cmocka_unit_test(execution_repeats_bit_for_bit),
         cmocka_unit_test(a_written_plan_replays),
         cmocka_unit_test(broken_plans_name_the_line),
