@@ -5,7 +5,7 @@
 #   make bench   set-up, build, a clip, parity, timings, plots
 #   make test    set-up, build, all tests
 #   make deps    set-up alone          make WITHOUT="ffmpeg papi"   (or all) builds without them
-#   make asan | tsan   the tests under sanitizers     make clean
+#   make asan | tsan   the tests under sanitizers     make fuzz     make clean
 #
 # On a machine with an NVIDIA GPU:
 #   make gpu-check     everything that only a GPU can tell, within minutes; GPU_CHECK=parity,linear
@@ -26,7 +26,7 @@ CXX ?= g++
 # As many jobs as processors, unless make was called with -j of its own.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 
-.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check asan tsan clean format FORCE
+.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check asan tsan fuzz clean format FORCE
 .DEFAULT_GOAL := all
 
 all: deps
@@ -52,7 +52,7 @@ clean:
 
 # ---- what this machine has ---------------------------------------------------------------------
 
-OPTIONAL := openblas papi benchmark gnuplot ffmpeg jansson hwloc cuda
+OPTIONAL := openblas papi benchmark gnuplot ffmpeg jansson hwloc sentencepiece cuda
 ifeq ($(WITHOUT),all)
   OFF := $(OPTIONAL)
 else
@@ -69,6 +69,7 @@ HAVE_gnuplot   := $(call on,gnuplot,command -v gnuplot)
 HAVE_ffmpeg    := $(call on,ffmpeg,pkg-config --exists $(FFMPEG_PC))
 HAVE_jansson   := $(call on,jansson,pkg-config --exists jansson)
 HAVE_hwloc     := $(call on,hwloc,pkg-config --exists hwloc)
+HAVE_sentencepiece := $(call on,sentencepiece,command -v $(CXX) && pkg-config --exists sentencepiece)
 HAVE_cuda      := $(call on,cuda,test -n "$(NVCC)")
 # 12.5 brought the call by which tensor maps are made without linking the driver.
 CUDA_OLD       := $(if $(HAVE_cuda),$(shell $(NVCC) --version | sed -n 's/.*release \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | \
@@ -135,11 +136,12 @@ VARIANT_BUILT := $(foreach s,$(VARIANT_SRC),$(if $(call why_not,$(s)),,$(s)))
 
 REFERENCE_SRC := $(wildcard reference/*.c reference/*/*.c)
 HARNESS_SRC   := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.c))
-HARNESS_CC    := $(if $(HAVE_benchmark),$(wildcard harness/*.cc))
+HARNESS_CC    := $(if $(HAVE_benchmark),harness/gbench.cc) $(if $(HAVE_sentencepiece),harness/sentencepiece.cc)
 obj = $(patsubst %,$(B)/obj/%.o,$(1))
 LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o
 LIBS := $(PC_LIBS) $(if $(HAVE_cuda),-L$(CUDA_DIR)/lib64 -lcudart_static -lrt) \
-        $(if $(HAVE_benchmark)$(HAVE_cuda),-lstdc++) -lm -ldl -lpthread
+        $(if $(HAVE_sentencepiece),-lsentencepiece) \
+        $(if $(HAVE_benchmark)$(HAVE_cuda)$(HAVE_sentencepiece),-lstdc++) -lm -ldl -lpthread
 
 program: $(B)/patchmark
 $(B)/patchmark: $(B)/obj/harness/main.c.o $(B)/libpatchmark.a
@@ -182,7 +184,7 @@ $(B)/obj/harness/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
 $(B)/obj/harness/%.c.o: harness/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
 $(B)/obj/harness/%.cc.o: harness/%.cc $(B)/choice
-	@$(compile) && $(CXX) -std=c++11 $(WARN) $(CFLAGS) $(SANITIZE) -MMD -MP $(FLAGS_harness) -c $< -o $@
+	@$(compile) && $(CXX) -std=c++17 $(WARN) $(CFLAGS) $(SANITIZE) -MMD -MP $(FLAGS_harness) -c $< -o $@
 
 # A test of each name of kernels/target/gpu.h, whose outputs on a GPU and in emulation must agree.
 $(B)/calibrate: tests/emu/calibrate.cu kernels/target/gpu.h harness/nvcc.sh $(B)/choice
@@ -206,8 +208,8 @@ EMU_model_asan  := -O1 $(EMU_ASAN)
 EMU_model_race  := -O2 -DEMU_RACE
 EMU_link_asan   := $(EMU_ASAN)
 # A sanitized build of everything has one way only: its own.
-EMU_MODES  := $(if $(SANITIZE),$(if $(findstring address,$(SANITIZE)),asan),opt asan race)
-emu_why = $(if $(filter $(1),$(EMU_SRC)),,$(if $(filter %.cu,$(1)),a library that is not emulated,$(call why_not,$(1))))
+EMU_MODES  := $(if $(shell command -v $(CXX)),$(if $(SANITIZE),$(if $(findstring address,$(SANITIZE)),asan),opt asan race))
+emu_why = $(if $(filter $(1),$(EMU_SRC)),,$(if $(filter cublaslt cudnn,$(call variant_target,$(1))),a library that is not emulated,$(call why_not,$(1))))
 
 emulated: $(EMU_MODES:%=$(B)/emu/%/patchmark) $(EMU_MODES:%=$(B)/emu/%/calibrate) $(B)/emu/flags
 # How a kernel is compiled for each way, for tests that plant faults in one: "mode<TAB>command".
@@ -278,6 +280,18 @@ asan tsan:
 	 $(MAKE) --no-print-directory test B=build/$@ CC=$(CC_$@) CXX=$(CXX_$@) SANITIZE="$(FLAGS_$@)"; \
 	 code=$$?; ! cat build/$@/found.* 2>/dev/null && [ $$code = 0 ]
 
+# The reader of weights files, fed by libFuzzer for FUZZ_SECONDS from the tests' malformed files.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+	 clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null || { echo "make fuzz needs clang and its runtime (Debian: clang)" >&2; exit 2; }
+	@mkdir -p build/fuzz/corpus
+	@$(MAKE) --no-print-directory $(JOBS) program build/tests/check_safetensors
+	@PATCHMARK_CORPUS=build/fuzz/corpus build/tests/check_safetensors >/dev/null
+	@clang -g -O1 -std=c11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	  -Ikernels -Ireference -Iharness tests/fuzz_safetensors.c harness/safetensors.c \
+	  harness/safetensors_header.c reference/elem.c -lm -o build/fuzz/safetensors
+	build/fuzz/safetensors -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build/fuzz/corpus
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc' '*.cu')
 

@@ -23,7 +23,9 @@ ffmpeg|pkg-config --exists libavformat libavcodec libavutil|\
 libavformat-dev libavcodec-dev libavutil-dev|\
 .mp4, .gif and .png files (.y4m and .ppm need no library)
 jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot)
-hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)"
+hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)
+sentencepiece|command -v $cxx && pkg-config --exists sentencepiece|libsentencepiece-dev g++|\
+the tokenizer of published checkpoints (which generate does not read yet)"
 
 say() { echo "set-up: $*" >&2; }
 stop() { say "$*"; exit 2; }
@@ -49,9 +51,9 @@ int main(void) { return _cmocka_run_group_tests("", NULL, 0, NULL, NULL); }' | b
 
 check_names() {
     for name in ${WITHOUT:-}; do
-        listed " all cuda openblas papi benchmark gnuplot ffmpeg jansson hwloc " "$name" ||
+        listed " all cuda openblas papi benchmark gnuplot ffmpeg jansson hwloc sentencepiece " "$name" ||
             stop "WITHOUT names '$name', which is none of: all openblas papi benchmark gnuplot" \
-                "ffmpeg jansson hwloc cuda"
+                "ffmpeg jansson hwloc sentencepiece cuda"
     done
 }
 

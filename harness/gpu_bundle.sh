@@ -18,7 +18,7 @@ make=${MAKE:-make}
 jobs=-j$(nproc 2>/dev/null || echo 2)
 case $MAKEFLAGS in *jobserver*) jobs= ;; esac
 $make --no-print-directory $jobs B="$own" CFLAGS="-O2 -static-libgcc" program "$own/calibrate" \
-    WITHOUT="openblas papi benchmark gnuplot ffmpeg jansson hwloc" || stop 2 "it does not build"
+    WITHOUT="openblas papi benchmark gnuplot ffmpeg jansson hwloc sentencepiece" || stop 2 "it does not build"
 grep -q '^#define BUILD_WITHOUT .*cuda' "$own/build_info.h" &&
     stop 3 "nvcc is not on this machine, and a bundle without CUDA is of no use"
 
