@@ -14,6 +14,7 @@ int cmd_run(int argc, char **argv, struct fault *fault);
 int cmd_kernels(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
 int cmd_ceilings(int argc, char **argv, struct fault *fault);
+int cmd_inspect(int argc, char **argv, struct fault *fault);
 
 void help_list(FILE *out);
 void help_generate(FILE *out);
@@ -22,6 +23,7 @@ void help_run(FILE *out);
 void help_kernels(FILE *out);
 void help_plot(FILE *out);
 void help_ceilings(FILE *out);
+void help_inspect(FILE *out);
 
 /* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */
 #define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity)

@@ -62,6 +62,11 @@ const struct subcommand subcommands[] = {
      "ceilings\n"
      "ceilings --device cuda:0\n",
      cmd_ceilings, help_ceilings, false},
+    {"inspect", "FILE|DIR", "what a weights file or a model's folder holds",
+     "inspect Wan2.1-T2V-1.3B-Diffusers\n"
+     "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
+     "inspect Wan2.1-T2V-1.3B-Diffusers --headers --format json\n",
+     cmd_inspect, help_inspect, false},
     {"list", "[ops|variants|models]", "what there is, and what can run here",
      "list\n"
      "list models --format json\n",

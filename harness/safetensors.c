@@ -20,9 +20,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor files are litt
 
 struct safetensors {
     int fd;
-    char *path, *header;
-    struct safetensor *tensor; /* sorted by name */
-    int64_t count;
+    struct stat info; /* of the file whose header was read */
+    char *path, *text;
+    struct safetensors_header header;
 };
 
 /* pread rather than mmap: a file that shrinks meanwhile is a sentence, not a signal. */
@@ -48,24 +48,48 @@ static enum status read_exactly(const struct safetensors *file, uint64_t at, voi
     return ST_OK;
 }
 
-static enum status open_file(struct safetensors *file, uint64_t *bytes, struct fault *fault)
+static enum status open_file(struct safetensors *file, struct stat *info, struct fault *fault)
 {
-    struct stat info;
     /* Without O_NONBLOCK a FIFO would wait for its writer. */
     file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file->fd < 0 || fstat(file->fd, &info) != 0)
+    if (file->fd < 0 || fstat(file->fd, info) != 0)
         return fault_set(fault, ST_BAD_INPUT, "cannot open %s: %s", file->path, strerror(errno));
-    if (!S_ISREG(info.st_mode))
+    if (!S_ISREG(info->st_mode))
         return fault_set(fault, ST_BAD_INPUT, "%s is a %s; a tensor file is needed", file->path,
-                         S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
-    *bytes = (uint64_t)info.st_size;
+                         S_ISDIR(info->st_mode) ? "folder" : "device or pipe");
     return ST_OK;
+}
+
+void safetensors_rest(struct safetensors *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
+enum status safetensors_wake(struct safetensors *file, struct fault *fault)
+{
+    struct stat now;
+    const struct stat *then = &file->info;
+    if (file->fd >= 0)
+        return ST_OK;
+    enum status status = open_file(file, &now, fault);
+    if (status == ST_OK &&
+        (now.st_dev != then->st_dev || now.st_ino != then->st_ino || now.st_size != then->st_size ||
+         now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+         now.st_mtim.tv_nsec != then->st_mtim.tv_nsec))
+        status =
+            fault_set(fault, ST_IO, "%s was changed or replaced while it was in use", file->path);
+    if (status != ST_OK)
+        safetensors_rest(file);
+    return status;
 }
 
 static enum status read_header(struct safetensors *file, struct fault *fault)
 {
-    uint64_t file_bytes = 0, header_bytes = 0, contents_at;
-    TRY(open_file(file, &file_bytes, fault));
+    uint64_t header_bytes = 0, contents_at;
+    TRY(open_file(file, &file->info, fault));
+    const uint64_t file_bytes = (uint64_t)file->info.st_size;
     if (file_bytes < sizeof header_bytes)
         return fault_set(fault, ST_BAD_INPUT,
                          "%s: malformed tensor file: %" PRIu64
@@ -84,14 +108,14 @@ static enum status read_header(struct safetensors *file, struct fault *fault)
                          "%s: malformed tensor file: a header of %" PRIu64 " bytes at byte 8, past "
                          "the end at byte %" PRIu64,
                          file->path, header_bytes, file_bytes);
-    file->header = malloc((size_t)header_bytes + 1);
-    if (!file->header)
+    file->text = malloc((size_t)header_bytes + 1);
+    if (!file->text)
         return fault_set(fault, ST_NO_MEMORY,
                          "out of memory for the header of %s (%" PRIu64 " bytes)", file->path,
                          header_bytes);
-    TRY(read_exactly(file, sizeof header_bytes, file->header, (size_t)header_bytes, fault));
-    return safetensors_parse(file->path, file->header, header_bytes, file_bytes - contents_at,
-                             &file->tensor, &file->count, fault);
+    TRY(read_exactly(file, sizeof header_bytes, file->text, (size_t)header_bytes, fault));
+    return safetensors_parse(file->path, file->text, header_bytes, file_bytes - contents_at,
+                             &file->header, fault);
 }
 
 enum status safetensors_open(const char *path, struct safetensors **out, struct fault *fault)
@@ -118,19 +142,19 @@ void safetensors_free(struct safetensors *file)
 {
     if (!file)
         return;
-    if (file->fd >= 0)
-        close(file->fd);
+    safetensors_rest(file);
     free(file->path);
-    free(file->header);
-    free(file->tensor);
+    free(file->text);
+    free(file->header.tensor);
+    free(file->header.pair);
     free(file);
 }
 
-int64_t safetensors_count(const struct safetensors *file) { return file->count; }
+int64_t safetensors_count(const struct safetensors *file) { return file->header.count; }
 
 const struct safetensor *safetensors_at(const struct safetensors *file, int64_t index)
 {
-    return index >= 0 && index < file->count ? &file->tensor[index] : NULL;
+    return index >= 0 && index < file->header.count ? &file->header.tensor[index] : NULL;
 }
 
 static int compare_name(const void *name, const void *tensor)
@@ -140,9 +164,39 @@ static int compare_name(const void *name, const void *tensor)
 
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name)
 {
-    if (file->count == 0)
-        return NULL;
-    return bsearch(name, file->tensor, (size_t)file->count, sizeof *file->tensor, compare_name);
+    const struct safetensors_header *h = &file->header;
+    return h->count ? bsearch(name, h->tensor, (size_t)h->count, sizeof *h->tensor, compare_name)
+                    : NULL;
+}
+
+int64_t safetensors_metadata(const struct safetensors *file, const struct safetensors_pair **out)
+{
+    *out = file->header.pair;
+    return file->header.pairs;
+}
+
+int64_t safetensor_elems(const struct safetensor *tensor)
+{
+    int64_t elems = 1;
+    for (int i = 0; i < tensor->rank; i++) {
+        if (tensor->dim[i] == 0)
+            return 0;
+        elems *= tensor->dim[i]; /* the header's reader has refused what would not fit */
+    }
+    return elems;
+}
+
+enum status safetensors_read_bytes(struct safetensors *file, const struct safetensor *tensor,
+                                   uint64_t first, size_t bytes, void *out, struct fault *fault)
+{
+    const uint64_t total = tensor->end - tensor->begin;
+    if (first > total || bytes > total - first)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s: tensor \"%.96s\" has %" PRIu64 " bytes; %zu from %" PRIu64
+                         " were asked for",
+                         file->path, tensor->name, total, bytes, first);
+    TRY(safetensors_wake(file, fault));
+    return read_exactly(file, tensor->begin + first, out, bytes, fault);
 }
 
 enum status safetensors_read(struct safetensors *file, const struct safetensor *tensor,
@@ -160,6 +214,7 @@ enum status safetensors_read(struct safetensors *file, const struct safetensor *
                          "%s: tensor \"%.96s\" has %" PRId64 " elements; %" PRId64 " from %" PRId64
                          " were asked for",
                          file->path, tensor->name, total, count, first);
+    TRY(safetensors_wake(file, fault));
     _Alignas(TENSOR_ALIGN) char piece[PIECE_BYTES];
     int64_t step = (int64_t)(PIECE_BYTES / size);
     for (int64_t done = 0; done < count; done += step) {

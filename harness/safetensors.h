@@ -17,6 +17,12 @@ struct safetensor {
     uint64_t begin, end; /* byte range within the file */
 };
 
+/* One entry of the header's __metadata__; the value may contain NULs. */
+struct safetensors_pair {
+    const char *key, *value;
+    size_t value_bytes;
+};
+
 struct safetensors;
 
 /* Header only; refuses a malformed file in one sentence before allocating for its contents. */
@@ -25,9 +31,23 @@ void safetensors_free(struct safetensors *file);
 int64_t safetensors_count(const struct safetensors *file);
 const struct safetensor *safetensors_at(const struct safetensors *file, int64_t index);
 const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);
+/* The entries of __metadata__, sorted by key; returns how many. */
+int64_t safetensors_metadata(const struct safetensors *file, const struct safetensors_pair **out);
+/* Product of the dimensions, 1 for a scalar. */
+int64_t safetensor_elems(const struct safetensor *tensor);
+
+/* Gives the file descriptor back, so that many files may be known at once. A read takes it again,
+ * and refuses where another file stands at the path by then or this one has changed. */
+void safetensors_rest(struct safetensors *file);
+enum status safetensors_wake(struct safetensors *file, struct fault *fault);
+
 /* Elements first .. first + count - 1 as f32 (from F32, F64, BF16, F16). */
 enum status safetensors_read(struct safetensors *file, const struct safetensor *tensor,
                              int64_t first, int64_t count, float *out, struct fault *fault);
+/* Bytes first .. first + bytes - 1 of the tensor as the file has them. Several threads may do this
+ * at once with a file that is awake. */
+enum status safetensors_read_bytes(struct safetensors *file, const struct safetensor *tensor,
+                                   uint64_t first, size_t bytes, void *out, struct fault *fault);
 
 /* Writes f32 tensors to a temporary name, syncs, renames. */
 struct safetensor_out {

@@ -53,6 +53,8 @@ struct parser {
     uint64_t content_bytes;
     struct safetensor *tensor;
     int64_t count, room;
+    struct safetensors_pair *pair;
+    size_t pairs;
     const char *inside; /* name of the tensor at hand, for sentences */
     bool metadata_seen;
     struct fault *fault;
@@ -385,23 +387,25 @@ static enum status parse_tensor(struct parser *p, const char *name)
 
 static int compare_keys(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(((const struct safetensors_pair *)a)->key,
+                  ((const struct safetensors_pair *)b)->key);
 }
 
-static enum status collect_key(struct parser *p, char ***keys, size_t count, char *key)
+static enum status collect_pair(struct parser *p, const struct span *key, const struct span *value)
 {
+    size_t count = p->pairs;
     /* Doubles whenever count is a power of two. */
     if ((count & (count - 1)) == 0) {
-        char **grown = realloc(*keys, (count ? 2 * count : 1) * sizeof *grown);
+        struct safetensors_pair *grown = realloc(p->pair, (count ? 2 * count : 1) * sizeof *grown);
         if (!grown)
             return fault_set(p->fault, ST_NO_MEMORY, "out of memory for the header of %s", p->path);
-        *keys = grown;
+        p->pair = grown;
     }
-    (*keys)[count] = key;
+    p->pair[p->pairs++] = (struct safetensors_pair){key->text, value->text, value->bytes};
     return ST_OK;
 }
 
-static enum status parse_pairs(struct parser *p, char ***keys, size_t *count)
+static enum status parse_pairs(struct parser *p)
 {
     TRY(expect(p, '{', "__metadata__ must be an object"));
     bool more = peek(p) != '}';
@@ -412,29 +416,25 @@ static enum status parse_pairs(struct parser *p, char ***keys, size_t *count)
         TRY(parse_name(p, &key));
         TRY(expect(p, ':', "a colon is missing"));
         TRY(parse_string(p, &value));
-        TRY(collect_key(p, keys, *count, key.text));
-        ++*count;
+        TRY(collect_pair(p, &key, &value));
         TRY(next_item(p, '}', &more));
     }
     return ST_OK;
 }
 
-/* A map from string to string. Its values are not kept, but no key may stand twice. */
+/* A map from string to string in which no key stands twice. */
 static enum status parse_metadata(struct parser *p, const char *name)
 {
-    char **keys = NULL;
-    size_t count = 0;
     if (p->metadata_seen)
         return refuse(p, name, "__metadata__ is given twice");
     p->metadata_seen = true;
-    enum status status = parse_pairs(p, &keys, &count);
-    if (status == ST_OK && count > 1)
-        qsort(keys, count, sizeof *keys, compare_keys);
-    for (size_t i = 1; i < count && status == ST_OK; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0)
-            status = refuse(p, keys[i], "a key of __metadata__ is given twice");
-    free(keys);
-    return status;
+    TRY(parse_pairs(p));
+    if (p->pairs > 1)
+        qsort(p->pair, p->pairs, sizeof *p->pair, compare_keys);
+    for (size_t i = 1; i < p->pairs; i++)
+        if (compare_keys(&p->pair[i - 1], &p->pair[i]) == 0)
+            return refuse(p, p->pair[i].key, "a key of __metadata__ is given twice");
+    return ST_OK;
 }
 
 static enum status parse_members(struct parser *p)
@@ -515,9 +515,10 @@ static enum status parse_all(struct parser *p)
 }
 
 enum status safetensors_parse(const char *path, char *text, uint64_t header_bytes,
-                              uint64_t content_bytes, struct safetensor **out, int64_t *count,
+                              uint64_t content_bytes, struct safetensors_header *out,
                               struct fault *fault)
 {
+    *out = (struct safetensors_header){0};
     struct parser p = {.path = path,
                        .start = text,
                        .at = text,
@@ -527,13 +528,13 @@ enum status safetensors_parse(const char *path, char *text, uint64_t header_byte
     enum status status = parse_all(&p);
     if (status != ST_OK) {
         free(p.tensor);
+        free(p.pair);
         return status;
     }
     for (int64_t i = 0; i < p.count; i++) {
         p.tensor[i].begin += LENGTH_BYTES + header_bytes;
         p.tensor[i].end += LENGTH_BYTES + header_bytes;
     }
-    *out = p.tensor;
-    *count = p.count;
+    *out = (struct safetensors_header){p.tensor, p.count, p.pair, (int64_t)p.pairs};
     return ST_OK;
 }

@@ -7,11 +7,19 @@
 
 #include "safetensors.h"
 
+/* Both lists sorted, by name and by key; free() them. */
+struct safetensors_header {
+    struct safetensor *tensor;
+    int64_t count;
+    struct safetensors_pair *pair;
+    int64_t pairs;
+};
+
 /* text: the header, header_bytes long and one byte more that may be overwritten; strings are
- * decoded in place and the tensors' names point into it. The tensors come back sorted by name, in
- * *out (free()), their byte ranges counted from the start of the file. path is for sentences. */
+ * decoded in place, and names, keys and values point into it. Byte ranges come back counted from
+ * the start of the file; after a failure *out is empty. path is for sentences. */
 enum status safetensors_parse(const char *path, char *text, uint64_t header_bytes,
-                              uint64_t content_bytes, struct safetensor **out, int64_t *count,
+                              uint64_t content_bytes, struct safetensors_header *out,
                               struct fault *fault);
 
 #endif

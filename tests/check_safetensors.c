@@ -24,6 +24,16 @@
 
 /* ---- files from text ------------------------------------------------------------------------- */
 
+/* Where PATCHMARK_CORPUS names a folder, every file goes there as well: seeds for
+ * fuzz_safetensors.c. */
+static void keep_for_fuzzing(const char *file, size_t bytes)
+{
+    static int number;
+    const char *corpus = getenv("PATCHMARK_CORPUS");
+    if (corpus && bytes < 100000)
+        file_put(at("%s/%03d", corpus, number++), file, bytes);
+}
+
 /* Header text with its true length before it, then `contents` bytes counting up. */
 static const char *put_file(const char *header, size_t header_bytes, size_t contents)
 {
@@ -36,6 +46,7 @@ static const char *put_file(const char *header, size_t header_bytes, size_t cont
         file[8 + header_bytes + i] = (char)i;
     const char *path = at("%s/t.safetensors", folder);
     file_put(path, file, bytes);
+    keep_for_fuzzing(file, bytes);
     free(file);
     return path;
 }
@@ -197,6 +208,36 @@ static void malformed_bytes_are_refused(void **state)
     }
 }
 
+/* Headers that cost time or memory where a reader is careless: 100,000 tensors on the same bytes, a
+ * shape of 10,000 dimensions, and a million names more than there may be. */
+static void large_headers_are_refused(void **state)
+{
+    (void)state;
+    enum { OVERLAPS = 100000, RANK = 10000, MANY = 1000001 };
+    size_t room = 16 + (size_t)MANY * 64, used = 1;
+    char *text = malloc(room);
+    text[0] = '{';
+    for (int i = 0; i < OVERLAPS; i++)
+        used += (size_t)snprintf(text + used, room - used,
+                                 "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}",
+                                 i ? "," : "", i);
+    text[used++] = '}';
+    must_refuse("100,000 overlaps", put_file(text, used, 8));
+    used = (size_t)snprintf(text, room, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1");
+    for (int i = 1; i < RANK; i++)
+        used += (size_t)snprintf(text + used, room - used, ",1");
+    used += (size_t)snprintf(text + used, room - used, "],\"data_offsets\":[0,1]}}");
+    must_refuse("rank 10,000", put_file(text, used, 1));
+    used = 1;
+    for (int i = 0; i < MANY; i++)
+        used += (size_t)snprintf(text + used, room - used,
+                                 "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                                 i ? "," : "", i);
+    text[used++] = '}';
+    must_refuse("a million and one tensors", put_file(text, used, 0));
+    free(text);
+}
+
 static void malformed_lengths_are_refused(void **state)
 {
     (void)state;
@@ -246,6 +287,7 @@ static const struct row accepted[] = {
     {"no tensors", "{}", 0},
     {"blanks around", " \n\t\r{ " A " } \n", 8},
     {"metadata", "{\"__metadata__\":{\"format\":\"pt\",\"x\":\"\\ud83d\\ude00\"}," A "}", 8},
+    {"NUL in a value of the metadata", "{\"__metadata__\":{\"a\":\"x\\u0000y\"}}", 0},
     {"metadata empty", "{\"__metadata__\":{}}", 0},
     {"unordered", "{" T("b", "\"shape\":[1],\"data_offsets\":[8,12]") "," A "}", 12},
     {"fields in any order", "{\"a\":{\"data_offsets\":[0,8],\"shape\":[2],\"dtype\":\"F32\"}}", 8},
@@ -492,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malformed_headers_are_refused),
         cmocka_unit_test(malformed_bytes_are_refused),
+        cmocka_unit_test(large_headers_are_refused),
         cmocka_unit_test(malformed_lengths_are_refused),
         cmocka_unit_test(the_largest_header),
         cmocka_unit_test(unusual_files_are_read),

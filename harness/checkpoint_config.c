@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* checkpoint_config.c   config.json of a component -> its part of a model's geometry. Fields are
+ * read by a table; what a field may hold beyond what the model code here computes is said, not
+ * guessed. */
+#include "checkpoint.h"
+
+#include "checkpoint_index.h"
+#include "text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(part_, name_, member, fallback_, least_, most_)                                      \
+    {                                                                                              \
+        .part = (part_), .name = (name_), .offset = offsetof(struct model_config, member),         \
+        .fallback = (fallback_), .least = (least_), .most = (most_)                                \
+    }
+
+/* Limits keep products of extents within 63 bits. Where a field is left out the model class' own
+ * default holds. */
+const struct checkpoint_field checkpoint_fields[] = {
+    FIELD(PART_TRANSFORMER, "num_attention_heads", transformer.N, 40, 1, 4096),
+    FIELD(PART_TRANSFORMER, "attention_head_dim", transformer.D, 128, 1, 4096),
+    FIELD(PART_TRANSFORMER, "num_layers", transformer.layers, 40, 1, 4096),
+    FIELD(PART_TRANSFORMER, "ffn_dim", transformer.F, 13824, 1, 1 << 24),
+    FIELD(PART_TRANSFORMER, "in_channels", transformer.in_channels, 16, 1, 65536),
+    FIELD(PART_TRANSFORMER, "out_channels", transformer.out_channels, 16, 1, 65536),
+    FIELD(PART_TRANSFORMER, "text_dim", transformer.text_dim, 4096, 1, 1 << 24),
+    FIELD(PART_TRANSFORMER, "freq_dim", transformer.freq_dim, 256, 2, 65536),
+    FIELD(PART_VAE, "base_dim", vae.base, 96, 1, 65536),
+    FIELD(PART_VAE, "z_dim", vae.z_dim, 16, 1, VAE_Z_MAX),
+    FIELD(PART_VAE, "num_res_blocks", vae.res_blocks, 2, 1, 3),
+    FIELD(PART_VAE, "scale_factor_temporal", vae.scale_time, 4, 1, 64),
+    FIELD(PART_VAE, "scale_factor_spatial", vae.scale_space, 8, 1, 64),
+    FIELD(PART_TEXT, "vocab_size", text.vocab, 0, 1, INT32_MAX),
+    FIELD(PART_TEXT, "d_model", text.C, 0, 1, 1 << 20),
+    FIELD(PART_TEXT, "num_heads", text.N, 0, 1, 4096),
+    FIELD(PART_TEXT, "d_kv", text.D, 0, 1, 4096),
+    FIELD(PART_TEXT, "d_ff", text.F, 0, 1, 1 << 24),
+    FIELD(PART_TEXT, "num_layers", text.layers, 0, 1, 4096),
+    FIELD(PART_TEXT, "relative_attention_num_buckets", text.buckets, 32, 4, 65536),
+    FIELD(PART_TEXT, "relative_attention_max_distance", text.max_distance, 128, 2, 1 << 20),
+};
+const int checkpoint_field_count = sizeof checkpoint_fields / sizeof *checkpoint_fields;
+
+int64_t checkpoint_field_of(const struct model_config *m, const struct checkpoint_field *field)
+{
+    int64_t value;
+    memcpy(&value, (const char *)m + field->offset, sizeof value);
+    return value;
+}
+
+static bool reals_differ(const double *a, const double *b, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (fabs(a[i] - b[i]) > 1e-6)
+            return true;
+    return false;
+}
+
+const char *checkpoint_lists_differ(enum checkpoint_part part, const struct model_config *a,
+                                    const struct model_config *b)
+{
+    const struct transformer_config *t = &a->transformer, *u = &b->transformer;
+    const struct vae_config *v = &a->vae, *w = &b->vae;
+    if (part == PART_TRANSFORMER)
+        return t->pt != u->pt || t->ph != u->ph || t->pw != u->pw ? "patch_size" : NULL;
+    if (part != PART_VAE)
+        return NULL;
+    return memcmp(v->mult, w->mult, sizeof v->mult)            ? "dim_mult"
+           : memcmp(v->time_up, w->time_up, sizeof v->time_up) ? "temperal_downsample"
+           : reals_differ(v->mean, w->mean, VAE_Z_MAX)         ? "latents_mean"
+           : reals_differ(v->std, w->std, VAE_Z_MAX)           ? "latents_std"
+                                                               : NULL;
+}
+
+#ifndef HAVE_JANSSON
+
+enum status checkpoint_config_read(const char *path, struct checkpoint_config *out,
+                                   struct fault *fault)
+{
+    *out = (struct checkpoint_config){.part = PART_OTHER};
+    return fault_set(fault, ST_NOT_BUILT,
+                     "reading %s needs jansson, which this build lacks: install libjansson-dev and "
+                     "run make again",
+                     path);
+}
+
+#else
+
+struct reader {
+    const char *path;
+    const json_t *root;
+    struct checkpoint_config *out;
+    struct fault *fault;
+};
+
+/* "num_layers should be ..., not 1.5" */
+static enum status refuse(const struct reader *r, const char *field, const char *wanted,
+                          const json_t *value)
+{
+    char shown[80] = "a list or object";
+    char *text = json_is_object(value) || json_is_array(value)
+                     ? NULL
+                     : json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    if (text)
+        text_printable(text, strlen(text), shown, sizeof shown);
+    free(text);
+    return fault_set(r->fault, ST_BAD_INPUT, "%s: %s should be %s, not %s", r->path, field, wanted,
+                     value ? shown : "left out");
+}
+
+static enum status read_integer(const struct reader *r, const struct checkpoint_field *f)
+{
+    const json_t *value = json_object_get(r->root, f->name);
+    int64_t got = value ? (int64_t)json_integer_value(value) : f->fallback;
+    if ((value && !json_is_integer(value)) || got < f->least || got > f->most) {
+        char wanted[80];
+        snprintf(wanted, sizeof wanted, "a whole number from %" PRId64 " to %" PRId64, f->least,
+                 f->most);
+        return refuse(r, f->name, wanted, value);
+    }
+    memcpy((char *)&r->out->model + f->offset, &got, sizeof got);
+    return ST_OK;
+}
+
+/* A list of exactly `count` whole numbers or booleans; left as it is where it is left out. */
+static enum status read_integers(const struct reader *r, const char *name, int count, int64_t least,
+                                 int64_t most, int64_t *out)
+{
+    const json_t *list = json_object_get(r->root, name);
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a list of %d small whole numbers", count);
+    if (!list)
+        return ST_OK;
+    if (json_array_size(list) != (size_t)count)
+        return refuse(r, name, wanted, list);
+    for (int i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, (size_t)i);
+        out[i] = json_is_boolean(item) ? json_is_true(item) : (int64_t)json_integer_value(item);
+        if ((!json_is_integer(item) && !json_is_boolean(item)) || out[i] < least || out[i] > most)
+            return refuse(r, name, wanted, item);
+    }
+    return ST_OK;
+}
+
+static enum status read_reals(const struct reader *r, const char *name, int64_t count, double *out)
+{
+    const json_t *list = json_object_get(r->root, name);
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a list of %" PRId64 " numbers, one per channel of z", count);
+    if (!list || json_array_size(list) != (size_t)count)
+        return refuse(r, name, wanted, list);
+    for (int64_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, (size_t)i);
+        if (!json_is_number(item))
+            return refuse(r, name, wanted, item);
+        out[i] = json_number_value(item);
+    }
+    return ST_OK;
+}
+
+/* ---- what the model code here does not compute ----------------------------------------------- */
+
+/* The one value of a field that is supported, as JSON; a field that is left out has it. */
+static const struct supported {
+    enum checkpoint_part part;
+    const char *name, *value;
+} supported[] = {
+    {PART_TRANSFORMER, "cross_attn_norm", "true"},
+    {PART_TRANSFORMER, "qk_norm", "\"rms_norm_across_heads\""},
+    {PART_TRANSFORMER, "image_dim", "null"},
+    {PART_TRANSFORMER, "added_kv_proj_dim", "null"},
+    {PART_TRANSFORMER, "pos_embed_seq_len", "null"},
+    {PART_VAE, "is_residual", "false"},
+    {PART_VAE, "decoder_base_dim", "null"},
+    {PART_VAE, "patch_size", "null"},
+    {PART_VAE, "attn_scales", "[]"},
+    {PART_VAE, "in_channels", "3"},
+    {PART_VAE, "out_channels", "3"},
+    {PART_TEXT, "feed_forward_proj", "\"gated-gelu\""},
+};
+
+static void note_unsupported(const struct reader *r)
+{
+    char *out = r->out->unsupported;
+    const size_t bytes = sizeof r->out->unsupported;
+    for (size_t i = 0; i < sizeof supported / sizeof *supported; i++) {
+        const json_t *value = json_object_get(r->root, supported[i].name);
+        char *text = supported[i].part == r->out->part && value
+                         ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII)
+                         : NULL;
+        size_t used = strlen(out);
+        if (text && strcmp(text, supported[i].value) != 0)
+            snprintf(out + used, bytes - used, "%s%s %.60s", used ? ", " : "", supported[i].name,
+                     text);
+        free(text);
+    }
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static enum status read_transformer(const struct reader *r)
+{
+    struct transformer_config *t = &r->out->model.transformer;
+    int64_t patch[3] = {1, 2, 2};
+    TRY(read_integers(r, "patch_size", 3, 1, 64, patch));
+    t->pt = patch[0], t->ph = patch[1], t->pw = patch[2];
+    const json_t *eps = json_object_get(r->root, "eps");
+    t->eps = json_is_number(eps) ? json_number_value(eps) : 1e-6;
+    return ST_OK;
+}
+
+/* The encoder's steps in time, from fine to coarse; the decoder takes them in reverse. */
+static enum status read_vae(const struct reader *r)
+{
+    struct vae_config *v = &r->out->model.vae;
+    int64_t down[VAE_LEVELS - 1] = {0, 1, 1};
+    static const int64_t mult[VAE_LEVELS] = {1, 2, 4, 4};
+    memcpy(v->mult, mult, sizeof mult);
+    TRY(read_integers(r, "dim_mult", VAE_LEVELS, 1, 1024, v->mult));
+    TRY(read_integers(r, "temperal_downsample", VAE_LEVELS - 1, 0, 1, down));
+    for (int i = 0; i < VAE_LEVELS - 1; i++)
+        v->time_up[i] = down[VAE_LEVELS - 2 - i];
+    TRY(read_reals(r, "latents_mean", v->z_dim, v->mean));
+    return read_reals(r, "latents_std", v->z_dim, v->std);
+}
+
+/* The number of rows is the pipeline's, not the encoder's. */
+static enum status read_text(const struct reader *r)
+{
+    struct text_config *t = &r->out->model.text;
+    const json_t *eps = json_object_get(r->root, "layer_norm_epsilon");
+    t->eps = json_is_number(eps) ? json_number_value(eps) : 1e-6;
+    t->rows = 512;
+    return ST_OK;
+}
+
+static const struct part {
+    const char *class_name;
+    enum status (*read)(const struct reader *r);
+} parts[PART_COUNT] = {
+    [PART_TRANSFORMER] = {"WanTransformer3DModel", read_transformer},
+    [PART_VAE] = {"AutoencoderKLWan", read_vae},
+    [PART_TEXT] = {"UMT5EncoderModel", read_text},
+};
+
+/* diffusers writes _class_name, transformers a list of architectures. */
+static void read_class(const struct reader *r)
+{
+    const json_t *list = json_object_get(r->root, "architectures");
+    const char *name = json_string_value(json_object_get(r->root, "_class_name"));
+    if (!name)
+        name = json_string_value(json_array_get(list, 0));
+    if (!name)
+        return;
+    text_printable(name, strlen(name), r->out->class_name, sizeof r->out->class_name);
+    for (int i = 0; i < PART_COUNT; i++)
+        if (parts[i].class_name && !strcmp(name, parts[i].class_name))
+            r->out->part = (enum checkpoint_part)i;
+}
+
+static enum status read_config(const struct reader *r)
+{
+    read_class(r);
+    if (r->out->part == PART_OTHER)
+        return ST_OK;
+    note_unsupported(r);
+    for (int i = 0; i < checkpoint_field_count; i++)
+        if (checkpoint_fields[i].part == r->out->part)
+            TRY(read_integer(r, &checkpoint_fields[i]));
+    return r->out->unsupported[0] ? ST_OK : parts[r->out->part].read(r);
+}
+
+enum status checkpoint_config_read(const char *path, struct checkpoint_config *out,
+                                   struct fault *fault)
+{
+    json_t *root;
+    *out = (struct checkpoint_config){.part = PART_OTHER};
+    TRY(json_object_read(path, &root, fault));
+    const struct reader r = {path, root, out, fault};
+    enum status status = read_config(&r);
+    json_decref(root);
+    return status;
+}
+
+#endif

@@ -1,0 +1,193 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* checkpoint_wanted.c   What the model code would load, found by letting it load through ops that
+ * only write down names and shapes; so a comparison cannot differ from a run. */
+#include "checkpoint.h"
+
+#include "model/text.h"
+#include "model/transformer.h"
+#include "model/vae.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct recorder {
+    struct ops ops; /* first, so that the hook finds the recorder */
+    struct wanted *wanted;
+};
+
+static enum status record_weight(struct ops *ops, struct tensor *t, const struct weight_spec *spec)
+{
+    struct wanted *w = ((struct recorder *)ops)->wanted;
+    char *name = strdup(spec->name);
+    if (w->count == w->room) {
+        int64_t room = w->room ? 2 * w->room : 256;
+        struct weight_spec *grown = realloc(w->spec, (size_t)room * sizeof *grown);
+        w->spec = grown ? grown : w->spec;
+        w->room = grown ? room : w->room;
+    }
+    if (!name || w->count == w->room) {
+        free(name);
+        return fault_set(ops->fault, ST_NO_MEMORY, "out of memory for a list of tensors");
+    }
+    w->spec[w->count] = *spec;
+    w->spec[w->count++].name = name;
+    *t = (struct tensor){.elem = ELEM_NONE};
+    return ST_OK;
+}
+
+enum status wanted_of(enum checkpoint_part part, const struct model_config *model,
+                      struct wanted *out, struct fault *fault)
+{
+    struct recorder r = {
+        .ops = {.weight = record_weight, .mode = MODE_COUNT, .type = ELEM_F32, .fault = fault},
+        .wanted = out};
+    struct text text = {0};
+    struct transformer transformer = {0};
+    struct vae vae;
+    *out = (struct wanted){0};
+    enum status status = ST_OK;
+    if (part == PART_TEXT)
+        status = text_load(&r.ops, &model->text, &text);
+    else if (part == PART_TRANSFORMER)
+        status = transformer_load(&r.ops, &model->transformer, &transformer);
+    else if (part == PART_VAE)
+        status = vae_load(&r.ops, &model->vae, &vae);
+    text_free(&text);
+    transformer_free(&transformer);
+    if (status != ST_OK)
+        wanted_free(out);
+    return status;
+}
+
+void wanted_free(struct wanted *w)
+{
+    for (int64_t i = 0; i < w->count; i++)
+        free((char *)w->spec[i].name);
+    free(w->spec);
+    *w = (struct wanted){0};
+}
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+/* The text encoder's table has a second name where input and output shared it once. */
+#define TABLE "shared.weight"
+#define TABLE_ALIAS "encoder.embed_tokens.weight"
+
+/* Published tensors that making a clip from text does not read, by how their names begin or, with
+ * a '*', end. */
+static const struct {
+    enum checkpoint_part part;
+    const char *name;
+} unused[] = {
+    {PART_VAE, "encoder."},
+    {PART_VAE, "quant_conv."},
+    {PART_TEXT, TABLE_ALIAS},
+    {PART_TRANSFORMER, "*.attn2.norm_added_q.weight"},
+};
+
+static bool is_unused(enum checkpoint_part part, const char *name)
+{
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+        const char *rule = unused[i].name;
+        size_t n = strlen(name), m = strlen(rule + 1);
+        if (unused[i].part != part)
+            continue;
+        if (*rule == '*' ? n >= m && !strcmp(name + n - m, rule + 1) : !strncmp(name, rule, m + 1))
+            return true;
+    }
+    return false;
+}
+
+static bool same_shape(const struct weight_spec *spec, const struct safetensor *t)
+{
+    return spec->rank == t->rank && !memcmp(spec->dim, t->dim, (size_t)t->rank * sizeof *t->dim);
+}
+
+void checkpoint_shape(int rank, const int64_t *dim, char out[SHAPE_BYTES])
+{
+    int used = 1;
+    strcpy(out, "[");
+    for (int i = 0; i < rank; i++)
+        used +=
+            snprintf(out + used, SHAPE_BYTES - (size_t)used, "%s%" PRId64, i ? ", " : "", dim[i]);
+    strcpy(out + used, "]"); /* 8 extents of at most 15 digits leave room */
+}
+
+bool checkpoint_can_read(const struct safetensor *t)
+{
+    return t->elem == ELEM_F32 || t->elem == ELEM_BF16 || t->elem == ELEM_F16 ||
+           t->elem == ELEM_F64;
+}
+
+enum status checkpoint_weight(const struct checkpoint *c, const struct weight_spec *spec,
+                              const struct checkpoint_tensor **out, struct fault *fault)
+{
+    char wanted[SHAPE_BYTES], found[SHAPE_BYTES];
+    const struct checkpoint_tensor *t = checkpoint_find(c, spec->name);
+    if (!t && !strcmp(spec->name, TABLE))
+        t = checkpoint_find(c, TABLE_ALIAS);
+    *out = t;
+    checkpoint_shape(spec->rank, spec->dim, wanted);
+    if (!t)
+        return fault_set(fault, ST_BAD_INPUT, "%s: tensor %s is missing, wanted %s",
+                         checkpoint_path(c), spec->name, wanted);
+    checkpoint_shape(t->is->rank, t->is->dim, found);
+    if (!same_shape(spec, t->is))
+        return fault_set(fault, ST_BAD_INPUT, "%s: tensor %s is %s, wanted %s", checkpoint_path(c),
+                         spec->name, found, wanted);
+    if (!checkpoint_can_read(t->is))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s: tensor %s has dtype %s; F32, BF16, F16 and F64 can be read",
+                         checkpoint_path(c), spec->name, t->is->dtype);
+    return ST_OK;
+}
+
+static int compare_specs(const void *a, const void *b)
+{
+    return strcmp((*(const struct weight_spec *const *)a)->name,
+                  (*(const struct weight_spec *const *)b)->name);
+}
+
+/* Both lists are sorted by name; one walk over the two. */
+static void walk(const struct checkpoint *c, enum checkpoint_part part,
+                 const struct weight_spec *const *spec, int64_t specs, struct differences *out)
+{
+    int64_t s = 0, t = 0;
+    while (s < specs || checkpoint_at(c, t)) {
+        const struct checkpoint_tensor *found = checkpoint_at(c, t);
+        int order = s == specs ? 1 : !found ? -1 : strcmp(spec[s]->name, found->is->name);
+        struct difference d = {.wanted = order <= 0 ? spec[s++] : NULL,
+                               .found = order >= 0 ? found : NULL};
+        t += order >= 0;
+        if (order < 0 && !strcmp(d.wanted->name, TABLE))
+            d.found = checkpoint_find(c, TABLE_ALIAS);
+        d.kind = !d.found ? TENSOR_MISSING : !d.wanted ? TENSOR_EXTRA : TENSOR_MISSHAPEN;
+        if (d.kind == TENSOR_EXTRA && is_unused(part, d.found->is->name))
+            out->unused += !(part == PART_TEXT && !checkpoint_find(c, TABLE));
+        else if (d.kind != TENSOR_MISSHAPEN || !same_shape(d.wanted, d.found->is))
+            out->row[out->count++] = d;
+    }
+}
+
+enum status checkpoint_compare(const struct checkpoint *c, enum checkpoint_part part,
+                               const struct wanted *wanted, struct differences *out,
+                               struct fault *fault)
+{
+    int64_t most = wanted->count + checkpoint_count(c) + 1;
+    const struct weight_spec **sorted = calloc((size_t)wanted->count + 1, sizeof *sorted);
+    *out = (struct differences){.row = calloc((size_t)most, sizeof *out->row)};
+    if (!sorted || !out->row) {
+        free(sorted);
+        free(out->row);
+        out->row = NULL;
+        return fault_set(fault, ST_NO_MEMORY, "out of memory for a list of tensors");
+    }
+    for (int64_t i = 0; i < wanted->count; i++)
+        sorted[i] = &wanted->spec[i];
+    qsort(sorted, (size_t)wanted->count, sizeof *sorted, compare_specs);
+    walk(c, part, sorted, wanted->count, out);
+    free(sorted);
+    return ST_OK;
+}
