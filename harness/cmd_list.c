@@ -80,14 +80,33 @@ static void record_text(const struct standing *s, const struct registry_entry *e
     if (s->ran == RAN_HARDWARE)
         snprintf(out, bytes, "ran on %s", s->ran_on);
     else if (s->ran == RAN_EMULATED)
-        snprintf(out, bytes, "emulated (%s), never on a GPU by our records", s->ran_on);
+        snprintf(out, bytes, "emulated only (%s)", s->ran_on);
     else
         snprintf(out, bytes, "%sno record of a run", e->variant ? "compiled, " : "");
+}
+
+/* Reasons that many variants share are said once, below the table. */
+struct reasons {
+    char text[16][sizeof(((struct fault *)NULL)->text)];
+    int count;
+};
+
+static int number_of(struct reasons *r, const char *why)
+{
+    int i = 0;
+    while (i < r->count && strcmp(r->text[i], why))
+        i++;
+    if (i == (int)(sizeof r->text / sizeof *r->text))
+        return 0;
+    if (i == r->count)
+        snprintf(r->text[r->count++], sizeof *r->text, "%s", why);
+    return i + 1;
 }
 
 static void text_variants(void)
 {
     int count;
+    struct reasons reasons = {.count = 0};
     const struct registry_entry *all = registry(&count);
     for (int i = 0; i < count; i++) {
         char name[128], needs[128] = "?", record[320];
@@ -96,10 +115,14 @@ static void text_variants(void)
         if (all[i].variant)
             needs_text(all[i].variant->needs, needs, sizeof needs);
         record_text(&s, &all[i], record, sizeof record);
-        printf("%-38s %-9s needs %-10s %-9s %s%s%s, %s\n", name, all[i].target, needs,
-               all[i].variant ? numerics_name(all[i].variant->numerics) : "?", s.runs,
-               s.why.text[0] ? ": " : "", s.why.text, record);
+        printf("%-30s %-9s needs %-13s %-5s %s", name, all[i].target, needs,
+               all[i].variant ? numerics_name(all[i].variant->numerics) : "?", s.runs);
+        if (s.why.text[0])
+            printf(" (%d)", number_of(&reasons, s.why.text));
+        printf(", %s\n", record);
     }
+    for (int i = 0; i < reasons.count; i++)
+        printf("(%d) %s\n", i + 1, reasons.text[i]);
 }
 
 static void json_variants(struct json *j)

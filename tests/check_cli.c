@@ -259,7 +259,8 @@ static void every_variant_file_is_listed(void **state)
     assert_int_equal(glob("kernels/*/*/*_[0-9][0-9]_*.c*", 0, NULL, &files), 0);
     struct spawned s = patchmark("list", "variants", NULL);
     assert_ok(&s);
-    assert_int_equal(lines_of(s.out), files.gl_pathc);
+    char *reasons = strstr(s.out, "\n("); /* below the table */
+    assert_int_equal(lines_of(s.out) - (reasons ? lines_of(reasons + 1) : 0), files.gl_pathc);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         char path[512], *name, *op;
         snprintf(path, sizeof path, "%s", files.gl_pathv[i]);
