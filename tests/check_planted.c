@@ -243,13 +243,14 @@ static void run_trials(void)
     for (int i = 0; i < count; i++) {
         const struct trial *t = &trials[i];
         if (!t->problem && file_exists(t->plugin))
-            jobs[i] = (struct job){.argv = {program(t->mode), "verify",
-                                            job_word("%s/%s", t->op, t->renamed), "--level=op",
-                                            "--device=cuda:0", "--threads=1", "--timeout=60",
-                                            "--shape", t->shape, "--plugin", t->plugin,
-                                            strcmp(t->mode, "asan") == 0 ? "--bare" : NULL},
-                                   .variable = {job_word("EMU_ORDER=%s", t->order),
-                                                job_word("EMU_EAGER=%s", t->eager)}};
+            jobs[i] = (struct job){
+                .argv = {program(t->mode), "verify", job_word("%s/%s", t->op, t->renamed),
+                         "--level=op", "--device=cuda:0", "--threads=1", "--timeout=60", "--shape",
+                         t->shape, "--plugin", t->plugin,
+                         strcmp(t->mode, "asan") == 0 ? "--bare" : NULL},
+                /* what a fault says belongs to its trial, whoever runs the tests */
+                .variable = {job_word("EMU_ORDER=%s", t->order), job_word("EMU_EAGER=%s", t->eager),
+                             "ASAN_OPTIONS=log_path=stderr", "UBSAN_OPTIONS=log_path=stderr"}};
     }
     jobs_run(jobs, count);
 }
