@@ -215,7 +215,7 @@ emulated: $(EMU_MODES:%=$(B)/emu/%/patchmark) $(EMU_MODES:%=$(B)/emu/%/calibrate
 # How a kernel is compiled for each way, for tests that plant faults in one: "mode<TAB>command".
 $(B)/emu/flags: FORCE
 	@mkdir -p $(@D)
-	@{ $(foreach m,$(EMU_MODES),printf '$(m)\t%s\n' '$(CXX) -x c++ $(filter-out -MMD -MP,$(EMU_BASE)) $(EMU_kernel_$(m))';) } >$@
+	@{ :; $(foreach m,$(EMU_MODES),printf '$(m)\t%s\n' '$(CXX) -x c++ $(filter-out -MMD -MP,$(EMU_BASE)) $(EMU_kernel_$(m))';) } >$@
 $(B)/emu/registry.c: FORCE
 	@mkdir -p $(@D)
 	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call emu_why,$(s))';) } | harness/registry.sh >$@.new; \
