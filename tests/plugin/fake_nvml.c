@@ -11,7 +11,7 @@
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9 };
 
-static int looks, open_count;
+static _Atomic int looks, open_count;
 
 static bool lacks(const char *what)
 {
