@@ -12,7 +12,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const char *const stage_names[STAGE_COUNT] = {"text", "denoise", "decode"};
+const char *const stage_names[STAGE_COUNT] = {
+    [STAGE_TEXT] = "text",
+    [STAGE_IMAGE] = "image",
+    [STAGE_ENCODE] = "encode",
+    [STAGE_DENOISE] = "denoise",
+    [STAGE_DENOISE_LOW] = "denoise_low",
+    [STAGE_DECODE] = "decode",
+};
+
+bool stage_always(enum stage stage)
+{
+    return stage == STAGE_TEXT || stage == STAGE_DENOISE || stage == STAGE_DECODE;
+}
+
+bool stage_denoises(enum stage stage)
+{
+    return stage == STAGE_DENOISE || stage == STAGE_DENOISE_LOW;
+}
 
 static const char *const scheduler_names[] = {"unipc", "euler", "unipc-original"};
 static const char *const fill_names[] = {"normal", "outlier"};
@@ -124,6 +141,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     r->scheduler = (enum scheduler)scheduler;
     r->steps = s->steps != CASE_UNSET ? s->steps : r->model->steps;
     TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));
+    r->fps = c->fps;
     r->guidance = isnan(s->guidance) ? r->model->guidance : s->guidance;
     TRY(in_range("--guidance", r->guidance, 0, 100, fault));
     r->shift = isnan(s->shift) ? r->model->shift : s->shift;

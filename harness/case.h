@@ -72,5 +72,7 @@ void case_recipe(const struct pipeline_case *c, const struct engine *engine, str
 void case_recipe_sha256(const struct pipeline_case *c, const struct engine *engine, char out[65]);
 
 extern const char *const stage_names[STAGE_COUNT];
+bool stage_always(enum stage stage); /* every clip passes it: tables list it whatever it took */
+bool stage_denoises(enum stage stage);
 
 #endif

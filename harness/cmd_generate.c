@@ -200,6 +200,8 @@ static void print_dry_run(const struct job *job)
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         flops += f->flops;
+        if (!f->calls && !stage_always((enum stage)i))
+            continue;
         printf("%-8s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
                f->flops * 1e-12, (double)f->weight_bytes / (1 << 20),
                (double)f->activation_bytes / (1 << 20), (double)f->scratch_bytes / (1 << 20));
@@ -316,6 +318,8 @@ static void print_result(const struct job *job)
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         double s = (double)f->run_ns * 1e-9;
         load_s += (double)f->load_ns * 1e-9;
+        if (!f->calls && !stage_always((enum stage)i))
+            continue;
         printf("%-8s %8.3f s %6.1f%%", stage_names[i], s, 100 * s / all_s);
         if (f->run_ns > 0)
             printf(" %12.1f", f->flops * 1e-9 / s);
@@ -343,6 +347,8 @@ static void json_stages(const struct job *job, struct json *j)
     json_open_object(j, "stages");
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
+        if (!f->calls && !stage_always((enum stage)i))
+            continue;
         json_open_object(j, stage_names[i]);
         json_int(j, "calls", f->calls);
         json_number(j, "flops", f->flops);

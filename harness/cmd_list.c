@@ -175,7 +175,7 @@ static enum status count_model(const struct model_config *m, struct model_figure
     enum status status = engine_count(engine, &c.request, fault);
     *out = (struct model_figures){
         .text = text_parameters(&m->text),
-        .transformer = transformer_parameters(&m->transformer),
+        .transformer = transformer_parameters(m),
         .decoder = vae_decoder_parameters(&m->vae),
         .tokens = c.request.geometry.S,
         .forward_flops = engine_stage(engine, STAGE_DENOISE)->flops / (double)case_passes(&c),

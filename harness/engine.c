@@ -225,6 +225,12 @@ static enum status timed_latents(void *user, const float *latents, int64_t index
     return timed(t, clock_ns(), t->sink->latents(t->sink->user, latents, index, count));
 }
 
+static enum status timed_denoised(void *user, const float *latents)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(), t->sink->denoised(t->sink->user, latents));
+}
+
 static struct generate_sink timed_sink_of(struct timed_sink *t)
 {
     return (struct generate_sink){
@@ -233,6 +239,7 @@ static struct generate_sink timed_sink_of(struct timed_sink *t)
         .frames_f32 = t->sink->frames_f32 ? timed_frames_f32 : NULL,
         .text = t->sink->text ? timed_text : NULL,
         .latents = t->sink->latents ? timed_latents : NULL,
+        .denoised = t->sink->denoised ? timed_denoised : NULL,
     };
 }
 

@@ -40,17 +40,19 @@ enum plot_field { PLOT_FIELDS(PLOT_ENUM) PLOT_FIELD_COUNT };
 #undef PLOT_ENUM
 #define PLOT_BIT(name) (UINT32_C(1) << PLOT_##name)
 
+enum { PLOT_STAGES = 3 };
+
 struct plot_case {
     char *field[PLOT_FIELD_COUNT]; /* "" where the record does not say */
     char status[24], created[32];
     char requested[40]; /* what was asked of --kernels, "" where not recorded */
     int64_t width, height, frames, threads;
-    double clip_s;             /* frames / fps */
-    bool timed;                /* the status allows a time and there is one */
-    double time_s, lo_s, hi_s; /* median and its interval; NaN where not given */
-    double stage_s[STAGE_COUNT];
-    bool taken; /* the figure at hand uses it, ... */
-    int series; /* ... as a point of this series; -1: of none */
+    double clip_s;               /* frames / fps */
+    bool timed;                  /* the status allows a time and there is one */
+    double time_s, lo_s, hi_s;   /* median and its interval; NaN where not given */
+    double stage_s[PLOT_STAGES]; /* conditions, denoise, decode */
+    bool taken;                  /* the figure at hand uses it, ... */
+    int series;                  /* ... as a point of this series; -1: of none */
 };
 
 struct plot_set {

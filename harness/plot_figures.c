@@ -213,7 +213,7 @@ static int take_split(struct plot_set *set)
     int split = 0, rows = 0;
     for (int64_t i = 0; i < set->count; i++) {
         struct plot_case *c = &set->cases[i];
-        for (int k = 0; k < STAGE_COUNT; k++)
+        for (int k = 0; k < PLOT_STAGES; k++)
             c->taken &= c->timed && isfinite(c->stage_s[k]);
         split += c->taken;
     }
@@ -234,8 +234,8 @@ static void write_row(const struct plot_set *set, const struct plot_series *s,
     if (c->frames > 1)
         snprintf(clip, sizeof clip, "%.3g s", c->clip_s);
     fprintf(out, "%s %s%s%s\t%.9g\t%.9g\t%.9g\t%.9g\t%s\n", c->field[PLOT_SIZE], clip,
-            *name ? ", " : "", name, c->stage_s[STAGE_TEXT], c->stage_s[STAGE_DENOISE],
-            c->stage_s[STAGE_DECODE], c->time_s, status_of(c));
+            *name ? ", " : "", name, c->stage_s[0], c->stage_s[1], c->stage_s[2], c->time_s,
+            status_of(c));
 }
 
 static void write_stages(struct plot_set *set, FILE *out, struct plot_note *note)

@@ -133,12 +133,16 @@ static bool may_have_time(const char *status)
 
 static void read_times(const json_t *record, struct plot_case *c)
 {
-    static const char *const stages[] = {"stages.text_ns", "stages.denoise_ns", "stages.decode_ns"};
+    static const char *const stages[PLOT_STAGES] = {"stages.text_ns", "stages.denoise_ns",
+                                                    "stages.decode_ns"};
     c->time_s = number_at(record, "timing.median") * 1e-9;
     c->lo_s = number_at(record, "timing.lo") * 1e-9;
     c->hi_s = number_at(record, "timing.hi") * 1e-9;
-    for (int i = 0; i < STAGE_COUNT; i++)
+    for (int i = 0; i < PLOT_STAGES; i++)
         c->stage_s[i] = number_at(record, stages[i]) * 1e-9;
+    double encode_s = number_at(record, "stages.encode_ns") * 1e-9;
+    if (isfinite(encode_s))
+        c->stage_s[0] += encode_s;
     c->timed = may_have_time(c->status) && c->time_s > 0 && isfinite(c->time_s);
 }
 

@@ -104,6 +104,8 @@ static bool take_sample(struct outcome *o, const char *text)
         o->stage[s][i] = (double)strtoll(end, &end, 10);
     for (int s = 0; s < STAGE_COUNT; s++)
         o->load[s][i] = (double)strtoll(end, &end, 10);
+    o->stage[STAGE_ENCODE][i] += o->stage[STAGE_IMAGE][i];
+    o->stage[STAGE_DENOISE][i] += o->stage[STAGE_DENOISE_LOW][i];
     uint64_t frames = strtoull(end, &end, 16);
     o->frames_differ = o->frames_differ || frames != o->frames_hash;
     for (int64_t k = 0; k < steps; k++)

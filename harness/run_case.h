@@ -27,8 +27,9 @@ struct outcome {
     double planned, resident, fma_peak, first_ns;
     int64_t host_step_ns, graph_nodes; /* CUDA devices */
     struct json gpu;                   /* an object: the device while clips were timed */
-    double total[SAMPLES_MAX], stage[STAGE_COUNT][SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
-    double *step; /* SAMPLES_MAX samples of each step */
+    double total[SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
+    double stage[STAGE_COUNT][SAMPLES_MAX]; /* encode and denoise: both of their stages */
+    double *step;                           /* SAMPLES_MAX samples of each step */
     int64_t samples;
     uint64_t frames_hash; /* of the first clip; all must agree */
     bool asked, frames_differ, rechecked;

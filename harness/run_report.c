@@ -55,6 +55,8 @@ static void json_stages(const struct outcome *o, struct json *j)
 {
     json_open_object(j, "stages");
     json_number(j, "text_ns", median_of(o->stage[STAGE_TEXT], o));
+    if (median_of(o->stage[STAGE_ENCODE], o) > 0)
+        json_number(j, "encode_ns", median_of(o->stage[STAGE_ENCODE], o));
     json_number(j, "denoise_ns", median_of(o->stage[STAGE_DENOISE], o));
     json_number(j, "decode_ns", median_of(o->stage[STAGE_DECODE], o));
     json_open_array(j, "step_ns");
@@ -63,7 +65,8 @@ static void json_stages(const struct outcome *o, struct json *j)
     json_end(j);
     json_open_object(j, "load_ns");
     for (int i = 0; i < STAGE_COUNT; i++)
-        json_number(j, stage_names[i], median_of(o->load[i], o));
+        if (median_of(o->load[i], o) > 0 || stage_always(i))
+            json_number(j, stage_names[i], median_of(o->load[i], o));
     json_end(j);
     json_number(j, "first_run_ns", o->first_ns);
     if (o->c.config.device == DEVICE_CUDA) {

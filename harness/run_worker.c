@@ -5,7 +5,7 @@
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
- *        at SHARE | sample TOTAL TEXT DENOISE DECODE LOAD*3 FRAMES-HASH STEPS... |
+ *        at SHARE | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
@@ -88,7 +88,9 @@ static void tell_work(const struct session *s)
     json_int(&j, "frames", s->c.request.geometry.frames);
     json_number(&j, "flops", all);
     json_number(&j, "flops_text", flops[STAGE_TEXT]);
-    json_number(&j, "flops_denoise", flops[STAGE_DENOISE]);
+    if (flops[STAGE_IMAGE] + flops[STAGE_ENCODE] > 0)
+        json_number(&j, "flops_encode", flops[STAGE_IMAGE] + flops[STAGE_ENCODE]);
+    json_number(&j, "flops_denoise", flops[STAGE_DENOISE] + flops[STAGE_DENOISE_LOW]);
     json_number(&j, "flops_decode", flops[STAGE_DECODE]);
     json_end(&j);
     fprintf(s->out, "work %s\n", j.text);

@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define PATCHMARK_ABI 2
+#define PATCHMARK_ABI 3
 
 /* Every function that can fail returns one of these; the sentence for people goes once into the
  * struct fault at hand, where the failure happened. */
@@ -187,10 +187,10 @@ enum numerics {
 #define CPU_NEON (UINT64_C(1) << 8)
 #define CPU_NEON_BF16 (UINT64_C(1) << 9)
 #define CPU_NEON_I8MM (UINT64_C(1) << 10)
-#define GPU_SM80 (UINT64_C(1) << 32)   /* compute capability 8.0 or newer */
-#define GPU_SM90A (UINT64_C(1) << 33)  /* exactly 9.0: wgmma, setmaxnreg */
-#define GPU_SM100A (UINT64_C(1) << 34) /* exactly 10.0 */
-#define GPU_CUDA (UINT64_C(1) << 40) /* any CUDA device */
+#define GPU_SM80 (UINT64_C(1) << 32)     /* compute capability 8.0 or newer */
+#define GPU_SM90A (UINT64_C(1) << 33)    /* exactly 9.0: wgmma, setmaxnreg */
+#define GPU_SM100A (UINT64_C(1) << 34)   /* exactly 10.0 */
+#define GPU_CUDA (UINT64_C(1) << 40)     /* any CUDA device */
 #define LIB_CUBLASLT (UINT64_C(1) << 48) /* libraries that are loaded when they are used */
 #define LIB_CUDNN (UINT64_C(1) << 49)
 #define GPU_BITS (GPU_CUDA | GPU_SM80 | GPU_SM90A | GPU_SM100A)
@@ -297,7 +297,17 @@ OP_LIST(OP_STRUCT)
 #undef OP_STRUCT
 
 enum mode { MODE_EXECUTE = 0, MODE_COUNT, MODE_TRACE };
-enum stage { STAGE_TEXT = 0, STAGE_DENOISE, STAGE_DECODE, STAGE_COUNT };
+/* In the order in which a clip passes them. Where a model has two experts, the one for low noise is
+ * a stage of its own. */
+enum stage {
+    STAGE_TEXT = 0,
+    STAGE_IMAGE,  /* features of the given image */
+    STAGE_ENCODE, /* the given image or video into latents */
+    STAGE_DENOISE,
+    STAGE_DENOISE_LOW,
+    STAGE_DECODE,
+    STAGE_COUNT
+};
 
 /* How a synthetic weight is drawn; a checkpoint ignores it. u is uniform in [-1, 1). The kind also
  * says how a weight is stored: MATRIX and EMBEDDING in ops->type, all others in f32. */

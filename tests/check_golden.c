@@ -18,71 +18,8 @@
 #include "model/text.h"
 #include "model/transformer.h"
 #include "model/vae.h"
-#include "safetensors.h"
+#include "support/golden.h"
 #include "support/mini.h"
-#include "support/plain_ops.h"
-
-#define THREADS 2
-
-/* ---- helpers --------------------------------------------------------------------------------- */
-
-static struct safetensors *open_golden(const char *name)
-{
-    char path[256];
-    struct fault fault = {0};
-    struct safetensors *file;
-    snprintf(path, sizeof path, "tests/golden/%s.safetensors", name);
-    if (safetensors_open(path, &file, &fault) != ST_OK)
-        fail_msg("%s", fault.text);
-    return file;
-}
-
-/* A golden tensor's values; free() them. */
-static float *golden(struct safetensors *file, const char *name, int64_t count)
-{
-    struct fault fault = {0};
-    const struct safetensor *tensor = safetensors_find(file, name);
-    if (!tensor)
-        fail_msg("no golden tensor %s", name);
-    int64_t elems = 1;
-    for (int i = 0; i < tensor->rank; i++)
-        elems *= tensor->dim[i];
-    assert_int_equal(elems, count);
-    float *values = malloc((size_t)count * sizeof *values);
-    if (safetensors_read(file, tensor, 0, count, values, &fault) != ST_OK)
-        fail_msg("%s", fault.text);
-    return values;
-}
-
-static void assert_close(const char *what, const float *got, const float *want, int64_t count,
-                         double limit)
-{
-    const double error = mini_relative_l2(got, want, count);
-    if (!(error <= limit))
-        fail_msg("%s: relative L2 error %.3g, allowed %.3g", what, error, limit);
-}
-
-static struct plain_ops *new_ops(enum fill fill)
-{
-    return plain_ops_new(&(struct plain_config){
-        .seed = MINI_SEED, .fill = fill, .type = ELEM_F32, .threads = THREADS});
-}
-
-static void check(const struct plain_ops *p, enum status status)
-{
-    if (status != ST_OK)
-        fail_msg("status %d: %s", (int)status, plain_ops_fault(p));
-}
-
-/* [rows][columns] -> [columns][rows], in new memory */
-static float *transposed(const float *from, int64_t rows, int64_t columns)
-{
-    float *to = malloc((size_t)(rows * columns) * sizeof *to);
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            to[j * rows + i] = from[i * columns + j];
-    return to;
-}
 
 /* ---- networks -------------------------------------------------------------------------------- */
 
@@ -94,34 +31,34 @@ static void forward(struct plain_ops *p, const float *cells, const float *text, 
     struct transformer t;
     struct transformer_context context;
     struct tensor x, v;
-    check(p, ops->enter(ops, STAGE_DENOISE));
-    check(p, transformer_load(ops, &mini.transformer, &t));
-    check(p, transformer_begin(&t, DIT_T, DIT_H, DIT_W));
-    check(p, transformer_context_new(&t, text, mini.text.rows, &context));
-    check(p, ops->alloc(ops, &x, ELEM_F32, DIT_CELLS, Z, "x"));
-    check(p, ops->alloc(ops, &v, ELEM_F32, DIT_CELLS, Z, "v"));
-    check(p, ops->put(ops, &x, cells, DIT_CELLS, Z));
-    check(p, transformer_set_time(&t, 937.0));
-    check(p, transformer_forward(&t, &context, x, v));
-    check(p, ops->get(ops, &v, velocity, DIT_CELLS, Z));
-    check(p, ops->leave(ops, STAGE_DENOISE));
+    golden_check(p, ops->enter(ops, STAGE_DENOISE));
+    golden_check(p, transformer_load(ops, &mini.transformer, &t));
+    golden_check(p, transformer_begin(&t, DIT_T, DIT_H, DIT_W));
+    golden_check(p, transformer_context_new(&t, text, mini.text.rows, &context));
+    golden_check(p, ops->alloc(ops, &x, ELEM_F32, DIT_CELLS, Z, "x"));
+    golden_check(p, ops->alloc(ops, &v, ELEM_F32, DIT_CELLS, Z, "v"));
+    golden_check(p, ops->put(ops, &x, cells, DIT_CELLS, Z));
+    golden_check(p, transformer_set_time(&t, 937.0));
+    golden_check(p, transformer_forward(&t, &context, x, v));
+    golden_check(p, ops->get(ops, &v, velocity, DIT_CELLS, Z));
+    golden_check(p, ops->leave(ops, STAGE_DENOISE));
     transformer_context_free(&context);
     transformer_free(&t);
 }
 
 static void check_transformer(const char *file_name, enum fill fill)
 {
-    struct safetensors *file = open_golden(file_name);
-    struct plain_ops *p = new_ops(fill);
+    struct safetensors *file = golden_open(file_name);
+    struct plain_ops *p = golden_ops(fill);
     float *latents = mini_uniform("golden.latents", Z * DIT_CELLS, 2.0f);
-    float *cells = transposed(latents, Z, DIT_CELLS);
+    float *cells = golden_transposed(latents, Z, DIT_CELLS);
     float *text = mini_uniform("golden.text", mini.text.rows * mini.text.C, 1.0f);
     memset(text + 5 * mini.text.C, 0, (size_t)((mini.text.rows - 5) * mini.text.C) * sizeof *text);
     float velocity[DIT_CELLS * Z];
     forward(p, cells, text, velocity);
-    float *got = transposed(velocity, DIT_CELLS, Z);
-    float *want = golden(file, "velocity", Z * DIT_CELLS);
-    assert_close("velocity", got, want, Z * DIT_CELLS, 1e-5);
+    float *got = golden_transposed(velocity, DIT_CELLS, Z);
+    float *want = golden_values(file, "velocity", Z * DIT_CELLS);
+    golden_close("velocity", got, want, Z * DIT_CELLS, 1e-5);
     free(want), free(got), free(text), free(cells), free(latents);
     plain_ops_free(p);
     safetensors_free(file);
@@ -129,19 +66,19 @@ static void check_transformer(const char *file_name, enum fill fill)
 
 static void check_text(const char *file_name, enum fill fill)
 {
-    struct safetensors *file = open_golden(file_name);
-    struct plain_ops *p = new_ops(fill);
+    struct safetensors *file = golden_open(file_name);
+    struct plain_ops *p = golden_ops(fill);
     struct ops *ops = plain_ops_table(p);
     const int64_t count = mini.text.rows * mini.text.C;
-    float *got = calloc((size_t)count, sizeof *got), *want = golden(file, "text", count);
+    float *got = calloc((size_t)count, sizeof *got), *want = golden_values(file, "text", count);
     int32_t ids[24];
     const int64_t rows = tokenize_bytes("a red ball", mini.text.rows, ids);
     struct text text;
-    check(p, ops->enter(ops, STAGE_TEXT));
-    check(p, text_load(ops, &mini.text, &text));
-    check(p, text_encode(&text, ids, rows, got));
-    check(p, ops->leave(ops, STAGE_TEXT));
-    assert_close("text", got, want, count, 1e-5);
+    golden_check(p, ops->enter(ops, STAGE_TEXT));
+    golden_check(p, text_load(ops, &mini.text, &text));
+    golden_check(p, text_encode(&text, ids, rows, got));
+    golden_check(p, ops->leave(ops, STAGE_TEXT));
+    golden_close("text", got, want, count, 1e-5);
     text_free(&text);
     free(want), free(got);
     plain_ops_free(p);
@@ -158,33 +95,33 @@ static void decode(struct plain_ops *p, const float *cells, float *frames)
     struct vae v;
     struct tensor z, out;
     int64_t count;
-    check(p, ops->enter(ops, STAGE_DECODE));
-    check(p, vae_load(ops, &mini.vae, &v));
-    check(p, vae_begin(&v, VAE_H, VAE_W));
-    check(p, ops->alloc(ops, &z, ELEM_F32, VAE_CELLS, Z, "z"));
+    golden_check(p, ops->enter(ops, STAGE_DECODE));
+    golden_check(p, vae_load(ops, &mini.vae, &v));
+    golden_check(p, vae_begin(&v, VAE_H, VAE_W));
+    golden_check(p, ops->alloc(ops, &z, ELEM_F32, VAE_CELLS, Z, "z"));
     for (int i = 0; i < VAE_T; i++, frames += count * PIXELS * 3) {
-        check(p, ops->put(ops, &z, cells + i * VAE_CELLS * Z, VAE_CELLS, Z));
-        check(p, vae_decode(&v, z, &out, &count));
+        golden_check(p, ops->put(ops, &z, cells + i * VAE_CELLS * Z, VAE_CELLS, Z));
+        golden_check(p, vae_decode(&v, z, &out, &count));
         assert_int_equal(count, i == 0 ? 1 : 4);
-        check(p, ops->get(ops, &out, frames, count * PIXELS, 3));
+        golden_check(p, ops->get(ops, &out, frames, count * PIXELS, 3));
         for (int64_t k = 0; k < count * PIXELS * 3; k++)
             frames[k] = fminf(fmaxf(frames[k], -1.0f), 1.0f);
         ops->release(ops, &out);
     }
-    check(p, ops->leave(ops, STAGE_DECODE));
+    golden_check(p, ops->leave(ops, STAGE_DECODE));
 }
 
 static void check_vae(const char *file_name, enum fill fill)
 {
-    struct safetensors *file = open_golden(file_name);
-    struct plain_ops *p = new_ops(fill);
+    struct safetensors *file = golden_open(file_name);
+    struct plain_ops *p = golden_ops(fill);
     float *z = mini_uniform("golden.z", Z * VAE_T * VAE_CELLS, 2.0f);
-    float *cells = transposed(z, Z, VAE_T * VAE_CELLS);
+    float *cells = golden_transposed(z, Z, VAE_T * VAE_CELLS);
     float *frames = malloc(sizeof(float) * FRAMES * PIXELS * 3);
     decode(p, cells, frames);
-    float *got = transposed(frames, FRAMES * PIXELS, 3);
-    float *want = golden(file, "frames", 3 * FRAMES * PIXELS);
-    assert_close("frames", got, want, 3 * FRAMES * PIXELS, 1e-5);
+    float *got = golden_transposed(frames, FRAMES * PIXELS, 3);
+    float *want = golden_values(file, "frames", 3 * FRAMES * PIXELS);
+    golden_close("frames", got, want, 3 * FRAMES * PIXELS, 1e-5);
     free(want), free(got), free(frames), free(cells), free(z);
     plain_ops_free(p);
     safetensors_free(file);
@@ -235,19 +172,19 @@ static float toy(float x, double sigma) { return (float)(0.5 * tanh(x) + 0.3 * x
 /* x of every step [steps + 1][SAMPLES], the network being toy() */
 static void sample(const struct sampler *s, const float *start, float *states)
 {
-    struct plain_ops *p = new_ops(FILL_NORMAL);
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
     struct ops *ops = plain_ops_table(p);
     struct tensor x, v, last, m[2];
     struct tensor *const all[] = {&x, &v, &last, &m[0], &m[1]};
     for (int i = 0; i < 5; i++)
-        check(p, ops->alloc(ops, all[i], ELEM_F32, 1, SAMPLES, "sample"));
-    check(p, ops->put(ops, &x, start, 1, SAMPLES));
+        golden_check(p, ops->alloc(ops, all[i], ELEM_F32, 1, SAMPLES, "sample"));
+    golden_check(p, ops->put(ops, &x, start, 1, SAMPLES));
     memcpy(states, start, SAMPLES * sizeof *start);
     for (int64_t i = 0; i < s->steps; i++, states += SAMPLES) {
         float velocity[SAMPLES];
         for (int k = 0; k < SAMPLES; k++)
             velocity[k] = toy(states[k], s->sigma[i]);
-        check(p, ops->put(ops, &v, velocity, 1, SAMPLES));
+        golden_check(p, ops->put(ops, &v, velocity, 1, SAMPLES));
         struct sampler_step_problem step = {.S = 1,
                                             .C = SAMPLES,
                                             .guidance = 1.0,
@@ -261,8 +198,8 @@ static void sample(const struct sampler *s, const float *start, float *states)
                                             .corrected = last,
                                             .next = x};
         sampler_coefficients(s, i, &step);
-        check(p, ops->sampler_step(ops, &step));
-        check(p, ops->get(ops, &x, states + SAMPLES, 1, SAMPLES));
+        golden_check(p, ops->sampler_step(ops, &step));
+        golden_check(p, ops->get(ops, &x, states + SAMPLES, 1, SAMPLES));
     }
     plain_ops_free(p);
 }
@@ -274,21 +211,21 @@ static void check_sampler(struct safetensors *file, const char *name, enum sched
     struct sampler s;
     assert_int_equal(sampler_new(scheduler, steps, shift, &s, NULL), ST_OK);
     snprintf(key, sizeof key, "%s.%d.sigma", name, (int)steps);
-    float *sigma = golden(file, key, steps + 1);
+    float *sigma = golden_values(file, key, steps + 1);
     snprintf(key, sizeof key, "%s.%d.time", name, (int)steps);
-    float *time = golden(file, key, steps);
+    float *time = golden_values(file, key, steps);
     for (int64_t i = 0; i < steps; i++) {
         assert_true(fabs(s.sigma[i] - sigma[i]) <= 1.2e-7);
         assert_true(fabs(s.time[i] - time[i]) <= (scheduler == SCHEDULER_EULER ? 1e-4 : 0.0));
     }
     assert_true(s.sigma[steps] == 0.0 && sigma[steps] == 0.0f);
     snprintf(key, sizeof key, "%s.%d.states", name, (int)steps);
-    float *want = golden(file, key, (steps + 1) * SAMPLES);
+    float *want = golden_values(file, key, (steps + 1) * SAMPLES);
     float *start = mini_uniform("golden.sample", SAMPLES, 2.0f);
     float *got = malloc((size_t)((steps + 1) * SAMPLES) * sizeof *got);
     sample(&s, start, got);
     for (int64_t i = 0; i <= steps; i++)
-        assert_close(key, got + i * SAMPLES, want + i * SAMPLES, SAMPLES, 2e-6);
+        golden_close(key, got + i * SAMPLES, want + i * SAMPLES, SAMPLES, 2e-6);
     free(got), free(start), free(want), free(time), free(sigma);
     sampler_free(&s);
 }
@@ -296,7 +233,7 @@ static void check_sampler(struct safetensors *file, const char *name, enum sched
 static void samplers(void **state)
 {
     (void)state;
-    struct safetensors *file = open_golden("samplers");
+    struct safetensors *file = golden_open("samplers");
     static const int64_t steps[] = {1, 2, 4, 50};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         check_sampler(file, "unipc", SCHEDULER_UNIPC, steps[i], 3.0);
@@ -345,8 +282,8 @@ static enum status see_rgb(void *user, const uint8_t *rgb, int64_t first, int64_
 static void pipeline(void **state)
 {
     (void)state;
-    struct safetensors *file = open_golden("pipeline");
-    struct plain_ops *p = new_ops(FILL_NORMAL);
+    struct safetensors *file = golden_open("pipeline");
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
     struct seen *seen = calloc(1, sizeof *seen);
     float *noise = mini_uniform("golden.noise", Z * CLIP_CELLS, 2.0f);
     struct generate_request request = {
@@ -361,13 +298,13 @@ static void pipeline(void **state)
         .sink = {
             .user = seen, .frames = see_rgb, .frames_f32 = see_frames, .latents = see_latents}};
     assert_int_equal(geometry_of(&mini, 48, 32, 9, &request.geometry, NULL), ST_OK);
-    check(p, generate(plain_ops_table(p), &request));
+    golden_check(p, generate(plain_ops_table(p), &request));
 
-    float *latents = golden(file, "latents", 4 * Z * CLIP_CELLS);
-    float *frames = golden(file, "frames", CLIP_FRAMES * CLIP_PIXELS * 3);
+    float *latents = golden_values(file, "latents", 4 * Z * CLIP_CELLS);
+    float *frames = golden_values(file, "frames", CLIP_FRAMES * CLIP_PIXELS * 3);
     assert_int_equal(seen->next, CLIP_FRAMES);
     for (int i = 0; i < 4; i++)
-        assert_close("latents", seen->latents[i], latents + i * Z * CLIP_CELLS, Z * CLIP_CELLS,
+        golden_close("latents", seen->latents[i], latents + i * Z * CLIP_CELLS, Z * CLIP_CELLS,
                      1e-4);
     for (int64_t i = 0; i < CLIP_FRAMES * CLIP_PIXELS * 3; i++) {
         assert_true(fabsf(seen->frames[i] - frames[i]) <= 1.0f / 255.0f);

@@ -37,8 +37,8 @@ static void parameters(void **state)
 {
     (void)state;
     const struct model_config *small = preset("wan2.1-t2v-1.3b"), *large = preset("wan2.1-t2v-14b");
-    assert_int_equal(transformer_parameters(&small->transformer), 1418996800);
-    assert_int_equal(transformer_parameters(&large->transformer), INT64_C(14288491584));
+    assert_int_equal(transformer_parameters(small), 1418996800);
+    assert_int_equal(transformer_parameters(large), INT64_C(14288491584));
     assert_int_equal(vae_decoder_parameters(&large->vae), 73295603);
     assert_int_equal(text_parameters(&large->text), INT64_C(5680910336));
 }

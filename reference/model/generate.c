@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "decode/to_rgb/to_rgb.h"
+#include "model/denoiser.h"
 #include "model/sampler.h"
 #include "model/text.h"
-#include "model/transformer.h"
 #include "model/vae.h"
 #include "random.h"
 
@@ -76,8 +76,9 @@ struct run {
     const struct geometry *grid;
     int passes;           /* 2 with guidance */
     float *text[PROMPTS]; /* [rows][text.C] */
-    float *latents;       /* [C][T][H][W] */
-    float *cells;         /* [T][H][W][C], as the ops see them */
+    int64_t real[PROMPTS];
+    float *latents; /* [C][T][H][W] */
+    float *cells;   /* [T][H][W][C], as the ops see them */
 };
 
 static bool executing(const struct run *r) { return r->ops->mode == MODE_EXECUTE; }
@@ -116,15 +117,24 @@ static void run_free(struct run *r)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static enum status encode(struct run *r, struct text *text, const char *prompt, float *out)
+static enum status encode(struct run *r, struct text *text, const char *prompt, float *out,
+                          int64_t *real)
 {
     const int64_t rows = r->model->text.rows;
     int32_t *ids = malloc((size_t)rows * sizeof *ids);
     if (!ids)
         return fault_set(r->ops->fault, ST_NO_MEMORY, "no memory for the prompt's tokens");
-    const int64_t count = tokenize_bytes(prompt, rows, ids);
-    const enum status status = text_encode(text, ids, count, out);
+    const struct generate_tokenizer *t = &r->request->tokenizer;
+    int64_t count = 0;
+    enum status status = ST_OK;
+    if (t->tokenize)
+        status = t->tokenize(t->user, prompt, rows, ids, &count, r->ops->fault);
+    else
+        count = tokenize_bytes(prompt, rows, ids);
+    if (status == ST_OK)
+        status = text_encode(text, ids, count, out);
     free(ids);
+    *real = count;
     return status;
 }
 
@@ -135,9 +145,32 @@ static enum status encode_missing(struct run *r, const float *const *given)
     enum status status = text_load(r->ops, &r->model->text, &text);
     for (int i = 0; i < r->passes && status == ST_OK; i++)
         if (!given[i])
-            status = encode(r, &text, prompt[i] ? prompt[i] : "", r->text[i]);
+            status = encode(r, &text, prompt[i] ? prompt[i] : "", r->text[i], &r->real[i]);
     text_free(&text);
     return status;
+}
+
+/* Where no text encoder is at hand rows are drawn, so that the work is the same. */
+static void draw_rows(struct run *r, int which)
+{
+    static const char *const name[PROMPTS] = {"prompt", "negative"};
+    const struct random_stream stream = random_stream_of(r->request->seed, name[which]);
+    const int64_t values = r->model->text.rows * r->model->text.C;
+    r->real[which] = r->model->text.rows;
+    for (int64_t i = 0; executing(r) && i < values; i++)
+        r->text[which][i] = (float)random_normal(stream, (uint64_t)i);
+}
+
+static enum status make_rows(struct run *r, const float *const *given)
+{
+    for (int i = 0; i < r->passes && !r->model->text.layers; i++)
+        if (!given[i])
+            draw_rows(r, i);
+    if (!r->model->text.layers)
+        return ST_OK;
+    TRY(r->ops->enter(r->ops, STAGE_TEXT));
+    TRY(encode_missing(r, given));
+    return r->ops->leave(r->ops, STAGE_TEXT);
 }
 
 static enum status run_text(struct run *r)
@@ -147,15 +180,13 @@ static enum status run_text(struct run *r)
     bool missing = false;
     for (int i = 0; i < r->passes; i++) {
         missing = missing || !given[i];
+        r->real[i] = q->embed_rows;
         if (given[i] && executing(r))
             memcpy(r->text[i], given[i],
                    (size_t)(q->embed_rows * r->model->text.C) * sizeof(float));
     }
-    if (missing) {
-        TRY(r->ops->enter(r->ops, STAGE_TEXT));
-        TRY(encode_missing(r, given));
-        TRY(r->ops->leave(r->ops, STAGE_TEXT));
-    }
+    if (missing)
+        TRY(make_rows(r, given));
     if (q->sink.text && executing(r))
         return q->sink.text(q->sink.user, r->text[PROMPT], r->text[NEGATIVE]);
     return ST_OK;
@@ -212,11 +243,11 @@ static enum status new_buffers(struct run *r, struct sampler_buffers *b)
 }
 
 static enum status advance(struct run *r, const struct sampler *sampler, int64_t step,
-                           const struct sampler_buffers *b)
+                           double guidance, const struct sampler_buffers *b)
 {
     struct sampler_step_problem p = {.S = cells_of(r),
                                      .C = r->grid->C,
-                                     .guidance = r->request->guidance,
+                                     .guidance = guidance,
                                      .x = b->x,
                                      .cond = b->velocity[PROMPT],
                                      .uncond = b->velocity[NEGATIVE],
@@ -239,43 +270,120 @@ static enum status watch_latents(struct run *r, struct tensor x, int64_t step)
     return sink->latents(sink->user, r->latents, step + 1, r->request->steps);
 }
 
-static enum status step_through(struct run *r, const struct sampler *sampler, struct transformer *t,
-                                struct transformer_context *context)
+/* One expert's share of the steps: all of them where there is one expert. */
+struct expert {
+    enum stage stage;
+    int64_t first, end;
+    double guidance;
+    struct denoiser network;
+    void *condition[PROMPTS];
+};
+
+static enum status new_condition(struct run *r, struct expert *e, int pass)
 {
-    struct sampler_buffers b;
-    TRY(transformer_begin(t, r->grid->T, r->grid->H, r->grid->W));
-    for (int i = 0; i < r->passes; i++)
-        TRY(transformer_context_new(t, r->text[i], r->model->text.rows, &context[i]));
-    TRY(new_buffers(r, &b));
-    TRY(put_noise(r, b.x));
-    for (int64_t i = 0; i < sampler->steps; i++) {
+    const struct generate_request *q = r->request;
+    const struct denoiser_prompt prompt = {
+        .text = r->text[pass],
+        .rows = r->model->text.rows,
+        .real = r->real[pass],
+        .class_label = pass == PROMPT ? q->class_label : DENOISER_NO_CLASS,
+        .guidance = q->guidance,
+        .fps = q->fps,
+    };
+    return denoiser_condition_new(&e->network, r->ops, &prompt, &e->condition[pass]);
+}
+
+static enum status step_through(struct run *r, const struct sampler *sampler, struct expert *e,
+                                const struct sampler_buffers *b)
+{
+    const struct denoiser_family *f = e->network.family;
+    void *network = e->network.network;
+    for (int64_t i = e->first; i < e->end; i++) {
         TRY(r->ops->step(r->ops, (int)i, (int)sampler->steps));
-        TRY(transformer_set_time(t, sampler->time[i]));
+        TRY(f->set_time(network, &sampler->time[i], 1));
         for (int pass = 0; pass < r->passes; pass++)
-            TRY(transformer_forward(t, &context[pass], b.x, b.velocity[pass]));
-        TRY(advance(r, sampler, i, &b));
-        TRY(watch_latents(r, b.x, i));
+            TRY(f->forward(network, e->condition[pass], b->x, b->velocity[pass]));
+        TRY(advance(r, sampler, i, e->guidance, b));
+        TRY(watch_latents(r, b->x, i));
     }
-    return get_latents(r, b.x);
+    return ST_OK;
+}
+
+static enum status run_expert(struct run *r, const struct sampler *sampler, struct expert *e,
+                              const struct sampler_buffers *b)
+{
+    const struct geometry *g = r->grid;
+    TRY(denoiser_load(r->ops, r->model, &e->network));
+    TRY(e->network.family->begin(e->network.network, g->T, g->H, g->W, r->request->fps));
+    for (int i = 0; i < r->passes; i++)
+        TRY(new_condition(r, e, i));
+    return step_through(r, sampler, e, b);
+}
+
+static void expert_free(struct expert *e)
+{
+    for (int i = 0; i < PROMPTS; i++)
+        denoiser_condition_free(&e->network, e->condition[i]);
+    denoiser_free(&e->network);
+}
+
+/* Times fall, so the first expert has the steps at the begin. */
+static int split_steps(const struct run *r, const struct sampler *sampler, struct expert expert[2])
+{
+    const struct generate_request *q = r->request;
+    int64_t border = 0;
+    while (border < sampler->steps && sampler->time[border] >= 1000.0 * r->model->boundary)
+        border++;
+    expert[0] =
+        (struct expert){.stage = STAGE_DENOISE, .first = 0, .end = border, .guidance = q->guidance};
+    expert[1] = (struct expert){.stage = STAGE_DENOISE_LOW,
+                                .first = border,
+                                .end = sampler->steps,
+                                .guidance = q->guidance_low};
+    return r->model->boundary > 0 ? 2 : 1;
+}
+
+/* What the sampler keeps outlives an expert where there are two, so it lives outside of stages. */
+static enum status run_experts(struct run *r, const struct sampler *sampler)
+{
+    struct ops *ops = r->ops;
+    struct expert expert[2];
+    struct sampler_buffers b;
+    const int count = split_steps(r, sampler, expert);
+    bool begun = false;
+    if (count == 1)
+        expert[0].end = sampler->steps;
+    for (int i = 0; i < count; i++) {
+        struct expert *e = &expert[i];
+        if (e->first == e->end)
+            continue;
+        if (!begun && count > 1)
+            TRY(new_buffers(r, &b));
+        TRY(ops->enter(ops, e->stage));
+        if (!begun && count == 1)
+            TRY(new_buffers(r, &b));
+        if (!begun)
+            TRY(put_noise(r, b.x));
+        begun = true;
+        enum status status = run_expert(r, sampler, e, &b);
+        if (status == ST_OK && e->end == sampler->steps)
+            status = get_latents(r, b.x);
+        expert_free(e);
+        TRY(status);
+        TRY(ops->leave(ops, e->stage));
+    }
+    return ST_OK;
 }
 
 static enum status run_denoise(struct run *r)
 {
     const struct generate_request *q = r->request;
     struct sampler sampler;
-    struct transformer t = {0};
-    struct transformer_context context[PROMPTS] = {0};
     TRY(sampler_new(q->scheduler, q->steps, q->shift, &sampler, r->ops->fault));
-    enum status status = r->ops->enter(r->ops, STAGE_DENOISE);
-    if (status == ST_OK)
-        status = transformer_load(r->ops, &r->model->transformer, &t);
-    if (status == ST_OK)
-        status = step_through(r, &sampler, &t, context);
-    for (int i = 0; i < PROMPTS; i++)
-        transformer_context_free(&context[i]);
-    transformer_free(&t);
+    const enum status status = run_experts(r, &sampler);
     sampler_free(&sampler);
-    return status == ST_OK ? r->ops->leave(r->ops, STAGE_DENOISE) : status;
+    TRY(status);
+    return q->sink.denoised && executing(r) ? q->sink.denoised(q->sink.user, r->latents) : ST_OK;
 }
 
 /* ---- decode ---------------------------------------------------------------------------------- */
@@ -368,7 +476,7 @@ enum status generate(struct ops *ops, const struct generate_request *request)
         status = run_text(&r);
     if (status == ST_OK)
         status = run_denoise(&r);
-    if (status == ST_OK)
+    if (status == ST_OK && r.model->vae.base)
         status = run_decode(&r);
     run_free(&r);
     return status;

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* generate.h   Text to video, written once against struct ops. */
+/* generate.h   A prompt to a video, written once against struct ops. Of families without a decoder
+ * here the clip ends as latents. */
 #ifndef PATCHMARK_GENERATE_H
 #define PATCHMARK_GENERATE_H
 
@@ -34,15 +35,28 @@ struct generate_sink {
     enum status (*text)(void *user, const float *prompt, const float *negative);
     /* latents [C][T][H][W] after step `index` (1-based, of count) */
     enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
+    /* the same, after the last step alone */
+    enum status (*denoised)(void *user, const float *latents);
+};
+
+/* Turns a prompt into at most `rows` token numbers, the end of sequence among them. */
+struct generate_tokenizer {
+    enum status (*tokenize)(void *user, const char *text, int64_t rows, int32_t *ids,
+                            int64_t *count, struct fault *fault);
+    void *user;
 };
 
 struct generate_request {
     const struct model_config *model;
     struct geometry geometry;
-    const char *prompt, *negative; /* negative may be "" */
+    const char *prompt, *negative;       /* negative may be "" */
+    struct generate_tokenizer tokenizer; /* without a function: bytes, as tokenize_bytes() */
+    int64_t class_label;                 /* DiT, in place of a prompt */
     int64_t steps;
     enum scheduler scheduler;
-    double guidance, shift;                       /* guidance > 1 costs two forwards per step */
+    double guidance, shift; /* guidance > 1 costs two forwards per step */
+    double guidance_low;    /* of the second expert, where there is one */
+    double fps;
     uint64_t seed;                                /* of the initial noise */
     const float *noise;                           /* [C][T][H][W], or NULL: drawn from seed */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */

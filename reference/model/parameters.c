@@ -2,9 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* parameters.c   Counts parameters by loading a network through ops that only add up extents, so
  * the count cannot differ from what is loaded. */
-#include "model/model.h"
+#include "model/denoiser.h"
 #include "model/text.h"
-#include "model/transformer.h"
 #include "model/vae.h"
 
 struct counter {
@@ -31,17 +30,19 @@ int64_t text_parameters(const struct text_config *config)
 {
     struct counter counter = counter_new();
     struct text text;
+    if (!config->layers)
+        return 0;
     text_load(&counter.ops, config, &text);
     text_free(&text);
     return counter.total;
 }
 
-int64_t transformer_parameters(const struct transformer_config *config)
+int64_t transformer_parameters(const struct model_config *model)
 {
     struct counter counter = counter_new();
-    struct transformer transformer;
-    transformer_load(&counter.ops, config, &transformer);
-    transformer_free(&transformer);
+    struct denoiser denoiser;
+    denoiser_load(&counter.ops, model, &denoiser);
+    denoiser_free(&denoiser);
     return counter.total;
 }
 
@@ -49,6 +50,8 @@ int64_t vae_decoder_parameters(const struct vae_config *config)
 {
     struct counter counter = counter_new();
     struct vae vae;
+    if (!config->base)
+        return 0;
     vae_load(&counter.ops, config, &vae);
     return counter.total;
 }

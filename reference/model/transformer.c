@@ -435,3 +435,50 @@ enum status transformer_forward(struct transformer *t, const struct transformer_
     ops->release(ops, &x);
     return ST_OK;
 }
+
+/* ---- as a family ----------------------------------------------------------------------------- */
+
+static enum status family_load(struct ops *ops, const struct model_config *model, void *network)
+{
+    return transformer_load(ops, &model->transformer, network);
+}
+
+static void family_free(void *network) { transformer_free(network); }
+
+static enum status family_begin(void *network, int64_t T, int64_t H, int64_t W, double fps)
+{
+    (void)fps; /* positions are counted in latent frames */
+    return transformer_begin(network, T, H, W);
+}
+
+static enum status family_condition(void *network, const struct denoiser_prompt *prompt, void *out)
+{
+    return transformer_context_new(network, prompt->text, prompt->rows, out);
+}
+
+static void family_condition_free(void *condition) { transformer_context_free(condition); }
+
+static enum status family_set_time(void *network, const double *time, int64_t frames)
+{
+    (void)frames;
+    return transformer_set_time(network, time[0]);
+}
+
+static enum status family_forward(void *network, const void *condition, struct tensor latents,
+                                  struct tensor prediction)
+{
+    return transformer_forward(network, condition, latents, prediction);
+}
+
+const struct denoiser_family transformer_family_wan = {
+    .name = "wan",
+    .network_bytes = sizeof(struct transformer),
+    .condition_bytes = sizeof(struct transformer_context),
+    .load = family_load,
+    .free = family_free,
+    .begin = family_begin,
+    .condition = family_condition,
+    .condition_free = family_condition_free,
+    .set_time = family_set_time,
+    .forward = family_forward,
+};

@@ -6,8 +6,7 @@
 #ifndef PATCHMARK_TRANSFORMER_H
 #define PATCHMARK_TRANSFORMER_H
 
-#include "model/layer.h"
-#include "model/model.h"
+#include "model/denoiser.h"
 
 struct transformer_attention {
     struct layer_linear q, k, v, o;
@@ -63,5 +62,7 @@ enum status transformer_set_time(struct transformer *t, double time);
 /* latents [T][H][W][in_channels] f32 -> velocity [T][H][W][out_channels] f32 */
 enum status transformer_forward(struct transformer *t, const struct transformer_context *context,
                                 struct tensor latents, struct tensor velocity);
+
+extern const struct denoiser_family transformer_family_wan;
 
 #endif

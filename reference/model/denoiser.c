@@ -1,0 +1,45 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+#include "model/denoiser.h"
+
+#include <stdlib.h>
+
+#include "model/transformer.h"
+
+const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
+    [FAMILY_WAN] = &transformer_family_wan,
+};
+
+enum status denoiser_load(struct ops *ops, const struct model_config *model, struct denoiser *out)
+{
+    *out = (struct denoiser){.family = denoiser_families[model->family]};
+    out->network = calloc(1, out->family->network_bytes);
+    if (!out->network)
+        return fault_set(ops->fault, ST_NO_MEMORY, "no memory for the %s network",
+                         out->family->name);
+    return out->family->load(ops, model, out->network);
+}
+
+void denoiser_free(struct denoiser *d)
+{
+    if (d->network)
+        d->family->free(d->network);
+    free(d->network);
+    *d = (struct denoiser){0};
+}
+
+enum status denoiser_condition_new(const struct denoiser *d, struct ops *ops,
+                                   const struct denoiser_prompt *prompt, void **out)
+{
+    *out = calloc(1, d->family->condition_bytes);
+    if (!*out)
+        return fault_set(ops->fault, ST_NO_MEMORY, "no memory for a prompt's condition");
+    return d->family->condition(d->network, prompt, *out);
+}
+
+void denoiser_condition_free(const struct denoiser *d, void *condition)
+{
+    if (condition)
+        d->family->condition_free(condition);
+    free(condition);
+}
