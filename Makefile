@@ -60,7 +60,7 @@ else
 endif
 on = $(if $(filter $(1),$(OFF)),,$(shell $(2) >/dev/null 2>&1 && echo yes))
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
-FFMPEG_PC := libavformat libavcodec libavutil
+FFMPEG_PC := libavformat libavcodec libswscale libavutil
 
 HAVE_openblas  := $(call on,openblas,pkg-config --exists openblas)
 HAVE_papi      := $(call on,papi,pkg-config --exists papi)

@@ -19,9 +19,9 @@ papi|pkg-config --exists papi|libpapi-dev|hardware counters
 benchmark|command -v $cxx && pkg-config --exists benchmark|libbenchmark-dev g++|\
 timing through Google Benchmark (a plain loop times instead)
 gnuplot|command -v gnuplot|gnuplot-nox|pictures of plots (their data files are still written)
-ffmpeg|pkg-config --exists libavformat libavcodec libavutil|\
-libavformat-dev libavcodec-dev libavutil-dev|\
-.mp4, .gif and .png files (.y4m and .ppm need no library)
+ffmpeg|pkg-config --exists libavformat libavcodec libswscale libavutil|\
+libavformat-dev libavcodec-dev libswscale-dev libavutil-dev|\
+.mp4, .gif and .png files and scaling (.y4m and .ppm need no library)
 jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot)
 hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)
 sentencepiece|command -v $cxx && pkg-config --exists sentencepiece|libsentencepiece-dev g++|\

@@ -6,6 +6,7 @@
 
 #ifdef HAVE_FFMPEG
 
+#include "media_av.h"
 #include "media_palette.h"
 
 #include <libavcodec/avcodec.h>
@@ -26,25 +27,13 @@ struct encoder {
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* The last error line that the libraries logged; it says more than their codes. */
-static _Thread_local char logged[256];
-
-static void keep_error(void *context, int level, const char *format, va_list args)
-{
-    int prefix = 1;
-    if (level > AV_LOG_ERROR)
-        return;
-    av_log_format_line2(context, level, format, args, logged, sizeof logged, &prefix);
-    logged[strcspn(logged, "\n")] = '\0';
-}
-
 static enum status failed(struct media_writer *w, struct fault *fault, const char *what, int code)
 {
     char reason[AV_ERROR_MAX_STRING_SIZE] = "";
     av_strerror(code, reason, sizeof reason);
     enum status status = code == AVERROR(ENOMEM) ? ST_NO_MEMORY : ST_IO;
     return fault_set(fault, status, "cannot write %s: %s: %s%s%s", w->path, what, reason,
-                     logged[0] ? "; " : "", logged);
+                     *media_av_said() ? "; " : "", media_av_said());
 }
 
 /* ---- packets --------------------------------------------------------------------------------- */
@@ -126,8 +115,7 @@ static enum status make_frame(struct media_writer *w, struct encoder *e, struct 
 
 static enum status new_encoder(struct media_writer *w, struct encoder **out, struct fault *fault)
 {
-    av_log_set_callback(keep_error);
-    logged[0] = '\0';
+    media_av_listen();
     *out = w->state = calloc(1, sizeof **out);
     return *out ? ST_OK : failed(w, fault, "setting up", AVERROR(ENOMEM));
 }
@@ -188,7 +176,7 @@ static enum status open_h264(struct media_writer *w, struct encoder *e, struct f
     return fault_set(
         fault, ST_NOT_BUILT,
         "cannot write %s: FFmpeg has no H.264 encoder that works here (%s): write a .y4m", w->path,
-        logged[0] ? logged : "none is built in");
+        *media_av_said() ? media_av_said() : "none is built in");
 }
 
 static enum status mp4_begin(struct media_writer *w, struct fault *fault)
