@@ -110,5 +110,6 @@ extern const struct model_config *const model_presets[]; /* NULL-terminated */
 int64_t text_parameters(const struct text_config *config);
 int64_t transformer_parameters(const struct model_config *model); /* of one expert */
 int64_t vae_decoder_parameters(const struct vae_config *config);
+int64_t vae_encoder_parameters(const struct vae_config *config);
 
 #endif

@@ -5,6 +5,7 @@
 #include "model/denoiser.h"
 #include "model/text.h"
 #include "model/vae.h"
+#include "model/vae_encoder.h"
 
 struct counter {
     struct ops ops; /* first, so that the hook finds the counter */
@@ -53,5 +54,15 @@ int64_t vae_decoder_parameters(const struct vae_config *config)
     if (!config->base)
         return 0;
     vae_load(&counter.ops, config, &vae);
+    return counter.total;
+}
+
+int64_t vae_encoder_parameters(const struct vae_config *config)
+{
+    struct counter counter = counter_new();
+    struct vae_encoder encoder;
+    if (!config->base)
+        return 0;
+    vae_encoder_load(&counter.ops, config, &encoder);
     return counter.total;
 }

@@ -7,30 +7,7 @@
 #ifndef PATCHMARK_VAE_H
 #define PATCHMARK_VAE_H
 
-#include "model/layer.h"
-#include "model/model.h"
-
-/* res_blocks + 1 residual blocks per level; the published models have 3. */
-#define VAE_BLOCKS_MAX 4
-
-/* The last input frames of a causal convolution, before the norm in front of it. */
-struct vae_cache {
-    struct tensor frames; /* [2][H][W][C] */
-    int64_t P;            /* frames in it: 0, 1 or 2 */
-};
-
-struct vae_conv {
-    int64_t C, O, kt, kh, kw;
-    struct tensor w, bias;
-    struct vae_cache past; /* used where kt > 1 */
-};
-
-struct vae_block {
-    struct tensor gamma_1, gamma_2;
-    struct vae_conv conv_1, conv_2;
-    struct layer_linear shortcut; /* where the width changes */
-    bool widens;
-};
+#include "model/vae_layer.h"
 
 struct vae_level {
     struct vae_block block[VAE_BLOCKS_MAX];
@@ -45,9 +22,8 @@ struct vae {
     struct tensor mean, std; /* [1][z] */
     struct layer_linear post_quant;
     struct vae_conv in, out;
-    struct vae_block mid[2];
-    struct layer_linear qkv, proj; /* of the attention between the two */
-    struct tensor attention_gamma, out_gamma;
+    struct vae_middle middle;
+    struct tensor out_gamma;
     struct vae_level level[VAE_LEVELS];
     int64_t H, W, chunk; /* latent grid; chunks decoded so far */
 };
@@ -61,5 +37,8 @@ enum status vae_begin(struct vae *vae, int64_t H, int64_t W);
 /* z [H][W][z] f32, one normalised latent frame -> frames [T][H'][W'][3] f32, about -1..1, allocated
  * here and released by the caller; T = 1 for the first chunk, else scale_time. */
 enum status vae_decode(struct vae *vae, struct tensor z, struct tensor *frames, int64_t *T);
+/* The same of `count` latent frames [count][H][W][z] at once, after the first chunk. */
+enum status vae_decode_many(struct vae *vae, struct tensor z, int64_t count, struct tensor *frames,
+                            int64_t *T);
 
 #endif
