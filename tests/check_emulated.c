@@ -166,6 +166,8 @@ static const struct small {
     {"unpatchify:T=2,H=4,W=6,C=5,type=bf16", false},
     {"time_embed:S=3,C=34,drop=1,type=f32", false},
     {"elementwise:S=9,C=33,kind=affine,G=3,type=f32", false},
+    {"elementwise:S=5,C=36,kind=sum,type=bf16", false},
+    {"elementwise:S=5,C=31,kind=gelu_erf,type=f32", false},
     {"sampler_step:S=5,C=7,type=f32", false},
     {"upsample:T=2,H=3,W=5,C=7,type=f32", false},
     {"to_rgb:T=2,H=5,W=7,Ho=4,Wo=6,type=f32", false},

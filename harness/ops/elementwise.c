@@ -5,7 +5,15 @@
 
 enum { A, B, C, Y };
 
-static const char *const kinds[] = {"copy", "add", "silu", "affine", NULL};
+static const char *const kinds[] = {"copy", "add", "silu", "affine", "gelu_erf", "sum", NULL};
+
+/* Rows of b: one per group, or of a sum one per row. */
+static int64_t added_rows(const struct elementwise_problem *p)
+{
+    if (p->kind == ELEMENTWISE_SUM)
+        return p->S;
+    return p->kind == ELEMENTWISE_ADD || p->kind == ELEMENTWISE_AFFINE ? p->G : 0;
+}
 
 static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_elems)
 {
@@ -13,7 +21,7 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
     bool affine = p->kind == ELEMENTWISE_AFFINE;
     const struct extent all[] = {
         [A] = {p->S, p->C},
-        [B] = {affine || p->kind == ELEMENTWISE_ADD ? p->G : 0, p->C},
+        [B] = {added_rows(p), p->C},
         [C] = {affine ? p->G : 0, p->C},
         [Y] = {p->S, p->C},
     };
@@ -24,6 +32,13 @@ static int64_t ref_row_elems(const void *problem, int index)
 {
     (void)index;
     return ((const struct elementwise_problem *)problem)->C;
+}
+
+static void complete(void *problem, enum elem type)
+{
+    struct elementwise_problem *p = problem;
+    (void)type;
+    p->b.elem = p->kind == ELEMENTWISE_SUM ? p->a.elem : ELEM_F32;
 }
 
 static bool is_integer(enum elem elem) { return elem == ELEM_I32 || elem == ELEM_U8; }
@@ -58,22 +73,28 @@ static const char *const verify_shapes[] = {"elementwise:S=1,C=1,type=f32",
                                             "elementwise:S=3,C=40,kind=silu,type=f16",
                                             "elementwise:S=10,C=31,G=5,kind=affine,type=f32",
                                             "elementwise:S=6,C=24,G=2,kind=affine,type=bf16",
+                                            "elementwise:S=5,C=67,kind=gelu_erf,type=f32",
+                                            "elementwise:S=4,C=36,kind=gelu_erf,type=bf16",
+                                            "elementwise:S=7,C=41,kind=sum,type=f32",
+                                            "elementwise:S=6,C=28,kind=sum,type=bf16",
+                                            "elementwise:S=3,C=12,kind=sum,out=f32,type=f16",
                                             NULL};
 
 const struct op_info op_info_elementwise = {
     OP_IDENTITY(elementwise, denoise),
-    .summary = "copy, add, SiLU and scale with shift",
+    .summary = "copy, add, SiLU, exact GELU, scale with shift",
     .other_types = 1u << ELEM_I32 | 1u << ELEM_U8,
     .dim = {COUNT(elementwise, S, DIM_REQUIRED), COUNT(elementwise, C, DIM_REQUIRED),
             COUNT(elementwise, G, 1), SYMBOL(elementwise, kind, kinds),
             TYPE_OF("out", Y, ELEM_NONE)},
     .tensor = {TENSOR(elementwise, a, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
-               TENSOR(elementwise, b, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE, ALWAYS(ELEM_F32)),
+               TENSOR(elementwise, b, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                TENSOR(elementwise, c, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE, ALWAYS(ELEM_F32)),
                OUTPUT(elementwise, y, A, FREE_STRIDE)},
     .tolerance = {TOLERANCE_FEW, {ELEM_I32, NUM_F32, EXACT}, {ELEM_U8, NUM_F32, EXACT}},
     .extent = extent,
     .ref_row_elems = ref_row_elems,
+    .complete = complete,
     .check = check,
     .flops = no_flops,
     .ref = ref,

@@ -188,6 +188,9 @@ static inline float c_gelu(float a)
     return a * c_sigmoid(1.5957691216057308f * (a + 0.044715f * a * a * a));
 }
 
+/* 1 + erf(z) is erfc(-z), which keeps its digits where erf is next to -1. */
+static inline float c_gelu_erf(float a) { return 0.5f * a * erfcf(-0.70710678118654752f * a); }
+
 /* ---- sums of products ------------------------------------------------------------------------ */
 
 /* sum[o] = x . w[o] for four rows at once: each x is loaded once, four sums hide the latency. */

@@ -81,6 +81,9 @@ GPU_FN float cuda_gelu(float a)
     return a * cuda_sigmoid(1.5957691216057308f * (a + 0.044715f * a * a * a));
 }
 
+/* 1 + erf(z) is erfc(-z), which keeps its digits where erf is next to -1. */
+GPU_FN float cuda_gelu_erf(float a) { return 0.5f * a * erfcf(-0.70710678118654752f * a); }
+
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 /* Sum of one value per lane, the same bits in every lane. */

@@ -22,6 +22,11 @@ static double apply(const struct elementwise_problem *p, int64_t s, int64_t c, d
         b = load_at(&p->b, g, c), shift = load_at(&p->c, g, c);
         *size = fabs(a * b) + fabs(shift);
         return a * b + shift;
+    case ELEMENTWISE_GELU_ERF: *size *= GELU_SLOPE; return gelu_erf(a);
+    case ELEMENTWISE_SUM:
+        b = load_at(&p->b, s, c);
+        *size += fabs(b);
+        return a + b;
     }
     return NAN;
 }

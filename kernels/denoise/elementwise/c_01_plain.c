@@ -25,18 +25,23 @@ static bool plan(const struct elementwise_problem *p, const int64_t *knob, struc
         need->reason = "b must be f32";
     else if (p->kind == ELEMENTWISE_AFFINE && !c_is(&p->c, ELEM_F32))
         need->reason = "c must be f32";
+    else if (p->kind == ELEMENTWISE_SUM && !c_is(&p->b, p->a.elem))
+        need->reason = "of a sum b must have a's type";
     return !need->reason;
 }
 
 /* v[j] becomes the result; b and c point at the operands' elements of this chunk. */
 static void apply(int64_t kind, float *v, const float *b, const float *c, int64_t count)
 {
-    if (kind == ELEMENTWISE_ADD)
+    if (kind == ELEMENTWISE_ADD || kind == ELEMENTWISE_SUM)
         for (int64_t j = 0; j < count; j++)
             v[j] += b[j];
     else if (kind == ELEMENTWISE_SILU)
         for (int64_t j = 0; j < count; j++)
             v[j] = c_silu(v[j]);
+    else if (kind == ELEMENTWISE_GELU_ERF)
+        for (int64_t j = 0; j < count; j++)
+            v[j] = c_gelu_erf(v[j]);
     else if (kind == ELEMENTWISE_AFFINE)
         for (int64_t j = 0; j < count; j++)
             v[j] = v[j] * b[j] + c[j];
@@ -51,16 +56,16 @@ static void move_row(const struct elementwise_problem *p, int64_t s)
 
 static void compute_row(const struct elementwise_problem *p, int64_t s)
 {
-    bool one = p->kind == ELEMENTWISE_ADD || p->kind == ELEMENTWISE_AFFINE;
-    bool two = p->kind == ELEMENTWISE_AFFINE;
-    int64_t g = one ? s / (p->S / p->G) : 0;
-    const float *b = one ? (const float *)p->b.data + g * p->b.stride : NULL;
+    bool sum = p->kind == ELEMENTWISE_SUM, two = p->kind == ELEMENTWISE_AFFINE;
+    bool one = p->kind == ELEMENTWISE_ADD || sum || two;
+    int64_t g = sum ? s : one ? s / (p->S / p->G) : 0;
     const float *c = two ? (const float *)p->c.data + g * p->c.stride : NULL;
     for (int64_t i = 0; i < p->C; i += C_CHUNK) {
         int64_t part = c_min(C_CHUNK, p->C - i);
-        float v[C_CHUNK];
+        float v[C_CHUNK], w[C_CHUNK];
         c_load_row(v, &p->a, s * p->a.stride + i, part);
-        apply(p->kind, v, one ? b + i : NULL, two ? c + i : NULL, part);
+        const float *b = one ? c_view(&p->b, g * p->b.stride + i, part, w) : NULL;
+        apply(p->kind, v, b, two ? c + i : NULL, part);
         c_store_row(&p->y, s * p->y.stride + i, v, part);
     }
 }

@@ -28,6 +28,8 @@ static bool plan(const struct elementwise_problem *p, const int64_t *knob, struc
         need->reason = "b must be f32";
     else if (p->kind == ELEMENTWISE_AFFINE && !cuda_is(&p->c, ELEM_F32))
         need->reason = "c must be f32";
+    else if (p->kind == ELEMENTWISE_SUM && !cuda_is(&p->b, p->a.elem))
+        need->reason = "of a sum b must have a's type";
     return !need->reason;
 }
 
@@ -67,6 +69,9 @@ GPU_FN void apply(int64_t kind, float (&v)[N], const float *b, const float *c)
     if (kind == ELEMENTWISE_SILU) {
         for (int i = 0; i < N; i++)
             v[i] = cuda_silu(v[i]);
+    } else if (kind == ELEMENTWISE_GELU_ERF) {
+        for (int i = 0; i < N; i++)
+            v[i] = cuda_gelu_erf(v[i]);
     } else if (kind == ELEMENTWISE_ADD) {
         cuda_load(shift, b);
         for (int i = 0; i < N; i++)
@@ -99,13 +104,35 @@ static __global__ void compute(const struct elementwise_problem p)
     }
 }
 
+template <typename A, typename Y, int N>
+static __global__ void add_rows(const struct elementwise_problem p)
+{
+    const int64_t s = cuda_row();
+    if (s >= p.S)
+        return;
+    const A *a = (const A *)p.a.data + s * p.a.stride, *b = (const A *)p.b.data + s * p.b.stride;
+    Y *y = (Y *)p.y.data + s * p.y.stride;
+    for (int64_t i = cuda_item() * N; i < p.C; i += cuda_item_step() * N) {
+        float v[N], w[N];
+        cuda_load(v, a + i);
+        cuda_load(w, b + i);
+        for (int k = 0; k < N; k++)
+            v[k] += w[k];
+        cuda_store(y + i, v);
+    }
+}
+
 template <typename A, typename Y>
 static void launch(const struct elementwise_problem *p, const struct exec *exec)
 {
     const bool fours = p->C % 4 == 0 && cuda_in_fours(&p->a) && cuda_in_fours(&p->b) &&
                        cuda_in_fours(&p->c) && cuda_in_fours(&p->y);
     const struct cuda_rows g = cuda_rows_of(p->S, fours ? p->C / 4 : p->C);
-    if (fours)
+    if (p->kind == ELEMENTWISE_SUM && fours)
+        LAUNCH((add_rows<A, Y, 4>), g.grid, g.block, 0, exec->stream, *p);
+    else if (p->kind == ELEMENTWISE_SUM)
+        LAUNCH((add_rows<A, Y, 1>), g.grid, g.block, 0, exec->stream, *p);
+    else if (fours)
         LAUNCH((compute<A, Y, 4>), g.grid, g.block, 0, exec->stream, *p);
     else
         LAUNCH((compute<A, Y, 1>), g.grid, g.block, 0, exec->stream, *p);
