@@ -34,11 +34,12 @@ static void forward(struct plain_ops *p, const float *cells, const float *text, 
     golden_check(p, ops->enter(ops, STAGE_DENOISE));
     golden_check(p, transformer_load(ops, &mini.transformer, &t));
     golden_check(p, transformer_begin(&t, DIT_T, DIT_H, DIT_W));
-    golden_check(p, transformer_context_new(&t, text, mini.text.rows, &context));
+    const struct denoiser_prompt prompt = {.text = text, .rows = mini.text.rows};
+    golden_check(p, transformer_context_new(&t, &prompt, &context));
     golden_check(p, ops->alloc(ops, &x, ELEM_F32, DIT_CELLS, Z, "x"));
     golden_check(p, ops->alloc(ops, &v, ELEM_F32, DIT_CELLS, Z, "v"));
     golden_check(p, ops->put(ops, &x, cells, DIT_CELLS, Z));
-    golden_check(p, transformer_set_time(&t, 937.0));
+    golden_check(p, transformer_set_time(&t, &(double){937.0}, 1));
     golden_check(p, transformer_forward(&t, &context, x, v));
     golden_check(p, ops->get(ops, &v, velocity, DIT_CELLS, Z));
     golden_check(p, ops->leave(ops, STAGE_DENOISE));

@@ -7,6 +7,7 @@
 
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
+#include "denoise/modulate/modulate.h"
 #include "elem.h"
 
 struct tensor layer_view(struct tensor t, int64_t first)
@@ -66,6 +67,38 @@ enum status layer_linear_with(struct ops *ops, const struct layer_linear *l, int
                                      .aux = aux,
                                      .y = y};
     return ops->linear(ops, &p);
+}
+
+enum status layer_load_norm(struct ops *ops, const char *prefix, const char *name, int64_t C,
+                            struct layer_norm *out)
+{
+    char full[LAYER_NAME_MAX];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    TRY(layer_load(ops, full, ".weight", WEIGHT_GAIN, 0, DIMS(C), &out->weight));
+    return layer_load(ops, full, ".bias", WEIGHT_BIAS, 0, DIMS(C), &out->bias);
+}
+
+enum status layer_norm(struct ops *ops, int64_t S, int64_t C, double eps, struct tensor x,
+                       const struct layer_norm *n, struct tensor y)
+{
+    const struct modulate_problem p = {.S = S,
+                                       .C = C,
+                                       .G = 1,
+                                       .norm = MODULATE_LAYER,
+                                       .form = MODULATE_AFFINE,
+                                       .eps = eps,
+                                       .x = x,
+                                       .scale = n->weight,
+                                       .shift = n->bias,
+                                       .y = y};
+    return ops->modulate(ops, &p);
+}
+
+enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor x)
+{
+    const struct elementwise_problem p = {
+        .S = S, .C = C, .G = 1, .kind = ELEMENTWISE_GELU_ERF, .a = x, .y = x};
+    return ops->elementwise(ops, &p);
 }
 
 enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y)

@@ -42,6 +42,21 @@ enum status layer_linear_with(struct ops *ops, const struct layer_linear *l, int
                               struct tensor y);
 #define NO_TENSOR ((struct tensor){.elem = ELEM_NONE})
 
+struct layer_norm {
+    struct tensor weight, bias; /* [C] */
+};
+
+/* prefix + name + ".weight" and ".bias" */
+enum status layer_load_norm(struct ops *ops, const char *prefix, const char *name, int64_t C,
+                            struct layer_norm *out);
+
+/* y = layer norm of S rows of x (f32), then weight and bias */
+enum status layer_norm(struct ops *ops, int64_t S, int64_t C, double eps, struct tensor x,
+                       const struct layer_norm *n, struct tensor y);
+
+/* x = gelu(x) in the exact form, in place */
+enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor x);
+
 /* y = a, row by row */
 enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y);
 
