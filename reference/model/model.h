@@ -108,6 +108,7 @@ extern const struct model_config *const model_presets[]; /* NULL-terminated */
 
 /* Parameters of each part, counted from the geometry; a part that is not there has none. */
 int64_t text_parameters(const struct text_config *config);
+int64_t image_parameters(const struct image_config *config); /* what is loaded of it */
 int64_t transformer_parameters(const struct model_config *model); /* of one expert */
 int64_t vae_decoder_parameters(const struct vae_config *config);
 int64_t vae_encoder_parameters(const struct vae_config *config);

@@ -3,6 +3,7 @@
 /* parameters.c   Counts parameters by loading a network through ops that only add up extents, so
  * the count cannot differ from what is loaded. */
 #include "model/denoiser.h"
+#include "model/image.h"
 #include "model/text.h"
 #include "model/vae.h"
 #include "model/vae_encoder.h"
@@ -35,6 +36,17 @@ int64_t text_parameters(const struct text_config *config)
         return 0;
     text_load(&counter.ops, config, &text);
     text_free(&text);
+    return counter.total;
+}
+
+int64_t image_parameters(const struct image_config *config)
+{
+    struct counter counter = counter_new();
+    struct image image;
+    if (!config->layers)
+        return 0;
+    image_load(&counter.ops, config, &image);
+    image_free(&image);
     return counter.total;
 }
 

@@ -20,6 +20,7 @@ struct plain_ops {
     struct ops ops; /* first, so that the hooks find the rest */
     struct fault fault;
     struct plain_config config;
+    enum stage stage;
     struct block *blocks;
     size_t live_bytes, peak_bytes;
 };
@@ -71,6 +72,14 @@ static void plain_release(struct ops *ops, struct tensor *t)
     abort();
 }
 
+/* Parts that share tensor names are drawn from streams of their own. */
+static const char *stream_prefix(enum stage stage)
+{
+    return stage == STAGE_DENOISE_LOW ? "transformer_2."
+           : stage == STAGE_IMAGE     ? "image_encoder."
+                                      : "";
+}
+
 static enum status plain_weight(struct ops *ops, struct tensor *t, const struct weight_spec *spec)
 {
     struct plain_ops *p = owner(ops);
@@ -83,7 +92,11 @@ static enum status plain_weight(struct ops *ops, struct tensor *t, const struct 
     float *values = malloc((size_t)elems * sizeof *values);
     if (!values)
         abort();
-    weights_synthetic(p->config.seed, p->config.fill, spec, 0, elems, values);
+    char name[256];
+    struct weight_spec named = *spec;
+    snprintf(name, sizeof name, "%s%s", stream_prefix(p->stage), spec->name);
+    named.name = name;
+    weights_synthetic(p->config.seed, p->config.fill, &named, 0, elems, values);
     elem_convert(t->data, t->elem, values, ELEM_F32, elems);
     free(values);
     return ST_OK;
@@ -130,6 +143,7 @@ static enum status plain_stage(struct ops *ops, enum stage stage)
 static enum status plain_enter(struct ops *ops, enum stage stage)
 {
     owner(ops)->peak_bytes = 0;
+    owner(ops)->stage = stage;
     return plain_stage(ops, stage);
 }
 

@@ -1,0 +1,188 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* check_wan.c   What the Wan models have beyond text to video with one expert, against the published
+ * models' own code on the same weights (tests/golden/make_wan.py). */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/generate.h"
+#include "model/image.h"
+#include "model/transformer.h"
+#include "presets/wan.h"
+#include "support/golden.h"
+#include "support/mini.h"
+
+enum { ROWS = 512, SHORT_ROWS = 24, REAL_ROWS = 5, TEXT = 32, Z = 16, BESIDE = 20 };
+enum { CLIP_SIDE = 42, CLIP_ROWS = 10, CLIP_C = 32 };
+
+/* The geometry of make_wan.py. */
+static struct model_config wan(enum image_input input, int64_t channels, bool attends,
+                               int64_t image_rows)
+{
+    struct model_config m = mini;
+    m.text.rows = attends ? ROWS : SHORT_ROWS;
+    m.image_input = input;
+    m.transformer.in_channels = channels;
+    if (!attends)
+        return m;
+    m.image = (struct image_config){
+        .size = CLIP_SIDE, .patch = 14, .N = 2, .D = 16, .F = 80, .layers = 3, .eps = 1e-5};
+    m.transformer.image_dim = CLIP_C;
+    m.transformer.image_rows = image_rows;
+    return m;
+}
+
+static float *text_rows(const char *name, int64_t rows)
+{
+    float *text = mini_uniform(name, rows * TEXT, 1.0f);
+    memset(text + REAL_ROWS * TEXT, 0, (size_t)((rows - REAL_ROWS) * TEXT) * sizeof *text);
+    return text;
+}
+
+/* ---- components ------------------------------------------------------------------------------ */
+
+enum { DIT_T = 3, DIT_H = 6, DIT_W = 10, DIT_CELLS = DIT_T * DIT_H * DIT_W };
+
+static void forward(struct plain_ops *p, const struct model_config *model,
+                    const struct denoiser_prompt *prompt, const double *time, int64_t times,
+                    const float *cells, float *velocity)
+{
+    struct ops *ops = plain_ops_table(p);
+    const int64_t in = model->transformer.in_channels;
+    struct denoiser d;
+    struct tensor x, v;
+    void *condition;
+    golden_check(p, ops->enter(ops, STAGE_DENOISE));
+    golden_check(p, denoiser_load(ops, model, &d));
+    golden_check(p, d.family->begin(d.network, DIT_T, DIT_H, DIT_W, 16.0));
+    golden_check(p, denoiser_condition_new(&d, ops, prompt, &condition));
+    golden_check(p, ops->alloc(ops, &x, ELEM_F32, DIT_CELLS, in, "x"));
+    golden_check(p, ops->alloc(ops, &v, ELEM_F32, DIT_CELLS, Z, "v"));
+    golden_check(p, ops->put(ops, &x, cells, DIT_CELLS, in));
+    golden_check(p, d.family->set_time(d.network, time, times));
+    golden_check(p, d.family->forward(d.network, condition, x, v));
+    golden_check(p, ops->get(ops, &v, velocity, DIT_CELLS, Z));
+    golden_check(p, ops->leave(ops, STAGE_DENOISE));
+    denoiser_condition_free(&d, condition);
+    denoiser_free(&d);
+}
+
+static void check_forward(const char *name, const struct model_config *model, int64_t image_rows,
+                          const double *time, int64_t times)
+{
+    struct safetensors *file = golden_open("wan");
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    const int64_t in = model->transformer.in_channels;
+    float *latents = mini_uniform("golden.latents", in * DIT_CELLS, 2.0f);
+    float *cells = golden_transposed(latents, in, DIT_CELLS);
+    float *text = text_rows("golden.text", model->text.rows);
+    float *features = mini_uniform("golden.features", 2 * CLIP_ROWS * CLIP_C, 2.0f);
+    const struct denoiser_prompt prompt = {
+        .text = text, .rows = model->text.rows, .image = features, .image_rows = image_rows};
+    float velocity[DIT_CELLS * Z];
+    forward(p, model, &prompt, time, times, cells, velocity);
+    float *got = golden_transposed(velocity, DIT_CELLS, Z);
+    float *want = golden_values(file, name, Z * DIT_CELLS);
+    golden_close(name, got, want, Z * DIT_CELLS, 1e-5);
+    free(want), free(got), free(features), free(text), free(cells), free(latents);
+    plain_ops_free(p);
+    safetensors_free(file);
+}
+
+static void attends_to_an_image(void **state)
+{
+    (void)state;
+    const struct model_config model = wan(IMAGE_CHANNELS, Z + BESIDE, true, 0);
+    check_forward("image_velocity", &model, CLIP_ROWS, &(double){937.0}, 1);
+}
+
+static void attends_to_two_images(void **state)
+{
+    (void)state;
+    const struct model_config model = wan(IMAGE_CHANNELS, Z + BESIDE, true, 2 * CLIP_ROWS);
+    check_forward("images_velocity", &model, 2 * CLIP_ROWS, &(double){937.0}, 1);
+}
+
+static void times_per_frame(void **state)
+{
+    (void)state;
+    const struct model_config model = wan(IMAGE_FIRST_FRAME, Z, false, 0);
+    check_forward("times_velocity", &model, 0, (double[]){0.0, 937.0, 411.0}, 3);
+}
+
+/* The same network told one time for all frames, in both ways. */
+static void equal_times_are_one_time(void **state)
+{
+    (void)state;
+    const struct model_config model = wan(IMAGE_FIRST_FRAME, Z, false, 0);
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    float *cells = mini_uniform("golden.latents", Z * DIT_CELLS, 2.0f);
+    float *text = text_rows("golden.text", SHORT_ROWS), one[DIT_CELLS * Z], three[DIT_CELLS * Z];
+    const struct denoiser_prompt prompt = {.text = text, .rows = SHORT_ROWS};
+    forward(p, &model, &prompt, &(double){411.0}, 1, cells, one);
+    forward(p, &model, &prompt, (double[]){411.0, 411.0, 411.0}, 3, cells, three);
+    assert_memory_equal(one, three, sizeof one);
+    free(text), free(cells);
+    plain_ops_free(p);
+}
+
+/* A transformer that attends to an image refuses to go without, and the other way round. */
+static void image_rows_must_fit(void **state)
+{
+    (void)state;
+    const struct model_config two = wan(IMAGE_CHANNELS, Z + BESIDE, true, 2 * CLIP_ROWS);
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    struct ops *ops = plain_ops_table(p);
+    struct denoiser d;
+    void *condition = NULL;
+    float features[CLIP_ROWS * CLIP_C] = {0};
+    const struct denoiser_prompt prompt = {.image = features, .image_rows = CLIP_ROWS};
+    golden_check(p, ops->enter(ops, STAGE_DENOISE));
+    golden_check(p, denoiser_load(ops, &two, &d));
+    assert_int_equal(denoiser_condition_new(&d, ops, &prompt, &condition), ST_BAD_INPUT);
+    assert_non_null(strstr(plain_ops_fault(p), "10 rows of image features"));
+    denoiser_condition_free(&d, condition);
+    denoiser_free(&d);
+    plain_ops_free(p);
+}
+
+static void clip(void **state)
+{
+    (void)state;
+    const struct model_config model = wan(IMAGE_CHANNELS, Z + BESIDE, true, 0);
+    struct safetensors *file = golden_open("wan");
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    struct ops *ops = plain_ops_table(p);
+    float *pixels = mini_uniform("golden.pixels", CLIP_SIDE * CLIP_SIDE * 3, 2.0f);
+    float got[CLIP_ROWS * CLIP_C], *want = golden_values(file, "clip", CLIP_ROWS * CLIP_C);
+    struct image image;
+    assert_int_equal(image_rows(&model.image), CLIP_ROWS);
+    golden_check(p, ops->enter(ops, STAGE_IMAGE));
+    golden_check(p, image_load(ops, &model.image, &image));
+    golden_check(p, image_encode(&image, pixels, got));
+    golden_check(p, ops->leave(ops, STAGE_IMAGE));
+    golden_close("clip", got, want, CLIP_ROWS * CLIP_C, 1e-5);
+    image_free(&image);
+    free(want), free(pixels);
+    plain_ops_free(p);
+    safetensors_free(file);
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attends_to_an_image), cmocka_unit_test(attends_to_two_images),
+        cmocka_unit_test(times_per_frame),     cmocka_unit_test(equal_times_are_one_time),
+        cmocka_unit_test(image_rows_must_fit), cmocka_unit_test(clip),
+    };
+    return cmocka_run_group_tests_name("wan", tests, NULL, NULL);
+}
