@@ -269,7 +269,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "plan_hash", hash);
     json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
     json_text(j, "parallel", "single");
-    json_text(j, "residency", "stage");
+    json_text(j, "residency", r->model->boundary > 0 ? "expert-swap" : "stage");
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
     json_text(j, "device", c->spec.device);

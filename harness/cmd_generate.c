@@ -194,21 +194,22 @@ static void print_plan(const struct job *job)
 
 static void print_dry_run(const struct job *job)
 {
-    printf("%-8s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB", "activ. MiB",
-           "scratch MiB");
+    printf("%-11s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB",
+           "activ. MiB", "scratch MiB");
     double flops = 0;
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         flops += f->flops;
         if (!f->calls && !stage_always((enum stage)i))
             continue;
-        printf("%-8s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
+        printf("%-11s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
                f->flops * 1e-12, (double)f->weight_bytes / (1 << 20),
                (double)f->activation_bytes / (1 << 20), (double)f->scratch_bytes / (1 << 20));
     }
-    printf("%-8s %8s %12.4f   of it one forward %.4f\n", "all", "", flops * 1e-12,
-           engine_stage(job->engine, STAGE_DENOISE)->flops * 1e-12 /
-               (double)(job->c.request.steps * case_passes(&job->c)));
+    double denoise = engine_stage(job->engine, STAGE_DENOISE)->flops +
+                     engine_stage(job->engine, STAGE_DENOISE_LOW)->flops;
+    printf("%-11s %8s %12.4f   of it one forward %.4f\n", "all", "", flops * 1e-12,
+           denoise * 1e-12 / (double)(job->c.request.steps * case_passes(&job->c)));
 }
 
 static double median_step_s(const struct job *job)
@@ -267,12 +268,12 @@ static void print_ops(const struct job *job)
     int count;
     struct op_time *list = op_times(job->engine, &count);
     double all_s = (double)engine_total_ns(job->engine) * 1e-9;
-    printf("\n%-8s %-14s %-20s %8s %10s %7s %9s\n", "stage", "op", "served by", "calls", "time",
+    printf("\n%-11s %-14s %-20s %8s %10s %7s %9s\n", "stage", "op", "served by", "calls", "time",
            "share", "GFLOP/s");
     for (int i = 0; list && i < count; i++) {
         const struct op_time *t = &list[i];
         double s = (double)t->run_ns * 1e-9;
-        printf("%-8s %-14s %-20s %8lld %8.3f s %6.1f%% ", stage_names[t->stage],
+        printf("%-11s %-14s %-20s %8lld %8.3f s %6.1f%% ", stage_names[t->stage],
                op_table[t->op]->name, t->served_by, (long long)t->calls, s, 100 * s / all_s);
         if (t->flops > 0)
             printf("%9.1f\n", t->flops * 1e-9 / s);
@@ -313,14 +314,14 @@ static void print_host_share(const struct job *job, const struct stage_figures *
 static void print_result(const struct job *job)
 {
     double all_s = (double)engine_total_ns(job->engine) * 1e-9, load_s = 0;
-    printf("%-8s %10s %7s %12s\n", "stage", "time", "share", "GFLOP/s");
+    printf("%-11s %10s %7s %12s\n", "stage", "time", "share", "GFLOP/s");
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         double s = (double)f->run_ns * 1e-9;
         load_s += (double)f->load_ns * 1e-9;
         if (!f->calls && !stage_always((enum stage)i))
             continue;
-        printf("%-8s %8.3f s %6.1f%%", stage_names[i], s, 100 * s / all_s);
+        printf("%-11s %8.3f s %6.1f%%", stage_names[i], s, 100 * s / all_s);
         if (f->run_ns > 0)
             printf(" %12.1f", f->flops * 1e-9 / s);
         else
@@ -332,7 +333,7 @@ static void print_result(const struct job *job)
             print_host_share(job, f);
         putchar('\n');
     }
-    printf("%-8s %8.3f s\n\n", "total", all_s);
+    printf("%-11s %8.3f s\n\n", "total", all_s);
     printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
            (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
     if (!strcmp(device_ran_on(), "emulated"))

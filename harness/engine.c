@@ -256,8 +256,10 @@ enum status engine_execute(struct engine *engine, const struct generate_request 
     engine->started_ns = clock_ns();
     for (int32_t i = 0; i < engine->sites; i++)
         engine->site[i].run_ns = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        engine->stage[i].figures.load_ns = engine->stage[i].figures.run_ns = 0;
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        struct stage_figures *f = &engine->stage[i].figures;
+        f->load_ns = f->run_ns = f->host_ns = f->graph_nodes = 0;
+    }
     TRY(pass_on(engine, device_open(engine), fault));
     if (engine->arena[OUTSIDE].peak_bytes && !engine->slab[OUTSIDE])
         TRY(pass_on(engine,

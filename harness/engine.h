@@ -23,7 +23,7 @@ struct kernel_choice {
 };
 
 /* How a CUDA device gets its work: call by call, or a denoising step at a time as a CUDA graph. The
- * first step always goes call by call: it loads kernels and opens libraries. */
+ * first step of an expert always goes call by call: it loads kernels and opens libraries. */
 enum launch { LAUNCH_STREAM = 0, LAUNCH_GRAPH };
 
 struct engine_config {
@@ -48,7 +48,8 @@ struct stage_figures {
     size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes, state_bytes;
     size_t peak_bytes;       /* of the stage: weights + packed + activations + scratch + state */
     int64_t load_ns, run_ns; /* of the last execution; run excludes load */
-    int64_t graph_nodes;     /* of the largest graph launched; 0: none */
+    /* Of the steps of all experts, at STAGE_DENOISE: */
+    int64_t graph_nodes; /* of the largest graph launched; 0: none */
     int64_t host_ns; /* on a CUDA device: what the host needs to enqueue a step, the least over all
                         steps, for a full queue makes it wait */
 };

@@ -3,6 +3,7 @@
 /* engine_device.c   Where an engine's memory lies and its work is done: on the CPU at once, or on a
  * CUDA device in the order of one stream. Steps are timed by marks in that stream and may be
  * recorded into a graph each. */
+#include "case.h"
 #include "elem.h"
 #include "engine_state.h"
 
@@ -174,18 +175,20 @@ enum status tensor_get(struct engine *e, const struct tensor *t, void *host, int
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-/* Marks stand at the steps' borders: mark i at the begin of step i + 1. Hooks ran in between are
- * taken out: their time is kept, negative, where the step's time will be added. */
+/* Marks stand at the steps' borders: mark i at the begin of a stage's step i + 1. Hooks ran in
+ * between are taken out: their time is kept, negative, where the step's time will be added. What the
+ * host needs is one figure for all experts, kept with the first. */
 static enum status border(struct engine *e)
 {
     int64_t now = clock_ns() - e->hooks_ns;
     struct stage_figures *f = &e->stage[STAGE_DENOISE].figures;
-    int closed = e->current == STAGE_DENOISE ? e->marked : 0;
+    int closed = e->marked;
     if (closed > 0) {
-        if (e->step_ns && on_device(e))
-            e->step_ns[closed - 1] = -(e->hooks_ns - e->stepped_hooks_ns);
-        else if (e->step_ns)
-            e->step_ns[closed - 1] = now - e->stepped_ns;
+        int64_t *step_ns = e->step_ns ? &e->step_ns[e->first_step + closed - 1] : NULL;
+        if (step_ns && on_device(e))
+            *step_ns = -(e->hooks_ns - e->stepped_hooks_ns);
+        else if (step_ns)
+            *step_ns = now - e->stepped_ns;
         if (on_device(e) && (!f->host_ns || e->enqueue_ns < f->host_ns))
             f->host_ns = e->enqueue_ns;
     }
@@ -196,19 +199,13 @@ static enum status border(struct engine *e)
     return on_device(e) ? gpu_mark(e->gpu, closed, &e->fault) : ST_OK;
 }
 
-enum status steps_begin(struct engine *e)
-{
-    e->marked = 0;
-    e->stage[STAGE_DENOISE].figures.host_ns = 0;
-    e->stage[STAGE_DENOISE].figures.graph_nodes = 0;
-    return ST_OK;
-}
-
 enum status step_begin(struct engine *e)
 {
     TRY(graph_close(e));
+    if (!e->marked)
+        e->first_step = e->step - 1;
     TRY(border(e));
-    if (!on_device(e) || e->config.launch != LAUNCH_GRAPH || e->config.op_times || e->step < 2)
+    if (!on_device(e) || e->config.launch != LAUNCH_GRAPH || e->config.op_times || e->marked < 2)
         return ST_OK;
     TRY(gpu_capture_begin(e->gpu, &e->fault));
     e->capturing = true;
@@ -222,7 +219,7 @@ enum status steps_end(struct engine *e)
     for (int i = 0; on_device(e) && e->step_ns && i + 1 < e->marked; i++) {
         double seconds;
         TRY(gpu_elapsed(e->gpu, i, i + 1, &seconds, &e->fault));
-        e->step_ns[i] += (int64_t)(seconds * 1e9);
+        e->step_ns[e->first_step + i] += (int64_t)(seconds * 1e9);
     }
     return ST_OK;
 }

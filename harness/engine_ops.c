@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* engine_ops.c   struct ops as the engine fills it: every call is looked up, then counted, noted or
  * executed; memory comes from the stage's arena; stages load and free their weights. */
+#include "case.h"
 #include "elem.h"
 #include "engine_state.h"
 #include "library.h"
@@ -105,12 +106,13 @@ OP_LIST(CALL_DEFINE)
 
 /* ---- memory ---- */
 
-/* Addresses of a trace: never read, but apart from each other and from NULL. */
-#define TRACE_BASE ((uintptr_t)1 << 46)
+/* Addresses of a trace: never read, but apart from each other and from NULL, those that outlive a
+ * stage from the stage's own too. */
+static char *traced_slab(int arena) { return (char *)((uintptr_t)(arena + 1) << 46); }
 
 static char *slab_of(const struct engine *e)
 {
-    return e->ops.mode == MODE_EXECUTE ? e->slab[e->current] : (char *)TRACE_BASE;
+    return e->ops.mode == MODE_EXECUTE ? e->slab[e->current] : traced_slab(e->current);
 }
 
 static enum status engine_alloc(struct ops *ops, struct tensor *t, enum elem elem, int64_t rows,
@@ -167,6 +169,7 @@ static enum status engine_enter(struct ops *ops, enum stage stage)
         return fault_set(&e->fault, ST_WRONG, "a stage is entered within another");
     e->current = (int)stage;
     e->step = 0;
+    e->marked = 0;
     e->weights_seen = 0;
     arena_clear(&e->arena[stage]);
     if (ops->mode != MODE_EXECUTE)
@@ -178,8 +181,6 @@ static enum status engine_enter(struct ops *ops, enum stage stage)
     TRY(slab_take(e, &e->weights_slab, plan->slab_bytes));
     TRY(weights_load(e, stage));
     TRY(device_wait(e));
-    if (stage == STAGE_DENOISE)
-        TRY(steps_begin(e));
     e->entered_ns = clock_ns();
     e->stage_hooks_ns = e->hooks_ns;
     plan->figures.load_ns = e->entered_ns - start;
@@ -190,7 +191,7 @@ static enum status engine_leave(struct ops *ops, enum stage stage)
 {
     struct engine *e = engine_of(ops);
     if (ops->mode == MODE_EXECUTE) {
-        if (stage == STAGE_DENOISE)
+        if (stage_denoises(stage))
             TRY(steps_end(e));
         TRY(device_wait(e));
         e->stage[stage].figures.run_ns =
@@ -207,7 +208,7 @@ static enum status engine_leave(struct ops *ops, enum stage stage)
 static enum status engine_step(struct ops *ops, int index, int count)
 {
     struct engine *e = engine_of(ops);
-    e->step = e->current == STAGE_DENOISE ? index + 1 : 0;
+    e->step = stage_denoises((enum stage)e->current) ? index + 1 : 0;
     e->step_count = count;
     return ops->mode == MODE_EXECUTE && e->step ? step_begin(e) : ST_OK;
 }

@@ -2,12 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* engine_progress.c   A bar on stderr, only where stderr is a terminal; work is counted in
  * flops. */
+#include "case.h"
 #include "engine_state.h"
 
 #include <string.h>
 #include <unistd.h>
-
-static const char *const stage_name[] = {"text", "denoise", "decode", ""};
 
 void progress_show(struct engine *e, bool last)
 {
@@ -33,10 +32,10 @@ void progress_show(struct engine *e, bool last)
     double spent_s = (double)(now - e->started_ns) * 1e-9;
     int filled = (int)(done * WIDTH);
     char where[32] = "";
-    if (e->current == STAGE_DENOISE)
+    if (e->step)
         snprintf(where, sizeof where, "step %d/%d", e->step, e->step_count);
-    fprintf(stderr, "\r%-8s [%.*s%.*s] %3.0f%%  %-11s about %.0f s left   ", stage_name[e->current],
-            filled, bar, WIDTH - filled, dots, 100 * done, where,
-            done > 0 ? spent_s * (1 - done) / done : 0.0);
+    fprintf(stderr, "\r%-11s [%.*s%.*s] %3.0f%%  %-11s about %.0f s left   ",
+            e->current == OUTSIDE ? "" : stage_names[e->current], filled, bar, WIDTH - filled, dots,
+            100 * done, where, done > 0 ? spent_s * (1 - done) / done : 0.0);
     fflush(stderr);
 }

@@ -73,7 +73,7 @@ struct engine {
     int current; /* enum stage, or OUTSIDE */
     int step, step_count;
     int32_t weights_seen;
-    int marked; /* borders of steps passed */
+    int marked, first_step; /* borders of steps passed in this stage; its first step, from 0 */
     int64_t entered_ns, stepped_ns, hooks_ns, stage_hooks_ns, stepped_hooks_ns;
     int64_t *step_ns;
     int64_t enqueue_ns; /* of the step at hand */
@@ -119,8 +119,8 @@ enum status tensor_put(struct engine *e, const struct tensor *t, const void *hos
 enum status tensor_get(struct engine *e, const struct tensor *t, void *host, int64_t rows,
                        int64_t row_elems);
 enum status device_wait(struct engine *e); /* nothing on the CPU */
-/* The borders of denoising steps: time, and the graph where steps are graphs. */
-enum status steps_begin(struct engine *e);
+/* The borders of denoising steps, within each expert's stage: time, and the graph where steps are
+ * graphs. */
 enum status step_begin(struct engine *e);
 enum status steps_end(struct engine *e);
 

@@ -5,6 +5,7 @@
  * that every reader packs is never resident unpacked. */
 #include "elem.h"
 #include "engine_state.h"
+#include "model/layer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -183,17 +184,28 @@ void weights_layout(struct stage_plan *plan)
     plan->slab_bytes = at;
 }
 
+/* Two components may hold tensors of one name; the folder keeps their values apart. */
+static const char *const drawn_under[STAGE_COUNT] = {
+    [STAGE_IMAGE] = "image_encoder.",
+    [STAGE_DENOISE_LOW] = "transformer_2.",
+};
+
 /* The source of weights: drawn by name, in pieces that every thread makes for itself. */
 static void draw_weight(const struct engine *e, const struct weight *w, int64_t begin,
                         int64_t elems, char *to)
 {
     enum { PIECE = 8192 };
     int64_t pieces = (elems + PIECE - 1) / PIECE;
+    char name[2 * LAYER_NAME_MAX];
+    struct weight_spec spec = w->spec;
+    const char *under = drawn_under[e->current];
+    snprintf(name, sizeof name, "%s%s", under ? under : "", spec.name);
+    spec.name = name;
 #pragma omp parallel for schedule(static) num_threads(e->config.threads)
     for (int64_t i = 0; i < pieces; i++) {
         float value[PIECE];
         int64_t first = i * PIECE, count = elems - first < PIECE ? elems - first : PIECE;
-        weights_synthetic(e->config.weights_seed, e->config.fill, &w->spec, begin + first, count,
+        weights_synthetic(e->config.weights_seed, e->config.fill, &spec, begin + first, count,
                           value);
         elem_convert(to + (size_t)first * elem_bytes(w->elem), w->elem, value, ELEM_F32, count);
     }

@@ -15,6 +15,7 @@
 #include "arena.h"
 #include "case.h"
 #include "choice.h"
+#include "presets/wan.h"
 #include "support/spawn.h"
 
 /* ---- arena ---- */
@@ -319,6 +320,163 @@ static void a_plan_for_another_shape_is_refused(void **state)
     temporary_remove(folder);
 }
 
+/* ---- two experts ---- */
+
+/* Every latent of every step, and the order of the stages' work. */
+struct watched {
+    struct clip clip;
+    float *latents; /* [steps][values] */
+    int64_t values, seen;
+};
+
+static enum status keep_frames(void *user, const uint8_t *rgb, int64_t first, int64_t count)
+{
+    return keep(&((struct watched *)user)->clip, rgb, first, count);
+}
+
+static enum status keep_latents(void *user, const float *latents, int64_t index, int64_t count)
+{
+    struct watched *w = user;
+    assert_int_equal(index, ++w->seen);
+    assert_true(index <= count);
+    memcpy(w->latents + (index - 1) * w->values, latents, (size_t)w->values * sizeof *latents);
+    return ST_OK;
+}
+
+enum { EXPERT_STEPS = 5 };
+
+/* UniPC at shift 3 begins its five steps at times 999, 923, 818, 667 and 429. */
+static struct engine *run_experts(const struct model_config *model, const char *kernels,
+                                  int64_t *step_ns, struct pipeline_case *c, struct watched *w)
+{
+    struct engine *engine;
+    struct fault fault = {{0}};
+    struct case_spec s = CASE_DEFAULTS;
+    s.prompt = "a test";
+    s.size = (struct size2){34, 20};
+    s.frames = 6;
+    s.steps = EXPERT_STEPS;
+    s.threads = 2;
+    s.kernels = kernels;
+    assert_int_equal(case_resolve(&s, c, &fault), ST_OK);
+    c->config.quiet = true;
+    c->request.model = model;
+    c->request.guidance_low = c->request.guidance;
+    const struct geometry *g = &c->request.geometry;
+    *w = (struct watched){.values = g->C * g->T * g->H * g->W};
+    w->clip.frames = 6;
+    w->clip.bytes = 6 * 34 * 20 * 3;
+    w->clip.rgb = calloc(1, (size_t)w->clip.bytes);
+    w->latents = calloc((size_t)(EXPERT_STEPS * w->values), sizeof *w->latents);
+    c->request.sink =
+        (struct generate_sink){.user = w, .frames = keep_frames, .latents = keep_latents};
+    if (engine_new(&c->config, &engine, &fault) != ST_OK ||
+        engine_plan(engine, &c->request, true, &fault) != ST_OK ||
+        engine_execute(engine, &c->request, step_ns, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    assert_int_equal(w->seen, EXPERT_STEPS);
+    return engine;
+}
+
+static void watched_free(struct watched *w)
+{
+    free(w->clip.rgb);
+    free(w->latents);
+}
+
+/* The second expert has weights of its own, so the first step that differs is its first. */
+static void the_second_expert_takes_over_at_its_step(void **state)
+{
+    struct model_config two = preset_tiny;
+    struct pipeline_case c;
+    struct watched one, both;
+    int64_t step_ns[EXPERT_STEPS] = {0};
+    (void)state;
+    engine_free(run_experts(&preset_tiny, NULL, NULL, &c, &one));
+    two.boundary = 0.8;
+    struct engine *engine = run_experts(&two, NULL, step_ns, &c, &both);
+    const size_t bytes = (size_t)one.values * sizeof(float);
+    for (int i = 0; i < EXPERT_STEPS; i++) {
+        const float *a = one.latents + i * one.values, *b = both.latents + i * one.values;
+        assert_true((memcmp(a, b, bytes) == 0) == (i < 3));
+        assert_true(step_ns[i] > 0);
+    }
+    const struct stage_figures *high = engine_stage(engine, STAGE_DENOISE);
+    const struct stage_figures *low = engine_stage(engine, STAGE_DENOISE_LOW);
+    assert_int_equal(high->weight_bytes, low->weight_bytes);
+    assert_true(high->load_ns > 0 && low->load_ns > 0 && low->run_ns > 0);
+    assert_true(step_ns[0] + step_ns[1] + step_ns[2] <= high->run_ns);
+    assert_true(step_ns[3] + step_ns[4] <= low->run_ns);
+    assert_true(engine_total_ns(engine) >= high->run_ns + low->run_ns);
+    engine_free(engine);
+    watched_free(&one);
+    watched_free(&both);
+}
+
+/* One expert at a time, and what the sampler keeps between them. */
+static void experts_take_turns_in_memory(void **state)
+{
+    struct model_config two = preset_tiny;
+    struct pipeline_case c;
+    struct watched one, both;
+    (void)state;
+    struct engine *first = run_experts(&preset_tiny, NULL, NULL, &c, &one);
+    two.boundary = 0.8;
+    struct engine *second = run_experts(&two, NULL, NULL, &c, &both);
+    size_t kept =
+        6 * (((size_t)one.values * sizeof(float) + TENSOR_ALIGN - 1) / TENSOR_ALIGN) * TENSOR_ALIGN;
+    assert_true(engine_peak_bytes(second) <= engine_peak_bytes(first) + kept);
+    assert_true(engine_stage(second, STAGE_DENOISE)->activation_bytes + kept ==
+                engine_stage(first, STAGE_DENOISE)->activation_bytes);
+    engine_free(first);
+    engine_free(second);
+    watched_free(&one);
+    watched_free(&both);
+}
+
+/* Numbers of steps are the clip's, whichever expert has them. */
+static void plans_by_step_reach_both_experts(void **state)
+{
+    struct model_config two = preset_tiny;
+    struct pipeline_case c;
+    struct watched w;
+    char *folder = temporary_folder(), path[512];
+    (void)state;
+    two.boundary = 0.8;
+    struct engine *engine = run_experts(&two, "c,linear@3-4=reference", NULL, &c, &w);
+    snprintf(path, sizeof path, "%s/plan.tsv", folder);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_int_equal(engine_plan_write(engine, out), ST_OK);
+    fclose(out);
+    char *text = file_read(path, NULL);
+    assert_non_null(strstr(text, "\t1-2\tc_01_plain\t"));
+    assert_non_null(strstr(text, "\t3-4\treference\t"));
+    assert_non_null(strstr(text, "\t5-5\tc_01_plain\t"));
+    free(text);
+    engine_free(engine);
+    watched_free(&w);
+    temporary_remove(folder);
+}
+
+/* All steps below the border: the first expert is never loaded. */
+static void an_expert_without_steps_is_not_there(void **state)
+{
+    struct model_config two = preset_tiny;
+    struct pipeline_case c;
+    struct watched w;
+    int64_t step_ns[EXPERT_STEPS] = {0};
+    (void)state;
+    two.boundary = 1.0;
+    struct engine *engine = run_experts(&two, NULL, step_ns, &c, &w);
+    assert_int_equal(engine_stage(engine, STAGE_DENOISE)->weight_bytes, 0);
+    assert_true(engine_stage(engine, STAGE_DENOISE_LOW)->weight_bytes > 0);
+    for (int i = 0; i < EXPERT_STEPS; i++)
+        assert_true(step_ns[i] > 0);
+    engine_free(engine);
+    watched_free(&w);
+}
+
 /* The published 14B model at 720p needs more than test machines have; the plan says so in time. */
 static void too_little_memory_is_refused(void **state)
 {
@@ -380,6 +538,10 @@ int main(void)
         cmocka_unit_test(a_written_plan_replays),
         cmocka_unit_test(broken_plans_name_the_line),
         cmocka_unit_test(a_plan_for_another_shape_is_refused),
+        cmocka_unit_test(the_second_expert_takes_over_at_its_step),
+        cmocka_unit_test(experts_take_turns_in_memory),
+        cmocka_unit_test(plans_by_step_reach_both_experts),
+        cmocka_unit_test(an_expert_without_steps_is_not_there),
         cmocka_unit_test(too_little_memory_is_refused),
         cmocka_unit_test(decoding_memory_is_flat_in_duration),
     };

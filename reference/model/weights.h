@@ -6,7 +6,9 @@
  *            is 0 of every WEIGHT_MATRIX 32 times larger, then the whole tensor times the power of
  *            two nearest to 1 / sqrt(1 + 1023 outliers / channels), so that the output keeps its
  *            variance; the gains of q/k norms (names ending in norm_q.weight, norm_k.weight) are 4
- *            times larger: peaked attention. Powers of two only, so still exact. */
+ *            times larger: peaked attention. Powers of two only, so still exact.
+ * The name is the checkpoint's tensor name, for the second expert behind "transformer_2." and for
+ * the image encoder behind "image_encoder.", where those of other components begin anew. */
 #ifndef PATCHMARK_WEIGHTS_H
 #define PATCHMARK_WEIGHTS_H
 
