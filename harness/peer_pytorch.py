@@ -234,10 +234,11 @@ def qk_norm_rope(p, dtype):
         raise Refused("one clip at a time")
     x = uniform(s, n, d, dtype=dtype)
     weight = 1 + uniform(n * d if p["norm"] == "all" else d, scale=1 / 8)
+    bias = uniform(d)
     angle = uniform(s, d // 2, scale=math.pi)
     cos, sin = angle.cos(), angle.sin()
 
-    def run(x, weight, cos, sin):
+    def run(x, weight, bias, cos, sin):
         wide = x if x.dtype == torch.float64 else x.float()
         if p["norm"] == "all":
             flat = wide.reshape(-1, n * d)
@@ -245,6 +246,8 @@ def qk_norm_rope(p, dtype):
             u = (flat * r * weight).view(-1, n, d)
         elif p["norm"] == "head":
             u = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-6) * weight
+        elif p["norm"] == "layer":
+            u = F.layer_norm(wide, (d,), weight.to(wide.dtype), bias.to(wide.dtype), eps=1e-6)
         else:
             u = wide
         if p["rope"]:
@@ -253,7 +256,7 @@ def qk_norm_rope(p, dtype):
             u = torch.stack((a * c - b * i, a * i + b * c), -1).flatten(-2)
         return u.to(x.dtype)
 
-    return rows_problem(run, (x, weight, cos, sin), (1, 0, 1, 1), "qk-norm-rope", s)
+    return rows_problem(run, (x, weight, bias, cos, sin), (1, 0, 0, 1, 1), "qk-norm-rope", s)
 
 
 def norm_silu(p, dtype):

@@ -160,6 +160,7 @@ static const struct small {
     {"modulate:S=4,C=130,G=2,type=bf16", true},
     {"qk_norm_rope:S=5,N=3,D=34,type=f32", true},
     {"qk_norm_rope:S=3,N=2,D=64,norm=head,type=bf16", true},
+    {"qk_norm_rope:S=3,N=2,D=66,norm=layer,type=f32", true},
     {"norm_silu:S=9,C=101,type=f32", true},
     {"rms_norm:S=3,C=300,type=f32", true},
     {"patchify:T=2,H=4,W=6,C=5,type=bf16", false},

@@ -235,6 +235,7 @@ static void in_place_equals_apart(void **state)
 {
     (void)state;
     const char *lines[] = {"qk_norm_rope:S=9,N=3,D=8",
+                           "qk_norm_rope:S=9,N=3,D=8,norm=layer",
                            "norm_silu:S=7,C=12",
                            "linear:S=6,K=5,O=7,epilogue=gate,G=2",
                            "modulate:S=6,C=9",
@@ -391,6 +392,15 @@ static void norm_of_queries_by_hand(void **state)
     SET(&p.qk_norm_rope.weight, 1, 2);
     run(&p);
     EXPECT(&p.qk_norm_rope.y, 1e-6, 0.2, 2.8, sqrt(2), 0);
+    problem_free(&p);
+
+    p = problem_new("qk_norm_rope:S=1,N=2,D=2,norm=layer,rope=0");
+    p.qk_norm_rope.eps = 7;
+    SET(&p.qk_norm_rope.x, 1, 7, 10, 0);
+    SET(&p.qk_norm_rope.weight, 1, 2);
+    SET(&p.qk_norm_rope.bias, 0, 5);
+    run(&p);
+    EXPECT(&p.qk_norm_rope.y, 1e-6, -0.75, 6.5, 5 / sqrt(32), 5 - 10 / sqrt(32));
     problem_free(&p);
 }
 
@@ -838,6 +848,7 @@ static void composites_equal_their_parts(void **state)
     assert_true(expansion_error("qkv:B=2,S=4,C=9,N=3,D=6") < 1e-5);
     assert_true(expansion_error("qkv:S=4,C=9,N=3,D=6,norm=head") < 1e-5);
     assert_true(expansion_error("qkv:S=4,C=9,N=3,D=5,norm=none,rope=0") == 0);
+    assert_true(expansion_error("qkv:B=2,S=4,C=9,N=3,D=6,norm=layer") < 1e-5);
     assert_true(expansion_error("qkv:S=4,C=16,N=2,D=8,type=bf16") < 0.05);
     assert_true(expansion_error("norm_conv3d:T=2,H=3,W=4,C=5,O=6,P=2") < 1e-5);
     assert_true(expansion_error("norm_conv3d:T=2,H=3,W=4,C=5,O=6,aux=1") < 1e-5);

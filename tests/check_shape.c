@@ -154,6 +154,9 @@ static void optional_tensors_follow_the_line(void **state)
     assert_true(tensor_given(&p.conv3d.bias));
     p = parsed("qk_norm_rope:S=3,N=2,D=4,norm=none,rope=0");
     assert_false(tensor_given(&p.qk_norm_rope.weight) || tensor_given(&p.qk_norm_rope.cos));
+    assert_false(tensor_given(&p.qk_norm_rope.bias));
+    p = parsed("qk_norm_rope:S=3,N=2,D=4,norm=layer");
+    assert_true(tensor_given(&p.qk_norm_rope.weight) && tensor_given(&p.qk_norm_rope.bias));
 }
 
 static void refusals_say_what_and_where(void **state)

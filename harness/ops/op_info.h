@@ -84,7 +84,7 @@ struct tolerance {
 };
 
 #define OP_DIMS_MAX 24
-#define OP_TENSORS_MAX 16
+#define OP_TENSORS_MAX 18
 #define OP_TOLERANCES_MAX 12
 
 struct op_info {

@@ -3,9 +3,9 @@
 /* qk_norm_rope.c   Adapter of attention/qk_norm_rope. */
 #include "op_help.h"
 
-enum { X, WEIGHT, COS, SIN, Y };
+enum { X, WEIGHT, COS, SIN, Y, BIAS };
 
-static const char *const norms[] = {"all", "head", "none", NULL};
+static const char *const norms[] = {"all", "head", "none", "layer", NULL};
 
 static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_elems)
 {
@@ -18,6 +18,7 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
         [COS] = table,
         [SIN] = table,
         [Y] = {tokens, width},
+        [BIAS] = {p->norm == QK_NORM_LAYER, p->D},
     };
     return extent_give(all[index], rows, row_elems);
 }
@@ -51,13 +52,16 @@ static const char *const verify_shapes[] = {
     "qk_norm_rope:B=2,S=7,N=5,D=64,norm=head,type=f32",
     "qk_norm_rope:S=11,N=2,D=128,norm=head,rope=0,type=bf16",
     "qk_norm_rope:S=5,N=3,D=34,norm=none,type=f32",
+    "qk_norm_rope:B=2,S=7,N=3,D=34,norm=layer,type=f32",
+    "qk_norm_rope:S=11,N=2,D=64,norm=layer,rope=0,type=bf16",
+    "qk_norm_rope:S=4,N=3,D=64,norm=layer,type=f16",
     "qk_norm_rope:S=6,N=1,D=7,rope=0,type=f32",
     "qk_norm_rope:S=3,N=2,D=10,norm=none,rope=0,type=f16",
     NULL};
 
 const struct op_info op_info_qk_norm_rope = {
     OP_IDENTITY(qk_norm_rope, attention),
-    .summary = "RMS norm of queries or keys and rotation by position",
+    .summary = "norm of queries or keys and rotation by position",
     .dim = {COUNT(qk_norm_rope, B, 1), COUNT(qk_norm_rope, S, DIM_REQUIRED),
             COUNT(qk_norm_rope, N, DIM_REQUIRED), COUNT(qk_norm_rope, D, DIM_REQUIRED),
             SYMBOL(qk_norm_rope, norm, norms), RANGE(qk_norm_rope, rope, 1, 0, 1)},
@@ -65,7 +69,8 @@ const struct op_info op_info_qk_norm_rope = {
                TENSOR(qk_norm_rope, weight, ROLE_WEIGHT, OPERAND_GAIN, ALWAYS(ELEM_F32)),
                TENSOR(qk_norm_rope, cos, ROLE_IN, OPERAND_COSINE, ALWAYS(ELEM_F32)),
                TENSOR(qk_norm_rope, sin, ROLE_IN, OPERAND_SINE, ALWAYS(ELEM_F32)),
-               OUTPUT(qk_norm_rope, y, X, FREE_STRIDE)},
+               OUTPUT(qk_norm_rope, y, X, FREE_STRIDE),
+               TENSOR(qk_norm_rope, bias, ROLE_WEIGHT, OPERAND_UNIFORM, ALWAYS(ELEM_F32))},
     .tolerance = {TOLERANCE_SUMS},
     .extent = extent,
     .ref_row_elems = ref_row_elems,

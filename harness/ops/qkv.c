@@ -3,9 +3,9 @@
 /* qkv.c   Adapter of the composite attention/qkv. */
 #include "op_help.h"
 
-enum { X, WQ, WK, WV, BQ, BK, BV, NQ, NK, COS, SIN, Q, K, V };
+enum { X, WQ, WK, WV, BQ, BK, BV, NQ, NK, COS, SIN, Q, K, V, NBQ, NBK };
 
-static const char *const norms[] = {"all", "head", "none", NULL};
+static const char *const norms[] = {"all", "head", "none", "layer", NULL};
 
 static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_elems)
 {
@@ -13,11 +13,13 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
     int64_t tokens = times(p->B, p->S), width = times(p->N, p->D);
     const struct extent matrix = {width, p->C}, bias = {1, width}, out = {tokens, width};
     const struct extent norm = {p->norm != QK_NORM_NONE, p->norm == QK_NORM_ALL ? width : p->D};
+    const struct extent norm_bias = {p->norm == QK_NORM_LAYER, p->D};
     const struct extent table = {p->rope ? p->S : 0, p->D / 2};
     const struct extent all[] = {
         [X] = {tokens, p->C}, [WQ] = matrix, [WK] = matrix, [WV] = matrix, [BQ] = bias,
         [BK] = bias,          [BV] = bias,   [NQ] = norm,   [NK] = norm,   [COS] = table,
-        [SIN] = table,        [Q] = out,     [K] = out,     [V] = out,
+        [SIN] = table,        [Q] = out,     [K] = out,     [V] = out,     [NBQ] = norm_bias,
+        [NBK] = norm_bias,
     };
     return extent_give(all[index], rows, row_elems);
 }
@@ -54,6 +56,9 @@ static enum status expand(struct ops *ops, const void *problem) { return expand_
 static const char *const verify_shapes[] = {"qkv:S=1,C=16,N=1,D=16,type=f32",
                                             "qkv:S=13,C=96,N=3,D=32,type=f32",
                                             "qkv:B=2,S=5,C=100,N=2,D=64,norm=head,type=f32",
+                                            "qkv:S=7,C=65,N=3,D=34,norm=layer,type=f32",
+                                            "qkv:B=2,S=5,C=96,N=2,D=64,norm=layer,rope=0,"
+                                            "type=bf16",
                                             "qkv:S=9,C=128,N=2,D=64,type=bf16",
                                             "qkv:S=7,C=65,N=2,D=80,type=f16",
                                             "qkv:S=6,C=64,N=2,D=33,norm=none,rope=0,type=f32",
@@ -78,7 +83,8 @@ const struct op_info op_info_qkv = {
                TENSOR(qkv, cos, ROLE_IN, OPERAND_COSINE, ALWAYS(ELEM_F32)),
                TENSOR(qkv, sin, ROLE_IN, OPERAND_SINE, ALWAYS(ELEM_F32)),
                OUTPUT(qkv, q, -1, FREE_STRIDE), OUTPUT(qkv, k, -1, FREE_STRIDE),
-               OUTPUT(qkv, v, -1, FREE_STRIDE)},
+               OUTPUT(qkv, v, -1, FREE_STRIDE), WEIGHT_OF(nbq, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),
+               WEIGHT_OF(nbk, OPERAND_UNIFORM, ALWAYS(ELEM_F32))},
     /* 16-bit outputs may have been rounded before the norm too: half an eps of each term. */
     .tolerance = {{ELEM_F32, NUM_F32, 2, 32, 1e-5},
                   {ELEM_BF16, NUM_F32, 2, 0.6, 8e-3},

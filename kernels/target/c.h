@@ -265,7 +265,7 @@ static inline void c_matmul_tile(const struct tensor *x, int64_t s, int64_t rows
 
 /* ---- norms ----------------------------------------------------------------------------------- */
 
-static inline double c_sum_squares(const struct tensor *x, int64_t first, int64_t count)
+static inline double c_sum(const struct tensor *x, int64_t first, int64_t count)
 {
     float buffer[C_CHUNK];
     double sum = 0;
@@ -274,28 +274,51 @@ static inline double c_sum_squares(const struct tensor *x, int64_t first, int64_
         const float *row = c_view(x, first + i, part, buffer);
 #pragma omp simd reduction(+ : sum)
         for (int64_t j = 0; j < part; j++)
-            sum += (double)row[j] * row[j];
+            sum += row[j];
     }
     return sum;
+}
+
+static inline double c_sum_squares_about(double centre, const struct tensor *x, int64_t first,
+                                         int64_t count)
+{
+    float buffer[C_CHUNK];
+    double sum = 0;
+    for (int64_t i = 0; i < count; i += C_CHUNK) {
+        int64_t part = c_min(C_CHUNK, count - i);
+        const float *row = c_view(x, first + i, part, buffer);
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = 0; j < part; j++)
+            sum += (row[j] - centre) * (row[j] - centre);
+    }
+    return sum;
+}
+
+static inline double c_sum_squares(const struct tensor *x, int64_t first, int64_t count)
+{
+    return c_sum_squares_about(0, x, first, count);
 }
 
 /* qk_norm_rope.h for one token: x from x_first to y from y_first; s counts within the clip. */
 struct c_norm_rope {
     int64_t N, D;
     bool all, head, rope; /* which norm, if any; whether to rotate */
+    bool centred;         /* a head's mean is taken away, and bias is there */
     double eps;
-    const float *weight, *cos, *sin;
+    const float *weight, *cos, *sin, *bias;
 };
 
 static inline void c_norm_rope_token(const struct c_norm_rope *n, int64_t s, const struct tensor *x,
                                      int64_t x_first, const struct tensor *y, int64_t y_first)
 {
-    double r = 1;
+    double r = 1, centre = 0;
     if (n->all)
         r = 1 / sqrt(c_sum_squares(x, x_first, n->N * n->D) / (double)(n->N * n->D) + n->eps);
     for (int64_t i = 0; i < n->N * n->D; i += n->D) {
+        if (n->centred)
+            centre = c_sum(x, x_first + i, n->D) / (double)n->D;
         if (n->head)
-            r = 1 / sqrt(c_sum_squares(x, x_first + i, n->D) / (double)n->D + n->eps);
+            r = 1 / sqrt(c_sum_squares_about(centre, x, x_first + i, n->D) / (double)n->D + n->eps);
         for (int64_t d = 0; d < n->D; d += C_CHUNK) {
             int64_t part = c_min(C_CHUNK, n->D - d);
             float u[C_CHUNK];
@@ -303,7 +326,8 @@ static inline void c_norm_rope_token(const struct c_norm_rope *n, int64_t s, con
             if (n->all || n->head) {
                 const float *gain = n->weight + (n->all ? i : 0) + d;
                 for (int64_t j = 0; j < part; j++)
-                    u[j] = (float)(u[j] * r) * gain[j];
+                    u[j] =
+                        (float)((u[j] - centre) * r) * gain[j] + (n->centred ? n->bias[d + j] : 0);
             }
             if (n->rope) {
                 const float *cosine = n->cos + (s * n->D + d) / 2;

@@ -202,8 +202,9 @@ GPU_FN void cuda_tile_product(struct cuda_tile<COLUMNS> *tile, const T *x, int64
 struct cuda_norm_rope {
     int64_t N, D;
     bool all, head, rope; /* which norm, if any; whether to rotate */
+    bool centred;         /* a head's mean is taken away, and bias is there */
     float eps;
-    const float *weight, *cos, *sin;
+    const float *weight, *cos, *sin, *bias;
 };
 
 GPU_FN float cuda_norm_factor(float squares, int64_t count, float eps)
@@ -211,13 +212,22 @@ GPU_FN float cuda_norm_factor(float squares, int64_t count, float eps)
     return 1 / sqrtf(squares / (float)count + eps);
 }
 
-/* Squares of every step-th value from x[first] on. */
 template <typename T>
-GPU_FN float cuda_sum_squares(const T *x, int64_t first, int64_t step, int64_t count)
+GPU_FN float cuda_sum_values(const T *x, int64_t first, int64_t step, int64_t count)
 {
     float sum = 0;
     for (int64_t i = first; i < count; i += step)
-        sum += to_float(x[i]) * to_float(x[i]);
+        sum += to_float(x[i]);
+    return sum;
+}
+
+/* Squares about `centre` of every step-th value from x[first] on. */
+template <typename T>
+GPU_FN float cuda_sum_squares(const T *x, float centre, int64_t first, int64_t step, int64_t count)
+{
+    float sum = 0;
+    for (int64_t i = first; i < count; i += step)
+        sum += (to_float(x[i]) - centre) * (to_float(x[i]) - centre);
     return sum;
 }
 
@@ -227,19 +237,24 @@ GPU_FN void cuda_norm_rope_token(const struct cuda_norm_rope *n, int64_t s, cons
 {
     int64_t D = n->D, width = n->N * D;
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, step = blockDim.x / 32;
-    float r = 1;
+    float r = 1, centre = 0;
     if (n->all) {
-        float squares = cuda_sum_squares(x, threadIdx.x, blockDim.x, width);
+        float squares = cuda_sum_squares(x, 0, threadIdx.x, blockDim.x, width);
         r = cuda_norm_factor(cuda_block_sum(squares, warps), width, n->eps);
     }
     for (int64_t head = warp * D; head < width; head += step * D) {
+        if (n->centred)
+            centre = cuda_warp_sum(cuda_sum_values(x + head, lane, 32, D)) / (float)D;
         if (n->head)
-            r = cuda_norm_factor(cuda_warp_sum(cuda_sum_squares(x + head, lane, 32, D)), D, n->eps);
+            r = cuda_norm_factor(cuda_warp_sum(cuda_sum_squares(x + head, centre, lane, 32, D)), D,
+                                 n->eps);
         for (int64_t d0 = 0; d0 < D; d0 += 32) {
             int64_t d = d0 + lane;
             float u = d < D ? to_float(x[head + d]) : 0;
             if ((n->all || n->head) && d < D)
-                u = u * r * n->weight[n->all ? head + d : d];
+                u = (u - centre) * r * n->weight[n->all ? head + d : d];
+            if (n->centred && d < D)
+                u += n->bias[d];
             /* every lane takes part; the other half of a pair is the neighbouring lane's */
             float other = __shfl_xor_sync(~0u, u, 1);
             if (n->rope && d < D) {

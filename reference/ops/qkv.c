@@ -7,14 +7,14 @@
 #include "ref.h"
 
 struct projection {
-    const struct tensor *w, *bias, *norm, *y;
+    const struct tensor *w, *bias, *norm, *norm_bias, *y;
 };
 
 static struct projection projection_of(const struct qkv_problem *p, int output)
 {
-    const struct projection all[] = {{&p->wq, &p->bq, &p->nq, &p->q},
-                                     {&p->wk, &p->bk, &p->nk, &p->k},
-                                     {&p->wv, &p->bv, NULL, &p->v}};
+    const struct projection all[] = {{&p->wq, &p->bq, &p->nq, &p->nbq, &p->q},
+                                     {&p->wk, &p->bk, &p->nk, &p->nbk, &p->k},
+                                     {&p->wv, &p->bv, NULL, NULL, &p->v}};
     return all[output];
 }
 
@@ -27,34 +27,48 @@ static double project(const struct qkv_problem *p, struct projection j, int64_t 
     return dot(&p->x, token * p->x.stride, j.w, column * p->C, p->C, mag) + bias;
 }
 
-/* 1 / root mean square of the columns that the norm of head n looks at */
-static double norm_factor(const struct qkv_problem *p, struct projection j, int64_t token,
-                          int64_t n)
+/* What the norm of head n takes from the columns it looks at: their mean, with the sum of |terms| in
+ * it, where it is taken away, and 1 / root mean square about it. */
+struct statistics {
+    double mean, mag, r;
+};
+
+static struct statistics statistics_of(const struct qkv_problem *p, struct projection j,
+                                       int64_t token, int64_t n)
 {
-    if (p->norm == QK_NORM_NONE)
-        return 1;
+    struct statistics s = {0, 0, 1};
+    if (!j.norm || p->norm == QK_NORM_NONE)
+        return s;
     bool all = p->norm == QK_NORM_ALL;
     int64_t first = all ? 0 : n * p->D, count = all ? p->N * p->D : p->D;
-    double squares = 0;
-    for (int64_t column = first; column < first + count; column++) {
-        double a = project(p, j, token, column, NULL);
+    double squares = 0, mag;
+    for (int64_t c = first; p->norm == QK_NORM_LAYER && c < first + count; c++) {
+        s.mean += project(p, j, token, c, &mag) / (double)count;
+        s.mag += mag / (double)count;
+    }
+    for (int64_t c = first; c < first + count; c++) {
+        double a = project(p, j, token, c, NULL) - s.mean;
         squares += a * a;
     }
-    return 1 / sqrt(squares / (double)count + p->eps);
+    s.r = 1 / sqrt(squares / (double)count + p->eps);
+    return s;
 }
 
 void ref_qkv(const struct qkv_problem *p, int output, int64_t row, double *value, double *mag)
 {
     struct projection j = projection_of(p, output);
     int64_t n = row % p->N, token = row / p->N;
-    double r = j.norm ? norm_factor(p, j, token, n) : 1;
+    struct statistics s = statistics_of(p, j, token, n);
     for (int64_t d = 0; d < p->D; d++) {
-        double factor = r;
+        double factor = s.r, bias = 0;
         if (j.norm && p->norm != QK_NORM_NONE)
             factor *= load(j.norm, p->norm == QK_NORM_ALL ? n * p->D + d : d);
-        value[d] = factor * project(p, j, token, n * p->D + d, mag ? &mag[d] : NULL);
+        if (j.norm && p->norm == QK_NORM_LAYER)
+            bias = load(j.norm_bias, d);
+        double a = project(p, j, token, n * p->D + d, mag ? &mag[d] : NULL);
+        value[d] = factor * (a - s.mean) + bias;
         if (mag)
-            mag[d] *= fabs(factor);
+            mag[d] = (mag[d] + s.mag) * fabs(factor) + fabs(bias);
     }
     if (j.norm && p->rope)
         rotate_head(&p->cos, &p->sin, token % p->S, p->D, value, mag);
@@ -87,7 +101,8 @@ enum status expand_qkv(struct ops *ops, const struct qkv_problem *p)
                                             .weight = *j.norm,
                                             .cos = p->cos,
                                             .sin = p->sin,
-                                            .y = *j.y};
+                                            .y = *j.y,
+                                            .bias = *j.norm_bias};
         TRY(ops->qk_norm_rope(ops, &turn));
     }
     return ST_OK;

@@ -14,6 +14,8 @@ static bool plan(const struct qk_norm_rope_problem *p, const int64_t *knob, stru
         need->reason = "x and y must be of one type f32, bf16 or f16";
     else if (p->norm != QK_NORM_NONE && !c_is(&p->weight, ELEM_F32))
         need->reason = "weight must be f32";
+    else if (p->norm == QK_NORM_LAYER && !c_is(&p->bias, ELEM_F32))
+        need->reason = "bias must be f32";
     else if (p->rope && (!c_is(&p->cos, ELEM_F32) || !c_is(&p->sin, ELEM_F32)))
         need->reason = "cos and sin must be f32";
     else if (p->rope && p->D % 2)
@@ -26,12 +28,14 @@ static enum status run(const struct qk_norm_rope_problem *p, const struct exec *
     const struct c_norm_rope how = {.N = p->N,
                                     .D = p->D,
                                     .all = p->norm == QK_NORM_ALL,
-                                    .head = p->norm == QK_NORM_HEAD,
+                                    .head = p->norm == QK_NORM_HEAD || p->norm == QK_NORM_LAYER,
                                     .rope = p->rope,
+                                    .centred = p->norm == QK_NORM_LAYER,
                                     .eps = p->eps,
                                     .weight = p->weight.data,
                                     .cos = p->cos.data,
-                                    .sin = p->sin.data};
+                                    .sin = p->sin.data,
+                                    .bias = p->bias.data};
     int64_t tokens = p->B * p->S;
 
 #pragma omp parallel for num_threads(c_threads(exec, tokens)) schedule(static)

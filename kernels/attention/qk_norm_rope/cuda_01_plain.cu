@@ -20,6 +20,8 @@ static bool plan(const struct qk_norm_rope_problem *p, const int64_t *knob, stru
         need->reason = "x and y must be of one type f32, bf16 or f16";
     else if (p->norm != QK_NORM_NONE && !cuda_is(&p->weight, ELEM_F32))
         need->reason = "weight must be f32";
+    else if (p->norm == QK_NORM_LAYER && !cuda_is(&p->bias, ELEM_F32))
+        need->reason = "bias must be f32";
     else if (p->rope && (!cuda_is(&p->cos, ELEM_F32) || !cuda_is(&p->sin, ELEM_F32)))
         need->reason = "cos and sin must be f32";
     else if (p->rope && p->D % 2)
@@ -43,12 +45,14 @@ static void launch(const struct qk_norm_rope_problem *p, const struct exec *exec
     struct cuda_norm_rope how = {.N = p->N,
                                  .D = p->D,
                                  .all = p->norm == QK_NORM_ALL,
-                                 .head = p->norm == QK_NORM_HEAD,
+                                 .head = p->norm == QK_NORM_HEAD || p->norm == QK_NORM_LAYER,
                                  .rope = p->rope != 0,
+                                 .centred = p->norm == QK_NORM_LAYER,
                                  .eps = (float)p->eps,
                                  .weight = (const float *)p->weight.data,
                                  .cos = (const float *)p->cos.data,
-                                 .sin = (const float *)p->sin.data};
+                                 .sin = (const float *)p->sin.data,
+                                 .bias = (const float *)p->bias.data};
     LAUNCH(qk_norm_rope<T>, cuda_grid(p->B * p->S, 1), THREADS, 32 * sizeof(float), exec->stream,
            how, p->S, p->B * p->S, (const T *)p->x.data, p->x.stride, (T *)p->y.data, p->y.stride);
 }

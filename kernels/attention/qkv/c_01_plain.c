@@ -13,10 +13,10 @@
 
 #define TOKENS 16
 
-/* The projections in turn: weight, bias, norm weight and output of q, k, v. */
+/* The projections in turn: weight, bias, the norm's weight and bias, and output of q, k, v. */
 struct projection {
     const struct tensor *w, *bias;
-    const float *gain;
+    const float *gain, *offset;
     const struct tensor *y;
     bool normed;
 };
@@ -36,6 +36,8 @@ static bool plan(const struct qkv_problem *p, const int64_t *knob, struct need *
         need->reason = "bq, bk and bv must be f32";
     else if (p->norm != QK_NORM_NONE && (!c_is(&p->nq, ELEM_F32) || !c_is(&p->nk, ELEM_F32)))
         need->reason = "nq and nk must be f32";
+    else if (p->norm == QK_NORM_LAYER && (!c_is(&p->nbq, ELEM_F32) || !c_is(&p->nbk, ELEM_F32)))
+        need->reason = "nbq and nbk must be f32";
     else if (p->rope && (!c_is(&p->cos, ELEM_F32) || !c_is(&p->sin, ELEM_F32)))
         need->reason = "cos and sin must be f32";
     else if (p->rope && p->D % 2)
@@ -49,15 +51,18 @@ static void project(const struct qkv_problem *p, const struct projection *to, in
                     int64_t tokens, float *acc)
 {
     int64_t width = p->N * p->D;
+    bool layer = p->norm == QK_NORM_LAYER;
     const struct c_norm_rope how = {.N = p->N,
                                     .D = p->D,
                                     .all = to->normed && p->norm == QK_NORM_ALL,
-                                    .head = to->normed && p->norm == QK_NORM_HEAD,
+                                    .head = to->normed && (p->norm == QK_NORM_HEAD || layer),
                                     .rope = to->normed && p->rope,
+                                    .centred = to->normed && layer,
                                     .eps = p->eps,
                                     .weight = to->gain,
                                     .cos = p->cos.data,
-                                    .sin = p->sin.data};
+                                    .sin = p->sin.data,
+                                    .bias = to->offset};
     const struct tensor sums = {.data = acc, .stride = width, .elem = ELEM_F32};
 
     for (int64_t o = 0; o < width; o += C_TILE_OUTS)
@@ -73,9 +78,9 @@ static void project(const struct qkv_problem *p, const struct projection *to, in
 
 static enum status run(const struct qkv_problem *p, const struct exec *exec)
 {
-    const struct projection to[3] = {{&p->wq, &p->bq, p->nq.data, &p->q, true},
-                                     {&p->wk, &p->bk, p->nk.data, &p->k, true},
-                                     {&p->wv, &p->bv, NULL, &p->v, false}};
+    const struct projection to[3] = {{&p->wq, &p->bq, p->nq.data, p->nbq.data, &p->q, true},
+                                     {&p->wk, &p->bk, p->nk.data, p->nbk.data, &p->k, true},
+                                     {&p->wv, &p->bv, NULL, NULL, &p->v, false}};
     int64_t tokens = p->B * p->S, blocks = c_blocks(tokens, TOKENS), items = item_count(p);
 
 #pragma omp parallel num_threads(c_threads(exec, items))

@@ -17,9 +17,9 @@
 #define OUTS (16 * COLUMNS)
 #define SCRATCH_ELEMS (INT64_C(1) << 24)
 
-/* One of the three: its weights, where it goes, and whether norm or rotation follow. */
+/* One of the three: its weights and its norm's, where it goes, and whether norm or rotation follow. */
 struct projection {
-    const struct tensor *w, *bias, *gain, *y;
+    const struct tensor *w, *bias, *gain, *offset, *y;
     bool turned;
 };
 
@@ -46,6 +46,9 @@ static bool plan(const struct qkv_problem *p, const int64_t *knob, struct need *
         need->reason = "bq, bk and bv must be f32";
     else if (p->norm != QK_NORM_NONE && (!cuda_is(&p->nq, ELEM_F32) || !cuda_is(&p->nk, ELEM_F32)))
         need->reason = "nq and nk must be f32";
+    else if (p->norm == QK_NORM_LAYER &&
+             (!cuda_is(&p->nbq, ELEM_F32) || !cuda_is(&p->nbk, ELEM_F32)))
+        need->reason = "nbq and nbk must be f32";
     else if (p->rope && (!cuda_is(&p->cos, ELEM_F32) || !cuda_is(&p->sin, ELEM_F32)))
         need->reason = "cos and sin must be f32";
     else if (p->rope && p->D % 2)
@@ -109,12 +112,14 @@ static void launch(const struct qkv_problem *p, const struct exec *exec,
     struct cuda_norm_rope how = {.N = p->N,
                                  .D = p->D,
                                  .all = p->norm == QK_NORM_ALL,
-                                 .head = p->norm == QK_NORM_HEAD,
+                                 .head = p->norm == QK_NORM_HEAD || p->norm == QK_NORM_LAYER,
                                  .rope = p->rope != 0,
+                                 .centred = p->norm == QK_NORM_LAYER,
                                  .eps = (float)p->eps,
                                  .weight = (const float *)to->gain->data,
                                  .cos = (const float *)p->cos.data,
-                                 .sin = (const float *)p->sin.data};
+                                 .sin = (const float *)p->sin.data,
+                                 .bias = (const float *)to->offset->data};
     LAUNCH((project<T, float>), (int)blocks, CUDA_TILE_THREADS, shared_bytes, exec->stream, tokens,
            width, p->C, x, p->x.stride, w, bias, scratch, width);
     LAUNCH(turn<T>, cuda_grid(tokens, 1), CUDA_TILE_THREADS, 32 * sizeof(float), exec->stream, how,
@@ -123,9 +128,9 @@ static void launch(const struct qkv_problem *p, const struct exec *exec,
 
 static enum status run(const struct qkv_problem *p, const struct exec *exec)
 {
-    const struct projection to[3] = {{&p->wq, &p->bq, &p->nq, &p->q, turns(p)},
-                                     {&p->wk, &p->bk, &p->nk, &p->k, turns(p)},
-                                     {&p->wv, &p->bv, NULL, &p->v, false}};
+    const struct projection to[3] = {{&p->wq, &p->bq, &p->nq, &p->nbq, &p->q, turns(p)},
+                                     {&p->wk, &p->bk, &p->nk, &p->nbk, &p->k, turns(p)},
+                                     {&p->wv, &p->bv, NULL, NULL, &p->v, false}};
     int64_t all = p->B * p->S, some = token_count(p);
     for (int64_t first = 0; first < all; first += some) {
         int64_t tokens = all - first < some ? all - first : some;

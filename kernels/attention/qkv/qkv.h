@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* qkv.h   Composite: the three projections of self attention with norm and rotation.
- *   q = qk_norm_rope(x wq^T + bq; nq), k = qk_norm_rope(x wk^T + bk; nk), v = x wv^T + bv
+ *   q = qk_norm_rope(x wq^T + bq; nq, nbq), k = qk_norm_rope(x wk^T + bk; nk, nbk), v = x wv^T + bv
  *   norm and rope as in qk_norm_rope.h. Without a variant it expands into linear x 3 and
  *   qk_norm_rope x 2.
  * Shapes: x [B][S][C]; wq, wk, wv [N D][C]; bq, bk, bv [N D] f32; nq, nk f32 as `weight` there;
- *   cos, sin [S][D/2] f32; q, k, v [B][S][N][D]. Strides: x, q, k, v free between tokens.
+ *   nbq, nbk f32 as `bias` there; cos, sin [S][D/2] f32; q, k, v [B][S][N][D]. Strides: x, q, k, v free between tokens.
  *   x, q, k, v of one type f32, bf16 or f16; the three matrices of one type.
  * Aliasing: none. Alignment: 64 bytes at each base.
  * Numerics: f32 accumulation; a fused variant rounds once, the expansion also before the norm.
@@ -23,6 +23,7 @@ struct qkv_problem {
     int64_t rope; /* 0 or 1 */
     double eps;
     struct tensor x, wq, wk, wv, bq, bk, bv, nq, nk, cos, sin, q, k, v;
+    struct tensor nbq, nbk;
 };
 
 #endif
