@@ -165,6 +165,7 @@ static const struct small {
     {"rms_norm:S=3,C=300,type=f32", true},
     {"patchify:T=2,H=4,W=6,C=5,type=bf16", false},
     {"unpatchify:T=2,H=4,W=6,C=5,type=bf16", false},
+    {"unpatchify:T=2,H=4,W=6,C=5,channel=slowest,type=bf16", false},
     {"time_embed:S=3,C=34,drop=1,type=f32", false},
     {"elementwise:S=9,C=33,kind=affine,G=3,type=f32", false},
     {"elementwise:S=5,C=36,kind=sum,type=bf16", false},

@@ -596,6 +596,21 @@ static void patches_by_hand(void **state)
     problem_free(&p);
 }
 
+/* With the channel slowest in a patch, as patchify has it, they undo each other. */
+static void patches_of_many_channels_return(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("patchify:B=2,T=4,H=6,W=8,C=5,pt=2,ph=3");
+    struct problem q = problem_new("unpatchify:B=2,T=4,H=6,W=8,C=5,pt=2,ph=3,channel=slowest");
+    run(&p);
+    memcpy(q.unpatchify.x.data, p.patchify.y.data, (size_t)elems_of(&p, 1) * sizeof(float));
+    run(&q);
+    assert_memory_equal(p.patchify.x.data, q.unpatchify.y.data,
+                        (size_t)elems_of(&p, 0) * sizeof(float));
+    problem_free(&p);
+    problem_free(&q);
+}
+
 /* With one channel the two orders inside a patch are the same, so they undo each other. */
 static void patches_of_one_channel_return(void **state)
 {
@@ -880,6 +895,7 @@ int main(void)
         cmocka_unit_test(euler_step),
         cmocka_unit_test(corrected_step),
         cmocka_unit_test(patches_by_hand),
+        cmocka_unit_test(patches_of_many_channels_return),
         cmocka_unit_test(patches_of_one_channel_return),
         cmocka_unit_test(upsample_by_hand),
         cmocka_unit_test(to_rgb_by_hand),

@@ -5,6 +5,8 @@
 
 enum { X, Y };
 
+static const char *const channels[] = {"fastest", "slowest", NULL};
+
 static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_elems)
 {
     const struct unpatchify_problem *p = problem;
@@ -38,6 +40,9 @@ static const char *const verify_shapes[] = {"unpatchify:T=1,H=2,W=2,C=16,type=f3
                                             "unpatchify:B=2,T=2,H=4,W=14,C=7,type=f16",
                                             "unpatchify:T=4,H=3,W=5,C=3,pt=2,ph=1,pw=1,type=f32",
                                             "unpatchify:T=2,H=9,W=6,C=1,ph=3,type=bf16",
+                                            "unpatchify:T=3,H=6,W=10,C=16,channel=slowest,type=f32",
+                                            "unpatchify:B=2,T=4,H=3,W=6,C=5,pt=2,ph=3,"
+                                            "channel=slowest,type=bf16",
                                             NULL};
 
 const struct op_info op_info_unpatchify = {
@@ -46,7 +51,8 @@ const struct op_info op_info_unpatchify = {
     .dim = {COUNT(unpatchify, B, 1), COUNT(unpatchify, T, DIM_REQUIRED),
             COUNT(unpatchify, H, DIM_REQUIRED), COUNT(unpatchify, W, DIM_REQUIRED),
             COUNT(unpatchify, C, DIM_REQUIRED), RANGE(unpatchify, pt, 1, 1, 64),
-            RANGE(unpatchify, ph, 2, 1, 64), RANGE(unpatchify, pw, 2, 1, 64)},
+            RANGE(unpatchify, ph, 2, 1, 64), RANGE(unpatchify, pw, 2, 1, 64),
+            SYMBOL(unpatchify, channel, channels)},
     .tensor = {TENSOR(unpatchify, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                OUTPUT(unpatchify, y, -1, ALWAYS(ELEM_F32))},
     .tolerance = {TOLERANCE_EXACT},

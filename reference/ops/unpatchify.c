@@ -14,8 +14,10 @@ void ref_unpatchify(const struct unpatchify_problem *p, int output, int64_t row,
     int64_t frame = b * (p->T / p->pt) + t / p->pt;
     int64_t token = (frame * (p->H / p->ph) + y / p->ph) * (p->W / p->pw) + x / p->pw;
     int64_t inside = (t % p->pt * p->ph + y % p->ph) * p->pw + x % p->pw;
+    int64_t cells = p->pt * p->ph * p->pw;
     for (int64_t c = 0; c < p->C; c++) {
-        value[c] = load_at(&p->x, token, inside * p->C + c);
+        bool slowest = p->channel == UNPATCHIFY_SLOWEST;
+        value[c] = load_at(&p->x, token, slowest ? c * cells + inside : inside * p->C + c);
         if (mag)
             mag[c] = fabs(value[c]);
     }
