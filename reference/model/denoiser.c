@@ -4,10 +4,12 @@
 
 #include <stdlib.h>
 
+#include "model/cogvideox.h"
 #include "model/transformer.h"
 
 const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
     [FAMILY_WAN] = &transformer_family_wan,
+    [FAMILY_COGVIDEOX] = &cogvideox_family,
 };
 
 enum status denoiser_load(struct ops *ops, const struct model_config *model, struct denoiser *out)
