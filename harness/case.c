@@ -177,7 +177,10 @@ enum status case_ready(const struct pipeline_case *c, struct fault *fault)
     return c->absent == ST_OK ? ST_OK : fault_set(fault, c->absent, "%s", c->absent_why.text);
 }
 
-int64_t case_passes(const struct pipeline_case *c) { return c->request.guidance > 1 ? 2 : 1; }
+int64_t case_passes(const struct pipeline_case *c)
+{
+    return generate_passes(c->request.model, c->request.guidance);
+}
 
 /* "2 threads" or the CUDA device by name. */
 static void describe_place(const struct pipeline_case *c, char *out, size_t bytes)

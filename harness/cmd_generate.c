@@ -113,8 +113,8 @@ static enum status load_inputs(struct job *job, struct fault *fault)
     if (noise_path)
         TRY(load_noise(noise_path, &r->geometry, &job->noise, fault));
     if (embeds_path)
-        TRY(load_embeds(embeds_path, r->model, r->guidance > 1, &job->prompt, &job->negative,
-                        &r->embed_rows, fault));
+        TRY(load_embeds(embeds_path, r->model, case_passes(&job->c) > 1, &job->prompt,
+                        &job->negative, &r->embed_rows, fault));
     r->noise = job->noise;
     r->prompt_embeds = job->prompt;
     r->negative_embeds = job->negative;

@@ -67,6 +67,11 @@ int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
     return count;
 }
 
+int generate_passes(const struct model_config *model, double guidance)
+{
+    return guidance > 1.0 && !model->told_guidance ? 2 : 1;
+}
+
 /* ---- state between the stages ---------------------------------------------------------------- */
 
 struct run {
@@ -99,7 +104,7 @@ static enum status run_new(struct ops *ops, const struct generate_request *reque
                       .request = request,
                       .model = request->model,
                       .grid = &request->geometry,
-                      .passes = request->guidance > 1.0 ? 2 : 1};
+                      .passes = generate_passes(request->model, request->guidance)};
     const struct text_config *text = &r->model->text;
     for (int i = 0; i < r->passes; i++)
         TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));

@@ -39,6 +39,9 @@ struct generate_sink {
     enum status (*denoised)(void *user, const float *latents);
 };
 
+/* Forwards per step: two with guidance, unless the network is told it. */
+int generate_passes(const struct model_config *model, double guidance);
+
 /* Turns a prompt into at most `rows` token numbers, the end of sequence among them. */
 struct generate_tokenizer {
     enum status (*tokenize)(void *user, const char *text, int64_t rows, int32_t *ids,
@@ -54,7 +57,7 @@ struct generate_request {
     int64_t class_label;                 /* DiT, in place of a prompt */
     int64_t steps;
     enum scheduler scheduler;
-    double guidance, shift; /* guidance > 1 costs two forwards per step */
+    double guidance, shift; /* guidance > 1 costs generate_passes() */
     double guidance_low;    /* of the second expert, where there is one */
     double fps;
     uint64_t seed;                                /* of the initial noise */
