@@ -219,6 +219,12 @@ static void axes_of(const struct problem *p, int64_t rows, int64_t axis[3])
     } else if (p->op == OP_upsample) {
         height = p->upsample.H * p->upsample.fs;
         width = p->upsample.W * p->upsample.fs;
+    } else if (p->op == OP_average_down) {
+        height = p->average_down.H / p->average_down.fs;
+        width = p->average_down.W / p->average_down.fs;
+    } else if (p->op == OP_duplicate_up) {
+        height = p->duplicate_up.H * p->duplicate_up.fs;
+        width = p->duplicate_up.W * p->duplicate_up.fs;
     } else if (p->op == OP_attention) {
         height = p->attention.Sq;
         width = p->attention.N;

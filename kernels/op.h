@@ -284,6 +284,8 @@ struct plugin {
     X(decode, norm_silu)                                                                           \
     X(decode, norm_conv3d)                                                                         \
     X(decode, upsample)                                                                            \
+    X(decode, average_down)                                                                        \
+    X(decode, duplicate_up)                                                                        \
     X(decode, to_rgb)                                                                              \
     X(text, embedding)                                                                             \
     X(text, rms_norm)

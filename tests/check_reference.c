@@ -636,6 +636,69 @@ static void upsample_by_hand(void **state)
     problem_free(&p);
 }
 
+/* Two frames of 2x2 pixels with 2 channels: the value is 100 frame + 10 pixel + channel. */
+static void set_cells(struct tensor *x)
+{
+    for (int64_t i = 0; i < 16; i++)
+        elem_put(x->data, ELEM_F32, i, (double)(i / 8 * 100 + i / 2 % 4 * 10 + i % 2));
+}
+
+static void average_down_by_hand(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("average_down:T=2,H=2,W=2,C=2,O=4,ft=2");
+    set_cells(&p.average_down.x);
+    run(&p); /* a channel's four pixels of one frame */
+    EXPECT(&p.average_down.y, 0, 15, 115, 16, 116);
+    problem_free(&p);
+    p = problem_new("average_down:T=2,H=2,W=2,C=2,O=8,order=columns");
+    set_cells(&p.average_down.x);
+    run(&p); /* nothing averaged: pixels 0, 2, 1, 3 of each channel */
+    EXPECT(&p.average_down.y, 0, 0, 20, 10, 30, 1, 21, 11, 31, 100, 120, 110, 130);
+    problem_free(&p);
+    p = problem_new("average_down:T=1,H=2,W=2,C=1,O=2,ft=2,lead=1,aux=1");
+    SET(&p.average_down.x, 1, 2, 3, 6);
+    SET(&p.average_down.aux, 50, 60);
+    run(&p);
+    EXPECT(&p.average_down.y, 0, 50, 63);
+    problem_free(&p);
+}
+
+static void duplicate_up_by_hand(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("duplicate_up:T=1,H=1,W=2,C=2,O=1,skip=0,aux=1");
+    SET(&p.duplicate_up.x, 1, 2, 3, 4);
+    SET(&p.duplicate_up.aux, 10, 20, 30, 40, 50, 60, 70, 80);
+    run(&p); /* a line per channel */
+    EXPECT(&p.duplicate_up.y, 0, 11, 21, 33, 43, 52, 62, 74, 84);
+    problem_free(&p);
+    p = problem_new("duplicate_up:T=1,H=1,W=1,C=4,O=1,order=columns");
+    SET(&p.duplicate_up.x, 1, 2, 3, 4);
+    run(&p);
+    EXPECT(&p.duplicate_up.y, 0, 1, 3, 2, 4);
+    problem_free(&p);
+    p = problem_new("duplicate_up:T=2,H=1,W=1,C=2,O=1,ft=2,fs=1,skip=1");
+    SET(&p.duplicate_up.x, 1, 2, 3, 4);
+    run(&p);
+    EXPECT(&p.duplicate_up.y, 0, 2, 3, 4);
+    problem_free(&p);
+}
+
+static void folding_returns(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("average_down:T=4,H=6,W=8,C=3,O=24,ft=2,order=columns");
+    struct problem q = problem_new("duplicate_up:T=2,H=3,W=4,C=24,O=3,ft=2,order=columns");
+    run(&p);
+    memcpy(q.duplicate_up.x.data, p.average_down.y.data, (size_t)elems_of(&p, 0) * sizeof(float));
+    run(&q);
+    assert_memory_equal(p.average_down.x.data, q.duplicate_up.y.data,
+                        (size_t)elems_of(&p, 0) * sizeof(float));
+    problem_free(&p);
+    problem_free(&q);
+}
+
 static void to_rgb_by_hand(void **state)
 {
     (void)state;
@@ -898,6 +961,9 @@ int main(void)
         cmocka_unit_test(patches_of_many_channels_return),
         cmocka_unit_test(patches_of_one_channel_return),
         cmocka_unit_test(upsample_by_hand),
+        cmocka_unit_test(average_down_by_hand),
+        cmocka_unit_test(duplicate_up_by_hand),
+        cmocka_unit_test(folding_returns),
         cmocka_unit_test(to_rgb_by_hand),
         cmocka_unit_test(convolution_in_space_by_hand),
         cmocka_unit_test(convolution_stride_and_padding),
