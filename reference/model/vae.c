@@ -2,17 +2,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/vae.h"
 
+#include "decode/average_down/average_down.h"
+#include "decode/duplicate_up/duplicate_up.h"
 #include "decode/upsample/upsample.h"
 #include "denoise/elementwise/elementwise.h"
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* Level widths fall from the last multiplier to the first; an upsampler halves the width. */
+/* Wan 2.2's decoder may be wider than its encoder. */
+static int64_t base_of(const struct vae_config *c)
+{
+    return c->decoder_base ? c->decoder_base : c->base;
+}
+
+/* Level widths fall from the last multiplier to the first. An upsampler halves the width, but not
+ * where a shortcut goes around it. */
 static enum status load_level(struct vae *v, int level, int64_t *C)
 {
     const struct vae_config *c = v->config;
     struct vae_level *l = &v->level[level];
-    const int64_t O = c->base * c->mult[VAE_LEVELS - 1 - level];
+    const int64_t O = base_of(c) * c->mult[VAE_LEVELS - 1 - level];
     char prefix[LAYER_NAME_MAX];
     for (int64_t i = 0; i < v->blocks; i++, *C = O) {
         snprintf(prefix, sizeof prefix, "decoder.up_blocks.%d.resnets.%d.", level, (int)i);
@@ -20,32 +29,31 @@ static enum status load_level(struct vae *v, int level, int64_t *C)
     }
     l->upsamples = level < VAE_LEVELS - 1;
     l->doubles_time = l->upsamples && c->time_up[level];
-    snprintf(prefix, sizeof prefix, "decoder.up_blocks.%d.upsamplers.0.", level);
+    l->shortcut = l->upsamples && c->residual;
+    snprintf(prefix, sizeof prefix, "decoder.up_blocks.%d.%s.", level,
+             c->residual ? "upsampler" : "upsamplers.0");
     if (l->doubles_time)
         TRY(vae_conv_load(v->ops, prefix, "time_conv", 2 * O, O, 3, 1, &l->time));
     if (!l->upsamples)
         return ST_OK;
-    *C = O / 2;
-    return vae_resample_load(v->ops, prefix, O / 2, O, &l->space);
+    *C = c->residual ? O : O / 2;
+    return vae_resample_load(v->ops, prefix, *C, O, &l->space);
 }
 
 enum status vae_load(struct ops *ops, const struct vae_config *config, struct vae *out)
 {
     *out = (struct vae){.ops = ops, .config = config, .blocks = config->res_blocks + 1};
-    if (out->blocks > VAE_BLOCKS_MAX)
-        return fault_set(ops->fault, ST_BAD_INPUT,
-                         "The video autoencoder has %d residual blocks per level; at most %d are "
-                         "supported.",
-                         (int)out->blocks, VAE_BLOCKS_MAX);
+    TRY(vae_check(ops, config));
     const int64_t z = config->z_dim;
-    int64_t C = config->base * config->mult[VAE_LEVELS - 1];
+    int64_t C = base_of(config) * config->mult[VAE_LEVELS - 1];
     TRY(layer_load_linear(ops, "", "post_quant_conv", 5, z, z, 0, true, &out->post_quant));
     TRY(vae_conv_load(ops, "decoder.", "conv_in", C, z, 3, 3, &out->in));
     TRY(vae_middle_load(ops, "decoder.", C, &out->middle));
     for (int level = 0; level < VAE_LEVELS; level++)
         TRY(load_level(out, level, &C));
     TRY(vae_out_gamma_load(ops, "decoder.", C, &out->out_gamma));
-    return vae_conv_load(ops, "decoder.", "conv_out", 3, C, 3, 3, &out->out);
+    return vae_conv_load(ops, "decoder.", "conv_out", vae_pixel_channels(config), C, 3, 3,
+                         &out->out);
 }
 
 /* ---- caches ---------------------------------------------------------------------------------- */
@@ -125,11 +133,65 @@ static enum status run_input(struct vae *v, struct tensor z, int64_t count, stru
     return ST_OK;
 }
 
+/* x += the level's input, its channels repeated. Where time doubles, the first frame of a clip is
+ * the second of its two. */
+static enum status add_shortcut(struct vae *v, const struct vae_level *l,
+                                const struct vae_clip *input, const struct vae_clip *x)
+{
+    const struct duplicate_up_problem p = {.T = input->T,
+                                           .H = input->H,
+                                           .W = input->W,
+                                           .C = input->C,
+                                           .O = x->C,
+                                           .ft = l->doubles_time ? 2 : 1,
+                                           .fs = 2,
+                                           .skip = l->doubles_time && v->chunk == 0,
+                                           .x = input->data,
+                                           .aux = x->data,
+                                           .y = x->data};
+    return v->ops->duplicate_up(v->ops, &p);
+}
+
 static enum status run_level(struct vae *v, struct vae_level *l, struct vae_clip *x)
 {
+    struct vae_clip input = *x;
     for (int64_t i = 0; i < v->blocks; i++)
-        TRY(vae_block_run(v->ops, &l->block[i], x, false));
-    return l->upsamples ? run_upsampler(v, l, x) : ST_OK;
+        TRY(vae_block_run(v->ops, &l->block[i], x, l->shortcut && i == 0));
+    if (l->upsamples)
+        TRY(run_upsampler(v, l, x));
+    if (!l->shortcut)
+        return ST_OK;
+    TRY(add_shortcut(v, l, &input, x));
+    v->ops->release(v->ops, &input.data);
+    return ST_OK;
+}
+
+/* norm_out, conv_out, and channels unfolded into pixels */
+static enum status run_output(struct vae *v, struct vae_clip *x, struct vae_clip *rgb)
+{
+    struct ops *ops = v->ops;
+    const int64_t side = v->config->patch;
+    TRY(vae_clip_new(ops, x->T, x->H, x->W, v->out.O, ELEM_F32, "vae.frames", rgb));
+    TRY(vae_norm_convolve(ops, v->out_gamma, &v->out, x, NO_TENSOR, rgb->data));
+    ops->release(ops, &x->data);
+    if (!side)
+        return ST_OK;
+    struct vae_clip folded = *rgb;
+    TRY(vae_clip_new(ops, x->T, side * x->H, side * x->W, 3, ELEM_F32, "vae.pixels", rgb));
+    const struct duplicate_up_problem p = {.T = x->T,
+                                           .H = x->H,
+                                           .W = x->W,
+                                           .C = folded.C,
+                                           .O = 3,
+                                           .ft = 1,
+                                           .fs = side,
+                                           .order = CELL_COLUMNS,
+                                           .x = folded.data,
+                                           .aux = NO_TENSOR,
+                                           .y = rgb->data};
+    TRY(ops->duplicate_up(ops, &p));
+    ops->release(ops, &folded.data);
+    return ST_OK;
 }
 
 enum status vae_decode_many(struct vae *v, struct tensor z, int64_t count, struct tensor *frames,
@@ -140,9 +202,7 @@ enum status vae_decode_many(struct vae *v, struct tensor z, int64_t count, struc
     TRY(vae_middle_run(v->ops, &v->middle, &x));
     for (int level = 0; level < VAE_LEVELS; level++)
         TRY(run_level(v, &v->level[level], &x));
-    TRY(vae_clip_new(v->ops, x.T, x.H, x.W, v->out.O, ELEM_F32, "vae.frames", &rgb));
-    TRY(vae_norm_convolve(v->ops, v->out_gamma, &v->out, &x, NO_TENSOR, rgb.data));
-    v->ops->release(v->ops, &x.data);
+    TRY(run_output(v, &x, &rgb));
     v->chunk++;
     *frames = rgb.data;
     *T = rgb.T;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* vae.h   The decoder of the Wan video autoencoder, one latent frame at a time.
+/* vae.h   The decoder of the Wan video autoencoders, one latent frame at a time.
  * The first latent frame becomes one frame, every later one scale_time frames. What a convolution
  * must see of earlier chunks it keeps in a cache of two frames, so memory does not grow with the
  * clip, and the result equals decoding the whole clip at once. */
@@ -12,6 +12,7 @@
 struct vae_level {
     struct vae_block block[VAE_BLOCKS_MAX];
     bool upsamples, doubles_time; /* in space; in time as well */
+    bool shortcut;                /* around the whole level */
     struct vae_conv time, space;
 };
 

@@ -2,26 +2,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/vae_encoder.h"
 
+#include "decode/average_down/average_down.h"
 #include "denoise/elementwise/elementwise.h"
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-/* Blocks and resamplers of all levels are numbered through. */
-static enum status load_level(struct vae_encoder *e, int level, int *number, int64_t *C)
+/* Wan 2.1 numbers blocks and resamplers of all levels through, Wan 2.2 within their level. */
+static void block_prefix(const struct vae_config *c, int level, int64_t block, char *out,
+                         size_t bytes)
+{
+    const int64_t number = level * (c->res_blocks + 1) + block;
+    if (!c->residual)
+        snprintf(out, bytes, "encoder.down_blocks.%d.", (int)number);
+    else if (block < c->res_blocks)
+        snprintf(out, bytes, "encoder.down_blocks.%d.resnets.%d.", level, (int)block);
+    else
+        snprintf(out, bytes, "encoder.down_blocks.%d.downsampler.", level);
+}
+
+static enum status load_level(struct vae_encoder *e, int level, int64_t *C)
 {
     const struct vae_config *c = e->config;
     struct vae_encoder_level *l = &e->level[level];
     const int64_t O = c->base * c->mult[level];
     char prefix[LAYER_NAME_MAX];
     for (int64_t i = 0; i < e->blocks; i++, *C = O) {
-        snprintf(prefix, sizeof prefix, "encoder.down_blocks.%d.", (*number)++);
+        block_prefix(c, level, i, prefix, sizeof prefix);
         TRY(vae_block_load(e->ops, prefix, O, *C, &l->block[i]));
     }
+    l->shortcut = c->residual;
     l->downsamples = level < VAE_LEVELS - 1;
     l->halves_time = l->downsamples && c->time_up[VAE_LEVELS - 2 - level];
     if (!l->downsamples)
         return ST_OK;
-    snprintf(prefix, sizeof prefix, "encoder.down_blocks.%d.", (*number)++);
+    block_prefix(c, level, e->blocks, prefix, sizeof prefix);
     TRY(vae_resample_load(e->ops, prefix, O, O, &l->space));
     l->space.ss = 2;
     if (!l->halves_time)
@@ -35,17 +49,12 @@ enum status vae_encoder_load(struct ops *ops, const struct vae_config *config,
                              struct vae_encoder *out)
 {
     *out = (struct vae_encoder){.ops = ops, .config = config, .blocks = config->res_blocks};
-    if (out->blocks > VAE_BLOCKS_MAX)
-        return fault_set(ops->fault, ST_BAD_INPUT,
-                         "The video autoencoder's encoder has %d residual blocks per level; at "
-                         "most %d are supported.",
-                         (int)out->blocks, VAE_BLOCKS_MAX);
+    TRY(vae_check(ops, config));
     const int64_t z = config->z_dim;
     int64_t C = config->base;
-    int number = 0;
-    TRY(vae_conv_load(ops, "encoder.", "conv_in", C, 3, 3, 3, &out->in));
+    TRY(vae_conv_load(ops, "encoder.", "conv_in", C, vae_pixel_channels(config), 3, 3, &out->in));
     for (int level = 0; level < VAE_LEVELS; level++)
-        TRY(load_level(out, level, &number, &C));
+        TRY(load_level(out, level, &C));
     TRY(vae_middle_load(ops, "encoder.", C, &out->middle));
     TRY(vae_out_gamma_load(ops, "encoder.", C, &out->out_gamma));
     TRY(vae_conv_load(ops, "encoder.", "conv_out", 2 * z, C, 3, 3, &out->out));
@@ -70,7 +79,9 @@ static enum status put_statistics(struct vae_encoder *e)
 enum status vae_encoder_begin(struct vae_encoder *e, int64_t H, int64_t W)
 {
     struct ops *ops = e->ops;
+    const int64_t side = e->config->patch ? e->config->patch : 1;
     e->H = H, e->W = W, e->chunk = 0;
+    H /= side, W /= side;
     if (!tensor_given(&e->scale))
         TRY(put_statistics(e));
     TRY(vae_conv_begin(ops, &e->in, H, W));
@@ -89,20 +100,45 @@ enum status vae_encoder_begin(struct vae_encoder *e, int64_t H, int64_t W)
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
+/* Squares of pixels into channels, in new memory. */
+static enum status fold(struct ops *ops, int64_t side, struct vae_clip *x)
+{
+    const struct vae_clip rgb = *x;
+    TRY(vae_clip_new(ops, x->T, x->H / side, x->W / side, x->C * side * side, ops->type,
+                     "vae.folded", x));
+    const struct average_down_problem p = {.T = rgb.T,
+                                           .H = rgb.H,
+                                           .W = rgb.W,
+                                           .C = rgb.C,
+                                           .O = x->C,
+                                           .ft = 1,
+                                           .fs = side,
+                                           .order = CELL_COLUMNS,
+                                           .x = rgb.data,
+                                           .aux = NO_TENSOR,
+                                           .y = x->data};
+    return ops->average_down(ops, &p);
+}
+
 /* pixels, conv_in */
 static enum status run_input(struct vae_encoder *e, struct tensor pixels, int64_t T,
                              struct vae_clip *x)
 {
     struct ops *ops = e->ops;
-    struct vae_clip rgb = {.T = T, .H = e->H, .W = e->W, .C = 3, .data = pixels};
-    const bool converts = ops->type != ELEM_F32;
+    struct vae_clip rgb = {.T = T, .H = e->H, .W = e->W, .C = 3, .data = pixels}, folded;
+    const bool converts = ops->type != ELEM_F32, folds = e->config->patch > 0;
     if (converts) {
         TRY(vae_clip_new(ops, T, e->H, e->W, 3, ops->type, "vae.rgb", &rgb));
         TRY(layer_copy(ops, vae_pixels(&rgb), 3, pixels, rgb.data));
     }
-    TRY(vae_convolve(ops, &e->in, &rgb, x));
-    if (converts)
+    folded = rgb;
+    if (folds)
+        TRY(fold(ops, e->config->patch, &folded));
+    if (folds && converts)
         ops->release(ops, &rgb.data);
+    TRY(vae_convolve(ops, &e->in, &folded, x));
+    if (folds || converts)
+        ops->release(ops, &folded.data);
     return ST_OK;
 }
 
@@ -126,11 +162,37 @@ static enum status run_downsampler(struct vae_encoder *e, struct vae_encoder_lev
     return ST_OK;
 }
 
+/* x += the level's input, its cells averaged. Where time halves, the first frame of a clip is a cell
+ * with a frame of zeros in front. */
+static enum status add_shortcut(struct vae_encoder *e, const struct vae_encoder_level *l,
+                                const struct vae_clip *input, const struct vae_clip *x)
+{
+    const struct average_down_problem p = {.T = input->T,
+                                           .H = input->H,
+                                           .W = input->W,
+                                           .C = input->C,
+                                           .O = x->C,
+                                           .ft = l->halves_time ? 2 : 1,
+                                           .fs = l->downsamples ? 2 : 1,
+                                           .lead = l->halves_time && e->chunk == 0,
+                                           .x = input->data,
+                                           .aux = x->data,
+                                           .y = x->data};
+    return e->ops->average_down(e->ops, &p);
+}
+
 static enum status run_level(struct vae_encoder *e, struct vae_encoder_level *l, struct vae_clip *x)
 {
+    struct vae_clip input = *x;
     for (int64_t i = 0; i < e->blocks; i++)
-        TRY(vae_block_run(e->ops, &l->block[i], x, false));
-    return l->downsamples ? run_downsampler(e, l, x) : ST_OK;
+        TRY(vae_block_run(e->ops, &l->block[i], x, l->shortcut && i == 0));
+    if (l->downsamples)
+        TRY(run_downsampler(e, l, x));
+    if (!l->shortcut)
+        return ST_OK;
+    TRY(add_shortcut(e, l, &input, x));
+    e->ops->release(e->ops, &input.data);
+    return ST_OK;
 }
 
 /* norm_out, conv_out, quant_conv; of its 2 z channels the first half is the mean. */

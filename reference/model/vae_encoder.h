@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* vae_encoder.h   The encoder of the Wan video autoencoder, one latent frame at a time: the first
+/* vae_encoder.h   The encoder of the Wan video autoencoders, one latent frame at a time: the first
  * from one frame, every later one from scale_time frames. Caches as in the decoder. */
 #ifndef PATCHMARK_VAE_ENCODER_H
 #define PATCHMARK_VAE_ENCODER_H
@@ -10,6 +10,7 @@
 struct vae_encoder_level {
     struct vae_block block[VAE_BLOCKS_MAX];
     bool downsamples, halves_time; /* in space; in time as well */
+    bool shortcut;                 /* around the whole level */
     struct vae_conv space, time;
 };
 

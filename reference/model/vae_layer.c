@@ -10,6 +10,20 @@
 #include "decode/norm_silu/norm_silu.h"
 #include "denoise/linear/linear.h"
 
+enum status vae_check(struct ops *ops, const struct vae_config *c)
+{
+    if (c->res_blocks < 1 || c->res_blocks >= VAE_BLOCKS_MAX)
+        return fault_set(ops->fault, ST_BAD_INPUT,
+                         "The video autoencoder has %d residual blocks per level; 1 to %d are "
+                         "supported.",
+                         (int)c->res_blocks, VAE_BLOCKS_MAX - 1);
+    if (c->patch != 0 && c->patch != 2)
+        return fault_set(ops->fault, ST_BAD_INPUT,
+                         "The video autoencoder folds squares of %d pixels' side; 2 is supported.",
+                         (int)c->patch);
+    return ST_OK;
+}
+
 enum status vae_clip_new(struct ops *ops, int64_t T, int64_t H, int64_t W, int64_t C,
                          enum elem elem, const char *name, struct vae_clip *out)
 {

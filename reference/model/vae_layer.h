@@ -20,6 +20,15 @@ struct vae_clip {
 
 static inline int64_t vae_pixels(const struct vae_clip *c) { return c->T * c->H * c->W; }
 
+/* Channels of a pixel as the networks see it: squares of patch x patch are folded into one. */
+static inline int64_t vae_pixel_channels(const struct vae_config *c)
+{
+    return c->patch ? 3 * c->patch * c->patch : 3;
+}
+
+/* ST_BAD_INPUT where the geometry is none that is computed here. */
+enum status vae_check(struct ops *ops, const struct vae_config *config);
+
 enum status vae_clip_new(struct ops *ops, int64_t T, int64_t H, int64_t W, int64_t C,
                          enum elem elem, const char *name, struct vae_clip *out);
 
