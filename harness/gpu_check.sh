@@ -300,8 +300,8 @@ sanitizer() {
     for tool in memcheck racecheck synccheck initcheck; do
         sanitize $tool attention linear conv3d
     done
-    sanitize memcheck modulate qk_norm_rope norm_silu upsample average_down duplicate_up elementwise sampler_step to_rgb \
-        patchify unpatchify embedding rms_norm time_embed
+    sanitize memcheck modulate qk_norm_rope norm_silu upsample average_down duplicate_up elementwise \
+        sampler_step ddpm_step to_rgb patchify unpatchify embedding rms_norm time_embed
     total=$whole
 }
 

@@ -42,7 +42,8 @@ DEFAULTS = {
     "qk_norm_rope": {"B": 1, "norm": "all", "rope": 1},
     "norm_silu": {"silu": 1},
     "upsample": {"ft": 1, "fs": 2},
-    "sampler_step": {"corrector": 1, "uncond": 1, "m1": 1, "m2": 1},
+    "sampler_step": {"corrector": 1, "uncond": 1, "m1": 1, "m2": 1, "guided": 0},
+    "ddpm_step": {"uncond": 1, "noise": 1, "guided": 0},
     "elementwise": {"G": 1, "kind": "copy"},
 }
 
@@ -284,6 +285,8 @@ def upsample(p, dtype):
 
 
 def sampler_step(p, dtype):
+    if p["guided"]:
+        raise Refused("guidance of all channels only")
     x, cond, uncond, last, m1, m2 = (uniform(p["S"], p["C"]) for _ in range(6))
 
     def run(x, cond, uncond, last, m1, m2):
@@ -293,6 +296,21 @@ def sampler_step(p, dtype):
         return m, corrected, 0.91 * corrected + 0.22 * m - 0.13 * m1 - 0.07 * v
 
     return rows_problem(run, (x, cond, uncond, last, m1, m2), (1,) * 6, "sampler-step", p["S"])
+
+
+def ddpm_step(p, dtype):
+    s, c = p["S"], p["C"]
+    if p["guided"] or not p["uncond"] or not p["noise"]:
+        raise Refused("with noise and guidance of all channels only")
+    x, cond, uncond, noise = uniform(s, c), uniform(s, 2 * c), uniform(s, 2 * c), uniform(s, c)
+
+    def run(x, cond, uncond, noise):
+        v = uncond[:, :c] + 4 * (cond[:, :c] - uncond[:, :c])
+        share = (cond[:, c:] + 1) / 2
+        log_var = (1 - share) * -3.3 + share * -3.2
+        return 1.02 * x - 0.043 * v + torch.exp(log_var / 2) * noise
+
+    return rows_problem(run, (x, cond, uncond, noise), (1,) * 4, "ddpm-step", s)
 
 
 def elementwise(p, dtype):
@@ -313,7 +331,7 @@ def elementwise(p, dtype):
 
 PROBLEMS = {"attention": attention, "linear": linear, "conv3d": conv3d, "modulate": modulate,
             "qk_norm_rope": qk_norm_rope, "norm_silu": norm_silu, "upsample": upsample,
-            "sampler_step": sampler_step, "elementwise": elementwise}
+            "sampler_step": sampler_step, "ddpm_step": ddpm_step, "elementwise": elementwise}
 
 
 def chunk_inputs(rows):

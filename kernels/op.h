@@ -280,6 +280,7 @@ struct plugin {
     X(denoise, time_embed)                                                                         \
     X(denoise, elementwise)                                                                        \
     X(denoise, sampler_step)                                                                       \
+    X(denoise, ddpm_step)                                                                          \
     X(decode, conv3d)                                                                              \
     X(decode, norm_silu)                                                                           \
     X(decode, norm_conv3d)                                                                         \

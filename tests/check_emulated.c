@@ -171,6 +171,7 @@ static const struct small {
     {"elementwise:S=5,C=36,kind=sum,type=bf16", false},
     {"elementwise:S=5,C=31,kind=gelu_erf,type=f32", false},
     {"sampler_step:S=5,C=7,type=f32", false},
+    {"ddpm_step:S=5,C=7,guided=3,type=f32", false},
     {"upsample:T=2,H=3,W=5,C=7,type=f32", false},
     {"average_down:T=3,H=4,W=6,C=5,O=10,ft=2,lead=1,aux=1,type=f32", false},
     {"duplicate_up:T=1,H=3,W=2,C=10,O=5,ft=2,skip=1,aux=1,type=bf16", false},

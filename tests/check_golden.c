@@ -184,7 +184,7 @@ static void sample(const struct sampler *s, const float *start, float *states)
     for (int64_t i = 0; i < s->steps; i++, states += SAMPLES) {
         float velocity[SAMPLES];
         for (int k = 0; k < SAMPLES; k++)
-            velocity[k] = toy(states[k], s->sigma[i]);
+            velocity[k] = toy(states[k], s->level[i]);
         golden_check(p, ops->put(ops, &v, velocity, 1, SAMPLES));
         struct sampler_step_problem step = {.S = 1,
                                             .C = SAMPLES,
@@ -216,10 +216,10 @@ static void check_sampler(struct safetensors *file, const char *name, enum sched
     snprintf(key, sizeof key, "%s.%d.time", name, (int)steps);
     float *time = golden_values(file, key, steps);
     for (int64_t i = 0; i < steps; i++) {
-        assert_true(fabs(s.sigma[i] - sigma[i]) <= 1.2e-7);
+        assert_true(fabs(s.level[i] - sigma[i]) <= 1.2e-7);
         assert_true(fabs(s.time[i] - time[i]) <= (scheduler == SCHEDULER_EULER ? 1e-4 : 0.0));
     }
-    assert_true(s.sigma[steps] == 0.0 && sigma[steps] == 0.0f);
+    assert_true(s.level[steps] == 0.0 && sigma[steps] == 0.0f);
     snprintf(key, sizeof key, "%s.%d.states", name, (int)steps);
     float *want = golden_values(file, key, (steps + 1) * SAMPLES);
     float *start = mini_uniform("golden.sample", SAMPLES, 2.0f);

@@ -173,10 +173,10 @@ static void noise_levels(void **state)
         assert_int_equal(sampler_new(row[i].scheduler, row[i].steps, row[i].shift, &s, NULL),
                          ST_OK);
         for (int k = 0; k < 4; k++) {
-            assert_near(s.sigma[row[i].level[k].at], row[i].level[k].sigma, 6e-8);
+            assert_near(s.level[row[i].level[k].at], row[i].level[k].sigma, 6e-8);
             assert_near(s.time[row[i].level[k].at], row[i].level[k].time, 2e-5);
         }
-        assert_true(s.sigma[s.steps] == 0.0);
+        assert_true(s.level[s.steps] == 0.0);
         sampler_free(&s);
     }
 }
@@ -192,7 +192,7 @@ static void toy_walk(enum scheduler scheduler, double walk[4][3])
     for (int i = 0; i < 4; i++) {
         struct sampler_step_problem p;
         sampler_coefficients(&s, i, &p);
-        const double v = 0.3 * x + s.sigma[i], m = p.model[0] * x + p.model[1] * v;
+        const double v = 0.3 * x + s.level[i], m = p.model[0] * x + p.model[1] * v;
         if (p.corrector)
             x = p.correct[0] * last + p.correct[1] * m1 + p.correct[2] * m2 + p.correct[3] * m;
         last = walk[i][0] = x;

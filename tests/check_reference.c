@@ -242,7 +242,8 @@ static void in_place_equals_apart(void **state)
                            "elementwise:S=5,C=4,kind=silu",
                            "rms_norm:S=4,C=9",
                            "conv3d:T=2,H=3,W=4,C=3,O=5,aux=1",
-                           "sampler_step:S=5,C=4"};
+                           "sampler_step:S=5,C=4",
+                           "ddpm_step:S=5,C=4"};
     for (size_t l = 0; l < sizeof lines / sizeof lines[0]; l++) {
         struct problem p = problem_new(lines[l]), q;
         run(&p);

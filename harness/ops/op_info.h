@@ -19,6 +19,7 @@
 #include "decode/norm_silu/norm_silu.h"
 #include "decode/to_rgb/to_rgb.h"
 #include "decode/upsample/upsample.h"
+#include "denoise/ddpm_step/ddpm_step.h"
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
 #include "denoise/modulate/modulate.h"

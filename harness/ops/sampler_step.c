@@ -48,6 +48,15 @@ static void complete(void *problem, enum elem type)
 }
 
 /* A product and a sum per term: guidance 3, prediction 3, corrector up to 7, step up to 7. */
+static enum status check(const void *problem, struct fault *fault)
+{
+    const struct sampler_step_problem *p = problem;
+    if (p->guided <= p->C)
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "shape sampler_step: guided=%lld exceeds C=%lld",
+                     (long long)p->guided, (long long)p->C);
+}
+
 OP_REF(sampler_step)
 
 static const char *const verify_shapes[] = {
@@ -57,9 +66,12 @@ static const char *const verify_shapes[] = {
     "sampler_step:S=9,C=16,corrector=0,m2=0,type=f32",
     "sampler_step:S=13,C=5,corrector=0,uncond=0,m1=0,m2=0,type=f32",
     "sampler_step:S=2,C=16,uncond=0,type=f32",
+    "sampler_step:S=11,C=4,corrector=0,m1=0,m2=0,guided=3,type=f32",
     NULL};
 
 #define PIXELS(FIELD) TENSOR(sampler_step, FIELD, ROLE_IN, OPERAND_UNIFORM, ALWAYS(ELEM_F32))
+#define PREDICTED(FIELD)                                                                           \
+    TENSOR(sampler_step, FIELD, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE, ALWAYS(ELEM_F32))
 #define RESULT(FIELD, ALIAS) OUTPUT(sampler_step, FIELD, ALIAS, ALWAYS(ELEM_F32))
 
 const struct op_info op_info_sampler_step = {
@@ -67,13 +79,14 @@ const struct op_info op_info_sampler_step = {
     .summary = "one step of a multistep solver with guidance",
     .dim = {COUNT(sampler_step, S, DIM_REQUIRED), COUNT(sampler_step, C, DIM_REQUIRED),
             RANGE(sampler_step, corrector, 1, 0, 1), FLAG("uncond", UNCOND, 1), FLAG("m1", M1, 1),
-            FLAG("m2", M2, 1)},
-    .tensor = {PIXELS(x), PIXELS(cond), PIXELS(uncond), PIXELS(last), PIXELS(m1), PIXELS(m2),
+            FLAG("m2", M2, 1), RANGE(sampler_step, guided, 0, 0, COUNT_MOST)},
+    .tensor = {PIXELS(x), PREDICTED(cond), PREDICTED(uncond), PIXELS(last), PIXELS(m1), PIXELS(m2),
                RESULT(m, M2), RESULT(corrected, LAST), RESULT(next, X)},
     .tolerance = {TOLERANCE_FEW},
     .extent = extent,
     .ref_row_elems = ref_row_elems,
     .complete = complete,
+    .check = check,
     .flops = no_flops,
     .ref = ref,
     .verify_shapes = verify_shapes,

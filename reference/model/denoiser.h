@@ -33,6 +33,9 @@ struct denoiser_prompt {
 struct denoiser_family {
     const char *name;
     size_t network_bytes, condition_bytes;
+    /* refuses latent grids that the network cannot take with ST_BAD_INPUT; NULL: it takes all */
+    enum status (*grid)(const struct model_config *model, int64_t T, int64_t H, int64_t W,
+                        struct fault *fault);
     /* asks for every weight */
     enum status (*load)(struct ops *ops, const struct model_config *model, void *network);
     void (*free)(void *network);

@@ -54,7 +54,8 @@ enum status geometry_of(const struct model_config *model, int64_t width, int64_t
                              .W = W,
                              .C = v->z_dim,
                              .S = (T / t->pt) * (H / t->ph) * (W / t->pw)};
-    return ST_OK;
+    const struct denoiser_family *family = denoiser_families[model->family];
+    return family->grid ? family->grid(model, T, H, W, fault) : ST_OK;
 }
 
 int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
@@ -192,18 +193,19 @@ static enum status run_text(struct run *r)
     }
     if (missing)
         TRY(make_rows(r, given));
-    if (q->sink.text && executing(r))
+    if (q->sink.text && r->model->text.rows && executing(r))
         return q->sink.text(q->sink.user, r->text[PROMPT], r->text[NEGATIVE]);
     return ST_OK;
 }
 
 /* ---- denoise --------------------------------------------------------------------------------- */
 
-static void draw_noise(struct run *r)
+/* Values first .. of a stream of normal numbers, as many as the latents have, in their order. */
+static void draw_noise(struct run *r, const char *name, int64_t first)
 {
-    const struct random_stream stream = random_stream_of(r->request->seed, "noise");
+    const struct random_stream stream = random_stream_of(r->request->seed, name);
     for (int64_t i = 0; i < cells_of(r) * r->grid->C; i++)
-        r->latents[i] = (float)random_normal(stream, (uint64_t)i);
+        r->latents[i] = (float)random_normal(stream, (uint64_t)(first + i));
 }
 
 static enum status put_noise(struct run *r, struct tensor x)
@@ -213,10 +215,20 @@ static enum status put_noise(struct run *r, struct tensor x)
             memcpy(r->latents, r->request->noise,
                    (size_t)(cells_of(r) * r->grid->C) * sizeof(float));
         else
-            draw_noise(r);
+            draw_noise(r, "noise", 0);
         transpose(r->latents, r->grid->C, cells_of(r), r->cells);
     }
     return r->ops->put(r->ops, &x, r->cells, cells_of(r), r->grid->C);
+}
+
+/* Drawn on the host, so that every device and plan sees the same. */
+static enum status put_step_noise(struct run *r, int64_t step, struct tensor noise)
+{
+    if (executing(r)) {
+        draw_noise(r, "noise.step", step * cells_of(r) * r->grid->C);
+        transpose(r->latents, r->grid->C, cells_of(r), r->cells);
+    }
+    return r->ops->put(r->ops, &noise, r->cells, cells_of(r), r->grid->C);
 }
 
 static enum status get_latents(struct run *r, struct tensor x)
@@ -227,31 +239,53 @@ static enum status get_latents(struct run *r, struct tensor x)
     return ST_OK;
 }
 
-/* What the sampler keeps between steps; data predictions take turns in two buffers. */
+/* What the sampler keeps between steps; data predictions take turns in two buffers. A sampler that
+ * draws keeps no history, but the noise of a step. */
 struct sampler_buffers {
-    struct tensor x, last, prediction[2], velocity[PROMPTS];
+    struct tensor x, last, prediction[2], noise, velocity[PROMPTS];
 };
 
 static enum status new_buffers(struct run *r, struct sampler_buffers *b)
 {
-    struct tensor *const all[] = {&b->x,
-                                  &b->last,
-                                  &b->prediction[0],
-                                  &b->prediction[1],
-                                  &b->velocity[PROMPT],
-                                  &b->velocity[NEGATIVE]};
-    const int count = r->passes == 2 ? 6 : 5;
+    struct ops *ops = r->ops;
+    struct tensor *const history[] = {&b->x, &b->last, &b->prediction[0], &b->prediction[1]};
+    struct tensor *const drawn[] = {&b->x, &b->noise};
+    const bool draws = sampler_draws(r->request->scheduler);
     b->velocity[NEGATIVE] = NO_TENSOR;
-    for (int i = 0; i < count; i++)
-        TRY(r->ops->alloc(r->ops, all[i], ELEM_F32, cells_of(r), r->grid->C, "latents"));
+    for (int i = 0; i < (draws ? 2 : 4); i++)
+        TRY(ops->alloc(ops, draws ? drawn[i] : history[i], ELEM_F32, cells_of(r), r->grid->C,
+                       "latents"));
+    for (int i = 0; i < r->passes; i++)
+        TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, cells_of(r),
+                       r->model->transformer.out_channels, "prediction"));
     return ST_OK;
+}
+
+static enum status descend(struct run *r, const struct sampler *sampler, int64_t step,
+                           double guidance, const struct sampler_buffers *b)
+{
+    const bool last = step == sampler->steps - 1;
+    struct ddpm_step_problem p = {.S = cells_of(r),
+                                  .C = r->grid->C,
+                                  .guided = r->model->guided,
+                                  .guidance = guidance,
+                                  .x = b->x,
+                                  .cond = b->velocity[PROMPT],
+                                  .uncond = b->velocity[NEGATIVE],
+                                  .noise = last ? NO_TENSOR : b->noise,
+                                  .next = b->x};
+    sampler_ddpm_coefficients(sampler, step, &p);
+    return r->ops->ddpm_step(r->ops, &p);
 }
 
 static enum status advance(struct run *r, const struct sampler *sampler, int64_t step,
                            double guidance, const struct sampler_buffers *b)
 {
+    if (sampler_draws(sampler->scheduler))
+        return descend(r, sampler, step, guidance, b);
     struct sampler_step_problem p = {.S = cells_of(r),
                                      .C = r->grid->C,
+                                     .guided = r->model->guided,
                                      .guidance = guidance,
                                      .x = b->x,
                                      .cond = b->velocity[PROMPT],
@@ -305,6 +339,8 @@ static enum status step_through(struct run *r, const struct sampler *sampler, st
     void *network = e->network.network;
     for (int64_t i = e->first; i < e->end; i++) {
         TRY(r->ops->step(r->ops, (int)i, (int)sampler->steps));
+        if (sampler_draws(sampler->scheduler) && i + 1 < sampler->steps)
+            TRY(put_step_noise(r, i, b->noise));
         TRY(f->set_time(network, &sampler->time[i], 1));
         for (int pass = 0; pass < r->passes; pass++)
             TRY(f->forward(network, e->condition[pass], b->x, b->velocity[pass]));

@@ -98,6 +98,7 @@ struct model_config {
     double boundary;     /* times from 1000 boundary on go to the first expert; 0: there is one */
     double guidance_low; /* of the second expert; 0: as the first */
     int64_t told_guidance; /* 1: guidance is an input of the network, one forward serves */
+    int64_t guided;      /* guidance acts on the first so many channels; 0: on all */
     const struct dit_config *dit;
     const struct hunyuan_config *hunyuan;
     const struct cogvideox_config *cogvideox;

@@ -29,12 +29,12 @@ static struct sized plus_history(struct sized sum, double coefficient, const str
     return coefficient == 0 ? sum : plus(sum, coefficient, sized_load(t, index));
 }
 
-static struct sized guided(const struct sampler_step_problem *p, int64_t i)
+static struct sized guided(const struct sampler_step_problem *p, int64_t row, int64_t c)
 {
-    struct sized cond = sized_load(&p->cond, i);
-    if (!tensor_given(&p->uncond))
+    struct sized cond = sized_load(&p->cond, row * p->cond.stride + c);
+    if (!tensor_given(&p->uncond) || (p->guided && c >= p->guided))
         return cond;
-    struct sized uncond = sized_load(&p->uncond, i);
+    struct sized uncond = sized_load(&p->uncond, row * p->uncond.stride + c);
     return plus(uncond, p->guidance, plus(cond, -1, uncond));
 }
 
@@ -55,7 +55,7 @@ void ref_sampler_step(const struct sampler_step_problem *p, int output, int64_t 
 {
     for (int64_t c = 0; c < p->C; c++) {
         int64_t i = row * p->C + c;
-        struct sized zero = {0, 0}, x = sized_load(&p->x, i), v = guided(p, i);
+        struct sized zero = {0, 0}, x = sized_load(&p->x, i), v = guided(p, row, c);
         struct sized m = plus(plus(zero, p->model[0], x), p->model[1], v);
         struct sized corrected = corrected_of(p, i, x, m);
         struct sized next = plus(plus(zero, p->predict[0], corrected), p->predict[1], m);

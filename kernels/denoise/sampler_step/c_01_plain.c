@@ -28,14 +28,19 @@ static double term(double coefficient, const float *operand, int64_t i)
     return coefficient != 0 ? coefficient * operand[i] : 0;
 }
 
-static void step(const struct sampler_step_problem *p, int64_t i)
+static double guided(const struct sampler_step_problem *p, int64_t s, int64_t c)
+{
+    double v = ((const float *)p->cond.data)[s * p->cond.stride + c];
+    if (!tensor_given(&p->uncond) || (p->guided && c >= p->guided))
+        return v;
+    double uncond = ((const float *)p->uncond.data)[s * p->uncond.stride + c];
+    return uncond + p->guidance * (v - uncond);
+}
+
+static void step(const struct sampler_step_problem *p, int64_t i, double v)
 {
     const float *m1 = p->m1.data, *m2 = p->m2.data;
-    double x = ((const float *)p->x.data)[i], v = ((const float *)p->cond.data)[i];
-    if (tensor_given(&p->uncond)) {
-        double uncond = ((const float *)p->uncond.data)[i];
-        v = uncond + p->guidance * (v - uncond);
-    }
+    double x = ((const float *)p->x.data)[i];
     double m = p->model[0] * x + p->model[1] * v, corrected = x;
     if (p->corrector)
         corrected = term(p->correct[0], p->last.data, i) + term(p->correct[1], m1, i) +
@@ -49,11 +54,12 @@ static void step(const struct sampler_step_problem *p, int64_t i)
 
 static enum status run(const struct sampler_step_problem *p, const struct exec *exec)
 {
-    int64_t count = p->S * p->C;
+    int64_t chunks = c_blocks(p->S * p->C, C_CHUNK);
 
-#pragma omp parallel for num_threads(c_threads(exec, c_blocks(count, C_CHUNK))) schedule(static)
-    for (int64_t i = 0; i < count; i++)
-        step(p, i);
+#pragma omp parallel for num_threads(c_threads(exec, chunks)) schedule(static)
+    for (int64_t s = 0; s < p->S; s++)
+        for (int64_t c = 0; c < p->C; c++)
+            step(p, s * p->C + c, guided(p, s, c));
     return ST_OK;
 }
 

@@ -40,9 +40,10 @@ GPU_FN double term(double coefficient, const struct tensor *operand, int64_t i)
 static __global__ void __launch_bounds__(THREADS) sampler_step(const struct sampler_step_problem p)
 {
     for (int64_t i = cuda_thread(); i < p.S * p.C; i += cuda_threads()) {
-        double x = value(&p.x, i), v = value(&p.cond, i);
-        if (cuda_given(&p.uncond)) {
-            double uncond = value(&p.uncond, i);
+        int64_t s = i / p.C, c = i % p.C;
+        double x = value(&p.x, i), v = value(&p.cond, s * p.cond.stride + c);
+        if (cuda_given(&p.uncond) && (!p.guided || c < p.guided)) {
+            double uncond = value(&p.uncond, s * p.uncond.stride + c);
             v = uncond + p.guidance * (v - uncond);
         }
         double m = p.model[0] * x + p.model[1] * v, corrected = x;
