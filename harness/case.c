@@ -6,6 +6,8 @@
 #include "elem.h"
 #include "gpu.h"
 #include "host.h"
+#include "model/dit.h"
+#include "model/sampler.h"
 #include "record.h"
 
 #include <stdlib.h>
@@ -21,22 +23,22 @@ const char *const stage_names[STAGE_COUNT] = {
     [STAGE_DECODE] = "decode",
 };
 
-bool stage_always(enum stage stage)
+bool stage_expected(const struct model_config *model, enum stage stage)
 {
-    return stage == STAGE_TEXT || stage == STAGE_DENOISE || stage == STAGE_DECODE;
+    return stage == STAGE_DENOISE || (stage == STAGE_TEXT && model->text.layers) ||
+           (stage == STAGE_DECODE && model->vae.base);
 }
+
+bool model_ends_as_latents(const struct model_config *model) { return !model->vae.base; }
 
 bool stage_denoises(enum stage stage)
 {
     return stage == STAGE_DENOISE || stage == STAGE_DENOISE_LOW;
 }
 
-static const char *const scheduler_names[] = {"unipc", "euler", "unipc-original"};
 static const char *const fill_names[] = {"normal", "outlier"};
 static const char *const launch_names[] = {"stream", "graph"};
 static const char *const dtype_names[] = {"f32", "bf16", "f16"};
-/* What decides parity of UniPC runs between releases of the models' own code. */
-static const char *const sigma_grids[] = {"linspace-from-1", "shift-twice", "linspace-from-0.999"};
 
 static enum status pick(const char *flag, const char *word, const char *const *names, int count,
                         int *index, struct fault *fault)
@@ -123,11 +125,63 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     return ST_OK;
 }
 
+static enum status resolve_class(const struct case_spec *s, struct generate_request *r,
+                                 struct fault *fault)
+{
+    const char *name = r->model->name;
+    if (s->prompt || s->negative[0])
+        return fault_set(fault, ST_BAD_INPUT, "%s knows classes, not prompts; give --class N",
+                         name);
+    r->class_label = s->class_label != CASE_UNSET ? s->class_label : 0;
+    if (r->class_label >= 0 && r->class_label < r->model->dit->classes)
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "--class %lld: %s knows the classes 0 to %lld",
+                     (long long)r->class_label, name, (long long)r->model->dit->classes - 1);
+}
+
+/* What the clip should show: a class, or a prompt where there is an encoder to read it. */
+static enum status resolve_wish(const struct case_spec *s, struct generate_request *r,
+                                struct fault *fault)
+{
+    r->prompt = s->prompt ? s->prompt : "";
+    r->negative = s->negative;
+    if (r->model->dit)
+        return resolve_class(s, r, fault);
+    if (s->class_label != CASE_UNSET)
+        return fault_set(fault, ST_BAD_INPUT, "--class: %s takes %s", r->model->name,
+                         r->model->text.layers ? "--prompt TEXT" : "--prompt-embeds FILE");
+    if (!r->model->text.layers && (r->prompt[0] || r->negative[0]))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s has no text encoder here, so it reads no prompt: its text rows are"
+                         " drawn, or given by --prompt-embeds FILE",
+                         r->model->name);
+    return ST_OK;
+}
+
+static enum status resolve_sampler(const struct case_spec *s, struct generate_request *r,
+                                   struct fault *fault)
+{
+    const char *names[SCHEDULER_COUNT];
+    int scheduler = (int)r->model->scheduler;
+    for (int i = 0; i < SCHEDULER_COUNT; i++)
+        names[i] = sampler_name((enum scheduler)i);
+    if (s->scheduler)
+        TRY(pick("--scheduler", s->scheduler, names, SCHEDULER_COUNT, &scheduler, fault));
+    r->scheduler = (enum scheduler)scheduler;
+    TRY(sampler_fits(r->scheduler, r->model, fault));
+    r->steps = s->steps != CASE_UNSET ? s->steps : r->model->steps;
+    TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));
+    if (!sampler_shifts(r->scheduler) && !isnan(s->shift))
+        return fault_set(fault, ST_BAD_INPUT, "--shift: the noise levels of %s have none",
+                         sampler_name(r->scheduler));
+    r->shift = isnan(s->shift) ? r->model->shift : s->shift;
+    return sampler_shifts(r->scheduler) ? in_range("--shift", r->shift, 0.01, 100, fault) : ST_OK;
+}
+
 static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
                                    struct fault *fault)
 {
     struct generate_request *r = &c->request;
-    int scheduler;
     int64_t frames = 0;
     if (!(r->model = case_model(s->model, fault)))
         return ST_BAD_INPUT;
@@ -137,17 +191,11 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     int64_t width = s->size.width ? s->size.width : r->model->width;
     int64_t height = s->size.height ? s->size.height : r->model->height;
     TRY(geometry_of(r->model, width, height, frames, &r->geometry, fault));
-    TRY(pick("--scheduler", s->scheduler, scheduler_names, 3, &scheduler, fault));
-    r->scheduler = (enum scheduler)scheduler;
-    r->steps = s->steps != CASE_UNSET ? s->steps : r->model->steps;
-    TRY(in_range("--steps", (double)r->steps, 1, 1000, fault));
+    TRY(resolve_sampler(s, r, fault));
+    TRY(resolve_wish(s, r, fault));
     r->fps = c->fps;
     r->guidance = isnan(s->guidance) ? r->model->guidance : s->guidance;
     TRY(in_range("--guidance", r->guidance, 0, 100, fault));
-    r->shift = isnan(s->shift) ? r->model->shift : s->shift;
-    TRY(in_range("--shift", r->shift, 0.01, 100, fault));
-    r->prompt = s->prompt;
-    r->negative = s->negative;
     r->seed = s->seed;
     return ST_OK;
 }
@@ -200,11 +248,13 @@ void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
     if (r->geometry.frames > 1)
         snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)",
                  (long long)r->geometry.frames, c->fps, (double)r->geometry.frames / c->fps);
-    char where[192];
+    char where[192], class[32] = "";
     describe_place(c, where, sizeof where);
-    snprintf(out, bytes, "%s  %lldx%lld, %s, %lld step%s of %s, guidance %g, %s, %s",
+    if (r->model->dit)
+        snprintf(class, sizeof class, ", class %lld", (long long)r->class_label);
+    snprintf(out, bytes, "%s  %lldx%lld, %s%s, %lld step%s of %s, guidance %g, %s, %s",
              r->model->name, (long long)r->geometry.width, (long long)r->geometry.height, length,
-             (long long)r->steps, r->steps == 1 ? "" : "s", scheduler_names[r->scheduler],
+             class, (long long)r->steps, r->steps == 1 ? "" : "s", sampler_name(r->scheduler),
              r->guidance, elem_name(c->config.type), where);
 }
 
@@ -214,6 +264,11 @@ void case_describe_padding(const struct pipeline_case *c, char *out, size_t byte
     out[0] = 0;
     if (g->pad_width == g->width && g->pad_height == g->height && g->pad_frames == g->frames)
         return;
+    if (model_ends_as_latents(c->request.model)) {
+        snprintf(out, bytes, "generates latents of %lldx%lld, %lld frames", (long long)g->pad_width,
+                 (long long)g->pad_height, (long long)g->pad_frames);
+        return;
+    }
     snprintf(out, bytes,
              "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
              (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
@@ -238,6 +293,11 @@ static void geometry_sha256(const struct model_config *m, char out[65])
         (long long)v->res_blocks);
     for (int i = 0; i < VAE_LEVELS; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)v->mult[i]);
+    if (m->dit)
+        n += snprintf(text + n, sizeof text - (size_t)n, "; dit %lld %lld %lld %lld %g",
+                      (long long)m->dit->classes, (long long)m->dit->sample,
+                      (long long)m->dit->time_drop, (long long)m->dit->shared_embedder,
+                      m->dit->mlp_eps);
     sha256_hex(text, (size_t)n, out);
 }
 
@@ -259,9 +319,9 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_int(j, "frames", r->geometry.frames);
     json_number(j, "fps", c->fps);
     json_int(j, "steps", r->steps);
-    json_text(j, "scheduler", scheduler_names[r->scheduler]);
-    json_text(j, "sigma_grid", sigma_grids[r->scheduler]);
-    json_number(j, "shift", r->shift);
+    json_text(j, "scheduler", sampler_name(r->scheduler));
+    json_text(j, "sigma_grid", sampler_grid(r->scheduler));
+    json_number(j, "shift", sampler_shifts(r->scheduler) ? r->shift : NAN);
     json_number(j, "guidance", r->guidance);
     json_int(j, "forwards", r->steps * case_passes(c));
     json_int(j, "text_rows", r->model->text.rows);
@@ -282,6 +342,10 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "prompt_sha256", hash);
     sha256_hex(r->negative, strlen(r->negative), hash);
     json_text(j, "negative_sha256", hash);
+    if (r->model->dit)
+        json_int(j, "class", r->class_label);
+    if (model_ends_as_latents(r->model))
+        json_text(j, "result", "latents");
     json_int(j, "seed", (int64_t)r->seed);
 }
 

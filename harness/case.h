@@ -18,16 +18,16 @@ struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *kernels, *plan,
         *fill;
     struct size2 size;
-    int64_t frames, steps, threads;
+    int64_t frames, steps, threads, class_label;
     double seconds, fps, guidance, shift;
     uint64_t seed;
 };
 
 #define CASE_DEFAULTS                                                                              \
     {                                                                                              \
-        .model = "tiny", .negative = "", .scheduler = "unipc", .dtype = "f32", .device = "cpu",    \
-        .launch = "stream", .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET,           \
-        .threads = CASE_UNSET, .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN,          \
+        .model = "tiny", .negative = "", .dtype = "f32", .device = "cpu", .launch = "stream",      \
+        .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
+        .class_label = CASE_UNSET, .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN,      \
         .seed = 42                                                                                 \
     }
 
@@ -37,9 +37,11 @@ struct case_spec {
         {"--guidance", "G", OPTION_REAL, &(spec).guidance,                                         \
          "classifier-free guidance; 1 or less: off"},                                              \
         {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler,                                    \
-         "unipc, unipc-original or euler (unipc)"},                                                \
+         "unipc, unipc-original, euler, ddim or ddpm (the model's own)"},                          \
         {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},            \
-        {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the first noise (42)"},                \
+        {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the noise (42)"},                      \
+        {"--class", "N", OPTION_COUNT, &(spec).class_label,                                        \
+         "what to show, of models that know classes in place of prompts (DiT)"},                   \
         {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},   \
         {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},     \
         PLUGIN_OPTION
@@ -72,7 +74,9 @@ void case_recipe(const struct pipeline_case *c, const struct engine *engine, str
 void case_recipe_sha256(const struct pipeline_case *c, const struct engine *engine, char out[65]);
 
 extern const char *const stage_names[STAGE_COUNT];
-bool stage_always(enum stage stage); /* every clip passes it: tables list it whatever it took */
+/* Every clip of the model passes the stage: tables list it whatever it took. */
+bool stage_expected(const struct model_config *model, enum stage stage);
+bool model_ends_as_latents(const struct model_config *model); /* denoise only: no decoder here */
 bool stage_denoises(enum stage stage);
 
 #endif

@@ -38,7 +38,8 @@ static const struct option options[] = {
     {"--noise", "FILE", OPTION_TEXT, &noise_path, "safetensors with latents [1,C,T,H,W]"},
     {"--prompt-embeds", "FILE", OPTION_TEXT, &embeds_path,
      "safetensors with prompt_embeds, negative_prompt_embeds [1,M,C]"},
-    {"--dump", "DIR", OPTION_TEXT, &dump_folder, "write every stage's tensors there"},
+    {"--dump", "DIR", OPTION_TEXT, &dump_folder,
+     "write every stage's tensors there; denoise-only models write nothing else"},
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "tokens, flops and memory, nothing is run"},
     {"--ops", NULL, OPTION_FLAG, &show_ops,
      "also the time of each op, and who served it (a CUDA device then waits after each)"},
@@ -94,17 +95,37 @@ static enum status on_latents(void *user, const float *latents, int64_t index, i
     return dump_latents(job->dump, latents, index, count, job->fault);
 }
 
-static enum status check_arguments(struct fault *fault)
+static enum status check_wish(const struct model_config *m, struct fault *fault)
 {
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
-    if (!spec.prompt && !embeds_path && !dry_run)
+    if (embeds_path && !m->text.rows)
+        return fault_set(fault, ST_BAD_INPUT, "--prompt-embeds: %s takes no text; give --class N",
+                         m->name);
+    if (m->dit && spec.class_label == CASE_UNSET && !dry_run)
+        return fault_set(fault, ST_BAD_INPUT, "what should %s show? give --class N", m->name);
+    if (m->text.layers && !spec.prompt && !embeds_path && !dry_run)
         return fault_set(fault, ST_BAD_INPUT, "what should the clip show? give --prompt TEXT");
-    if (!spec.prompt)
-        spec.prompt = "";
-    if (!output && !dry_run)
+    return ST_OK;
+}
+
+static enum status check_result(const struct model_config *m, struct fault *fault)
+{
+    if (model_ends_as_latents(m) && output)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "-o %s: %s ends as latents, for its decoder is not here; give --dump DIR",
+                         output, m->name);
+    if (model_ends_as_latents(m) && !dump_folder && !dry_run)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "where should the latents of %s go? give --dump DIR, or --dry-run",
+                         m->name);
+    if (!model_ends_as_latents(m) && !output && !dry_run)
         return fault_set(fault, ST_BAD_INPUT, "where should the clip go? give -o FILE");
     return ST_OK;
+}
+
+static enum status check_arguments(const struct job *job, struct fault *fault)
+{
+    TRY(check_wish(job->c.request.model, fault));
+    return check_result(job->c.request.model, fault);
 }
 
 static enum status load_inputs(struct job *job, struct fault *fault)
@@ -200,7 +221,7 @@ static void print_dry_run(const struct job *job)
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         flops += f->flops;
-        if (!f->calls && !stage_always((enum stage)i))
+        if (!f->calls && !stage_expected(job->c.request.model, (enum stage)i))
             continue;
         printf("%-11s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
                f->flops * 1e-12, (double)f->weight_bytes / (1 << 20),
@@ -319,7 +340,7 @@ static void print_result(const struct job *job)
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         double s = (double)f->run_ns * 1e-9;
         load_s += (double)f->load_ns * 1e-9;
-        if (!f->calls && !stage_always((enum stage)i))
+        if (!f->calls && !stage_expected(job->c.request.model, (enum stage)i))
             continue;
         printf("%-11s %8.3f s %6.1f%%", stage_names[i], s, 100 * s / all_s);
         if (f->run_ns > 0)
@@ -340,7 +361,10 @@ static void print_result(const struct job *job)
         printf("emulated on the CPU: these times say nothing about a GPU\n");
     if (show_ops)
         print_ops(job);
-    printf("wrote %s\n", output);
+    if (output)
+        printf("wrote %s\n", output);
+    else
+        printf("wrote %s/latents_final.safetensors\n", dump_folder);
 }
 
 static void json_stages(const struct job *job, struct json *j)
@@ -348,7 +372,7 @@ static void json_stages(const struct job *job, struct json *j)
     json_open_object(j, "stages");
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
-        if (!f->calls && !stage_always((enum stage)i))
+        if (!f->calls && !stage_expected(job->c.request.model, (enum stage)i))
             continue;
         json_open_object(j, stage_names[i]);
         json_int(j, "calls", f->calls);
@@ -394,7 +418,7 @@ static void print_json(const struct job *job)
         json_int(&j, "peak_resident_bytes", (int64_t)host_peak_resident());
         if (show_ops)
             json_ops(job, &j);
-        json_text(&j, "output", output);
+        json_text(&j, "output", output ? output : dump_folder);
     }
     json_end(&j);
     fprintf(job->document, "%s\n", j.text);
@@ -411,12 +435,14 @@ static enum status execute(struct job *job, struct fault *fault)
         return ST_NO_MEMORY;
     if (dump_folder)
         TRY(dump_open(dump_folder, &job->c, &job->dump, fault));
-    TRY(media_open(output, g->width, g->height, g->frames, job->c.fps, &job->media, fault));
+    if (output)
+        TRY(media_open(output, g->width, g->height, g->frames, job->c.fps, &job->media, fault));
     TRY(engine_execute(job->engine, r, job->step_ns, fault));
     struct media_writer *media = job->media;
     double start = clock_seconds();
     job->media = NULL;
-    TRY(media_close(media, fault));
+    if (media)
+        TRY(media_close(media, fault));
     job->encode_ns += (int64_t)((clock_seconds() - start) * 1e9);
     struct dump *dump = job->dump;
     job->dump = NULL;
@@ -425,8 +451,10 @@ static enum status execute(struct job *job, struct fault *fault)
 
 static enum status generate_clip(struct job *job, struct fault *fault)
 {
-    TRY(check_arguments(fault));
+    if (strcmp(format, "text") && strcmp(format, "json"))
+        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     TRY(case_resolve(&spec, &job->c, fault));
+    TRY(check_arguments(job, fault));
     TRY(case_ready(&job->c, fault));
     const struct geometry *g = &job->c.request.geometry;
     if (output)

@@ -168,7 +168,6 @@ static enum status count_model(const struct model_config *m, struct model_figure
     struct pipeline_case c;
     struct engine *engine;
     s.model = m->name;
-    s.prompt = "";
     s.steps = 1;
     TRY(case_resolve(&s, &c, fault));
     TRY(engine_new(&c.config, &engine, fault));
@@ -185,6 +184,27 @@ static enum status count_model(const struct model_config *m, struct model_figure
     return status;
 }
 
+static void text_model(const struct model_config *m, const struct model_figures *f)
+{
+    char decode[64] = "denoise only";
+    if (!model_ends_as_latents(m))
+        snprintf(decode, sizeof decode, "%.4g to decode", f->decode_flops * 1e-12);
+    printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward, %s; %s\n",
+           m->name, (double)f->transformer * 1e-6, (long long)m->width, (long long)m->height,
+           (long long)m->frames, (long long)f->tokens, f->forward_flops * 1e-12, decode,
+           m->summary);
+}
+
+/* The stages that are here: "denoise" alone is a denoise-only model. */
+static void json_stages(struct json *j, const struct model_config *m)
+{
+    json_open_array(j, "stages");
+    for (int i = 0; i < STAGE_COUNT; i++)
+        if (stage_expected(m, (enum stage)i))
+            json_text(j, NULL, stage_names[i]);
+    json_end(j);
+}
+
 static enum status list_models(struct json *j, struct fault *fault)
 {
     if (j)
@@ -194,16 +214,13 @@ static enum status list_models(struct json *j, struct fault *fault)
         struct model_figures f;
         TRY(count_model(m, &f, fault));
         if (!j) {
-            printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward,"
-                   " %.4g to decode; %s\n",
-                   m->name, (double)f.transformer * 1e-6, (long long)m->width, (long long)m->height,
-                   (long long)m->frames, (long long)f.tokens, f.forward_flops * 1e-12,
-                   f.decode_flops * 1e-12, m->summary);
+            text_model(m, &f);
             continue;
         }
         json_open_object(j, NULL);
         json_text(j, "name", m->name);
         json_text(j, "summary", m->summary);
+        json_stages(j, m);
         json_int(j, "parameters", f.transformer);
         json_int(j, "text_parameters", f.text);
         json_int(j, "decoder_parameters", f.decoder);

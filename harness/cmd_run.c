@@ -264,6 +264,17 @@ static enum status run_list(const struct case_list *list, struct totals *totals,
     return s;
 }
 
+/* Where the model reads one and none was given. */
+static void give_prompts(struct case_list *list)
+{
+    for (int i = 0; i < list->count; i++) {
+        struct case_spec *s = &list->item[i].spec;
+        const struct model_config *model = case_model(s->model, NULL);
+        if (!s->prompt && model && model->text.layers)
+            s->prompt = "a red ball rolls to the left";
+    }
+}
+
 static enum status run_all(struct totals *totals, struct fault *fault)
 {
     struct case_list list = {0};
@@ -272,10 +283,9 @@ static enum status run_all(struct totals *totals, struct fault *fault)
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
-    if (!base.prompt)
-        base.prompt = "a red ball rolls to the left";
     enum status s = suite ? cases_from_suite(suite, &base, &axes, &list, fault)
                           : cases_from_axes(&base, &axes, &list, fault);
+    give_prompts(&list);
     if (s == ST_OK)
         s = run_list(&list, totals, fault);
     cases_free(&list);

@@ -49,6 +49,8 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     snprintf(w->seed, sizeof w->seed, "%llu", (unsigned long long)s->seed);
     add(w, "--model", s->model);
     add(w, "--prompt", s->prompt);
+    if (s->class_label != CASE_UNSET)
+        add_number(w, "--class", (double)s->class_label);
     add(w, "--negative", s->negative[0] ? s->negative : NULL);
     add(w, "--size", w->size);
     add_number(w, "--frames", (double)g->frames);

@@ -59,14 +59,21 @@ static enum status add_case(struct case_list *list, const struct run_case *c)
 typedef enum status enter_fn(struct case_list *list, struct run_case *c, const char *word,
                              struct fault *fault);
 
-static enum status whole(const char *flag, const char *word, int64_t *out, struct fault *fault)
+static enum status whole_from(const char *flag, const char *word, int64_t least, int64_t *out,
+                              struct fault *fault)
 {
     char *end;
     errno = 0;
     *out = strtoll(word, &end, 10);
-    if (end != word && !*end && !errno && *out > 0)
+    if (end != word && !*end && !errno && *out >= least)
         return ST_OK;
-    return fault_set(fault, ST_BAD_INPUT, "%s wants whole numbers from 1, not '%s'", flag, word);
+    return fault_set(fault, ST_BAD_INPUT, "%s wants whole numbers from %d, not '%s'", flag,
+                     (int)least, word);
+}
+
+static enum status whole(const char *flag, const char *word, int64_t *out, struct fault *fault)
+{
+    return whole_from(flag, word, 1, out, fault);
 }
 
 static enum status enter_model(struct case_list *list, struct run_case *c, const char *word,
@@ -232,7 +239,7 @@ static enum status suite_line(struct case_list *list, char *line, struct axes *a
     const char *key = trim(line), *value = keep(list, trim(equals + 1));
     if (!value)
         return ST_NO_MEMORY;
-    const char *names[AXES + 2];
+    const char *names[AXES + 3];
     for (int i = 0; i < AXES; i++) {
         names[i] = axis_table[i].name;
         if (!strcmp(names[i], key)) {
@@ -242,13 +249,16 @@ static enum status suite_line(struct case_list *list, char *line, struct axes *a
     }
     names[AXES] = "prompt";
     names[AXES + 1] = "scheduler";
+    names[AXES + 2] = "class";
     if (!strcmp(key, "prompt"))
         base->prompt = value;
     else if (!strcmp(key, "scheduler"))
         base->scheduler = value;
+    else if (!strcmp(key, "class"))
+        return whole_from("class", value, 0, &base->class_label, fault);
     else {
         char near[160];
-        nearest_names(key, names, AXES + 2, near, sizeof near);
+        nearest_names(key, names, AXES + 3, near, sizeof near);
         return fault_set(fault, ST_BAD_INPUT, "unknown key '%s'%s", key, near);
     }
     return ST_OK;

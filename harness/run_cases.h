@@ -4,7 +4,7 @@
  *
  * A suite is text: sections in [brackets], each a cross product of its own, with lines `key =
  * list`; '#' begins a comment. Keys are the flags' names without dashes: model, size, frames,
- * seconds, steps, threads, dtype, scheduler, kernels, prompt. Lists are comma-separated, kernels'
+ * seconds, steps, threads, dtype, scheduler, kernels, prompt, class. Lists are comma-separated, kernels'
  * plans by '/'. */
 #ifndef PATCHMARK_RUN_CASES_H
 #define PATCHMARK_RUN_CASES_H

@@ -14,6 +14,11 @@ static double median_of(const double *samples, const struct outcome *o)
     return stats_median(samples, o->samples);
 }
 
+static double frames_per_s(const struct outcome *o)
+{
+    return (double)o->c.request.geometry.frames * 1e9 / o->summary.median;
+}
+
 static double video_s_per_h(const struct outcome *o)
 {
     double clip_s = (double)o->c.request.geometry.frames / o->c.fps;
@@ -51,21 +56,27 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_end(j);
 }
 
+/* Of a stage that every clip of the model passes; NaN where the model has none. */
+static double expected_ns(const struct outcome *o, enum stage stage)
+{
+    return stage_expected(o->c.request.model, stage) ? median_of(o->stage[stage], o) : NAN;
+}
+
 static void json_stages(const struct outcome *o, struct json *j)
 {
     json_open_object(j, "stages");
-    json_number(j, "text_ns", median_of(o->stage[STAGE_TEXT], o));
+    json_number(j, "text_ns", expected_ns(o, STAGE_TEXT));
     if (median_of(o->stage[STAGE_ENCODE], o) > 0)
         json_number(j, "encode_ns", median_of(o->stage[STAGE_ENCODE], o));
     json_number(j, "denoise_ns", median_of(o->stage[STAGE_DENOISE], o));
-    json_number(j, "decode_ns", median_of(o->stage[STAGE_DECODE], o));
+    json_number(j, "decode_ns", expected_ns(o, STAGE_DECODE));
     json_open_array(j, "step_ns");
     for (int64_t k = 0; k < o->c.request.steps; k++)
         json_number(j, NULL, median_of(o->step + k * SAMPLES_MAX, o));
     json_end(j);
     json_open_object(j, "load_ns");
     for (int i = 0; i < STAGE_COUNT; i++)
-        if (median_of(o->load[i], o) > 0 || stage_always(i))
+        if (median_of(o->load[i], o) > 0 || stage_expected(o->c.request.model, (enum stage)i))
             json_number(j, stage_names[i], median_of(o->load[i], o));
     json_end(j);
     json_number(j, "first_run_ns", o->first_ns);
@@ -76,13 +87,21 @@ static void json_stages(const struct outcome *o, struct json *j)
     json_end(j);
 }
 
+static void json_clip_rate(const struct outcome *o, struct json *j, const char *key, double rate)
+{
+    if (model_ends_as_latents(o->c.request.model))
+        json_unavailable(j, key, "a denoise-only model writes no frames");
+    else
+        json_number(j, key, rate);
+}
+
 static void json_derived(const struct outcome *o, struct json *j)
 {
     double flops = outcome_work(o, "flops") * 1e9 / o->summary.median;
     json_open_object(j, "derived");
     json_number(j, "tokens_per_s", tokens_per_s(o));
-    json_number(j, "frames_per_s", (double)o->c.request.geometry.frames * 1e9 / o->summary.median);
-    json_number(j, "video_s_per_h", video_s_per_h(o));
+    json_clip_rate(o, j, "frames_per_s", frames_per_s(o));
+    json_clip_rate(o, j, "video_s_per_h", video_s_per_h(o));
     json_number(j, "flops_per_s", flops);
     json_number(j, "fma_peak_flops_per_s", o->fma_peak > 0 ? o->fma_peak : NAN);
     json_text(j, "fma_peak_isa", o->isa);
@@ -180,6 +199,20 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
              f32 ? "" : elem_name(o->c.config.type));
 }
 
+/* What text, denoiser and decoder took of the clip's time. */
+static void describe_split(const struct outcome *o, char *out, size_t bytes)
+{
+    static const enum stage parts[] = {STAGE_TEXT, STAGE_DENOISE, STAGE_DECODE};
+    if (model_ends_as_latents(o->c.request.model)) {
+        snprintf(out, bytes, "denoise only");
+        return;
+    }
+    double share[3];
+    for (int i = 0; i < 3; i++)
+        share[i] = 100 * median_of(o->stage[parts[i]], o) / o->summary.median;
+    snprintf(out, bytes, "%.0f/%.0f/%.0f %%", share[0], share[1], share[2]);
+}
+
 void outcome_row(const struct outcome *o, FILE *out)
 {
     char name[96], time[48], split[48], peak[16] = "-";
@@ -192,12 +225,15 @@ void outcome_row(const struct outcome *o, FILE *out)
     double m = o->summary.median, flops = outcome_work(o, "flops") * 1e9 / m;
     snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9,
              50 * (o->summary.hi - o->summary.lo) / m);
-    snprintf(split, sizeof split, "%.0f/%.0f/%.0f %%", 100 * median_of(o->stage[0], o) / m,
-             100 * median_of(o->stage[1], o) / m, 100 * median_of(o->stage[2], o) / m);
+    describe_split(o, split, sizeof split);
     if (o->fma_peak > 0)
         snprintf(peak, sizeof peak, "%.1f%%", 100 * flops / o->fma_peak);
-    fprintf(out, "%-18s %-20s %9.0f %8.2f %9.1f %8.1f %7s\n", time, split, tokens_per_s(o),
-            (double)o->c.request.geometry.frames * 1e9 / m, video_s_per_h(o), flops * 1e-9, peak);
+    fprintf(out, "%-18s %-20s %9.0f ", time, split, tokens_per_s(o));
+    if (model_ends_as_latents(o->c.request.model))
+        fprintf(out, "%8s %9s ", "-", "-");
+    else
+        fprintf(out, "%8.2f %9.1f ", frames_per_s(o), video_s_per_h(o));
+    fprintf(out, "%8.1f %7s\n", flops * 1e-9, peak);
     if (o->unstable)
         fprintf(out, "%-32s %s\n", "", o->reason);
 }

@@ -306,6 +306,16 @@ static void timed_clip(void **state)
     assert_int_equal(complaints, 0);
 }
 
+static void timed_latents(void **state)
+{
+    (void)state;
+    record("latents", "run", "--model=tiny-dit", "--class=3", "--size=32x32", "--steps=2",
+           "--budget=0.1", "--repetitions=2", NULL);
+    const char *statuses = check_records("latents");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+}
+
 static void failed_clips(void **state)
 {
     (void)state;
@@ -477,6 +487,7 @@ int main(void)
         TEST(other_fields_are_noticed),
         TEST(samples_keep_to_the_tables),
         TEST(timed_clip),
+        TEST(timed_latents),
         TEST(failed_clips),
         TEST(timed_and_refused_kernels),
         TEST(failed_kernels),

@@ -5,15 +5,17 @@
 #include <stdlib.h>
 
 #include "model/cogvideox.h"
+#include "model/dit.h"
 #include "model/hunyuan.h"
 #include "model/hunyuan_15.h"
 #include "model/transformer.h"
 
 const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
     [FAMILY_WAN] = &transformer_family_wan,
-    [FAMILY_COGVIDEOX] = &cogvideox_family,
+    [FAMILY_DIT] = &dit_family,
     [FAMILY_HUNYUAN] = &hunyuan_family,
     [FAMILY_HUNYUAN_15] = &hunyuan_15_family,
+    [FAMILY_COGVIDEOX] = &cogvideox_family,
 };
 
 enum status denoiser_load(struct ops *ops, const struct model_config *model, struct denoiser *out)

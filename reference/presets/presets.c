@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
+#include "presets/dit.h"
 #include "presets/hunyuan.h"
 #include "presets/wan.h"
 
@@ -10,5 +11,7 @@ const struct model_config *const model_presets[] = {
     &preset_wan_2_1_t2v_14b,
     &preset_hunyuanvideo,
     &preset_hunyuanvideo_1_5,
+    &preset_tiny_dit,
+    DIT_PRESETS,
     NULL,
 };
