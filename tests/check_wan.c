@@ -175,14 +175,209 @@ static void clip(void **state)
     safetensors_free(file);
 }
 
+/* ---- pipelines ------------------------------------------------------------------------------- */
+
+enum { WIDTH = 48, HEIGHT = 32, PIXELS = WIDTH * HEIGHT * 3, STEPS_MOST = 6, FRAMES_MOST = 9 };
+enum { CELLS_MOST = 3 * 4 * 6 };
+
+struct seen {
+    int64_t values, next;
+    float latents[STEPS_MOST][Z * CELLS_MOST], finished[Z * CELLS_MOST];
+    float frames[FRAMES_MOST * PIXELS];
+};
+
+static enum status see_latents(void *user, const float *latents, int64_t index, int64_t count)
+{
+    struct seen *seen = user;
+    (void)count;
+    memcpy(seen->latents[index - 1], latents, (size_t)seen->values * sizeof *latents);
+    return ST_OK;
+}
+
+static enum status see_denoised(void *user, const float *latents)
+{
+    struct seen *seen = user;
+    memcpy(seen->finished, latents, (size_t)seen->values * sizeof *latents);
+    return ST_OK;
+}
+
+static enum status see_frames(void *user, const float *rgb, int64_t first, int64_t count)
+{
+    struct seen *seen = user;
+    assert_int_equal(first, seen->next);
+    memcpy(seen->frames + first * PIXELS, rgb, (size_t)(count * PIXELS) * sizeof *rgb);
+    seen->next = first + count;
+    return ST_OK;
+}
+
+/* The picture of make_wan.py: 8x8 squares of one colour, here -1..1 from 8 bits. */
+static float *picture(const char *name)
+{
+    float *coarse = mini_uniform(name, HEIGHT / 8 * (WIDTH / 8) * 3, 1.0f);
+    float *out = malloc(PIXELS * sizeof *out);
+    for (int y = 0; y < HEIGHT; y++)
+        for (int x = 0; x < WIDTH; x++)
+            for (int c = 0; c < 3; c++) {
+                const float u = coarse[(y / 8 * (WIDTH / 8) + x / 8) * 3 + c];
+                const float byte = floorf((u + 1.0f) * 127.9f);
+                out[(y * WIDTH + x) * 3 + c] = 2.0f * (byte / 255.0f) - 1.0f;
+            }
+    free(coarse);
+    return out;
+}
+
+/* One pipeline of make_wan.py; what it leaves out is as in the first of them. */
+struct pipeline {
+    const char *name;
+    struct model_config model;
+    int64_t steps, frames;
+    double shift, guidance, guidance_low;
+    bool first, last; /* images given */
+};
+
+static void generate_into(struct plain_ops *p, struct safetensors *file, const struct pipeline *c,
+                          struct seen *seen)
+{
+    float *prompt = text_rows("golden.prompt", c->model.text.rows);
+    float *negative = text_rows("golden.negative", c->model.text.rows);
+    float *image = picture("golden.image"), *last = picture("golden.last");
+    float *pixels = golden_values(file, "image.clip", CLIP_SIDE * CLIP_SIDE * 3);
+    float *last_pixels = golden_values(file, "last.clip", CLIP_SIDE * CLIP_SIDE * 3);
+    struct generate_request request = {
+        .model = &c->model,
+        .steps = c->steps,
+        .guidance = c->guidance,
+        .guidance_low = c->guidance_low,
+        .shift = c->shift,
+        .prompt_embeds = prompt,
+        .negative_embeds = negative,
+        .embed_rows = REAL_ROWS,
+        .image = c->first ? image : NULL,
+        .last_image = c->last ? last : NULL,
+        .image_pixels = pixels,
+        .last_image_pixels = last_pixels,
+        .sink = {.user = seen,
+                 .frames_f32 = see_frames,
+                 .latents = see_latents,
+                 .denoised = see_denoised},
+    };
+    struct geometry *g = &request.geometry;
+    assert_int_equal(geometry_of(&c->model, WIDTH, HEIGHT, c->frames, g, NULL), ST_OK);
+    seen->values = Z * g->T * g->H * g->W;
+    float *noise = mini_uniform("golden.noise", seen->values, 2.0f);
+    request.noise = noise;
+    golden_check(p, generate(plain_ops_table(p), &request));
+    free(noise), free(last_pixels), free(pixels);
+    free(last), free(image), free(negative), free(prompt);
+}
+
+/* Latents after every step, on all cells together and within the bound of a pipeline. */
+static void check_pipeline(const struct pipeline *c, struct seen *seen)
+{
+    struct safetensors *file = golden_open("wan");
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    char name[64];
+    generate_into(p, file, c, seen);
+    snprintf(name, sizeof name, "%s.latents", c->name);
+    float *want = golden_values(file, name, c->steps * seen->values);
+    for (int64_t i = 0; i < c->steps; i++)
+        golden_close(name, seen->latents[i], want + i * seen->values, seen->values, 1e-4);
+    assert_int_equal(seen->next, c->frames);
+    free(want);
+    plain_ops_free(p);
+    safetensors_free(file);
+}
+
+static void two_experts(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct pipeline c = {"experts", wan(IMAGE_NONE, Z, false, 0), 6, 9, 3.0, 4.0, 3.0, false,
+                         false};
+    c.model.boundary = 0.875;
+    check_pipeline(&c, seen);
+    free(seen);
+}
+
+static void first_frame_stays(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct safetensors *file = golden_open("wan");
+    const struct pipeline c = {
+        "first", wan(IMAGE_FIRST_FRAME, Z, false, 0), 4, 9, 5.0, 5.0, 0.0, true, false};
+    check_pipeline(&c, seen);
+    float *end = golden_values(file, "first.end", seen->values);
+    golden_close("first.end", seen->finished, end, seen->values, 1e-4);
+    free(end), free(seen);
+    safetensors_free(file);
+}
+
+static void first_frame_may_be_free(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    const struct pipeline c = {
+        "none", wan(IMAGE_FIRST_FRAME, Z, false, 0), 4, 9, 5.0, 5.0, 0.0, false, false};
+    check_pipeline(&c, seen);
+    assert_memory_equal(seen->finished, seen->latents[3], (size_t)seen->values * sizeof(float));
+    free(seen);
+}
+
+static void from_an_image(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct safetensors *file = golden_open("wan");
+    const struct pipeline c = {
+        "one", wan(IMAGE_CHANNELS, Z + BESIDE, true, 0), 4, 5, 3.0, 5.0, 0.0, true, false};
+    check_pipeline(&c, seen);
+    float *frames = golden_values(file, "one.frames", 5 * PIXELS);
+    for (int i = 0; i < 5 * PIXELS; i++)
+        assert_true(fabsf(seen->frames[i] - frames[i]) <= 1.0f / 255.0f);
+    free(frames), free(seen);
+    safetensors_free(file);
+}
+
+static void between_two_images(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    const struct pipeline c = {
+        "two", wan(IMAGE_CHANNELS, Z + BESIDE, true, 2 * CLIP_ROWS), 3, 9, 16.0, 5.0, 0.0, true,
+        true};
+    check_pipeline(&c, seen);
+    free(seen);
+}
+
+static void from_an_image_by_two_experts(void **state)
+{
+    (void)state;
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct pipeline c = {
+        "channels", wan(IMAGE_CHANNELS, Z + BESIDE, false, 0), 4, 9, 5.0, 3.5, 3.5, true, false};
+    c.model.boundary = 0.9;
+    check_pipeline(&c, seen);
+    free(seen);
+}
+
 /* ---- main ------------------------------------------------------------------------------------ */
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attends_to_an_image), cmocka_unit_test(attends_to_two_images),
-        cmocka_unit_test(times_per_frame),     cmocka_unit_test(equal_times_are_one_time),
-        cmocka_unit_test(image_rows_must_fit), cmocka_unit_test(clip),
+        cmocka_unit_test(attends_to_an_image),
+        cmocka_unit_test(attends_to_two_images),
+        cmocka_unit_test(times_per_frame),
+        cmocka_unit_test(equal_times_are_one_time),
+        cmocka_unit_test(image_rows_must_fit),
+        cmocka_unit_test(clip),
+        cmocka_unit_test(two_experts),
+        cmocka_unit_test(first_frame_stays),
+        cmocka_unit_test(first_frame_may_be_free),
+        cmocka_unit_test(from_an_image),
+        cmocka_unit_test(between_two_images),
+        cmocka_unit_test(from_an_image_by_two_experts),
     };
     return cmocka_run_group_tests_name("wan", tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "decode/to_rgb/to_rgb.h"
 #include "model/denoiser.h"
+#include "model/given_image.h"
 #include "model/sampler.h"
 #include "model/text.h"
 #include "model/vae.h"
@@ -85,6 +86,8 @@ struct run {
     int64_t real[PROMPTS];
     float *latents; /* [C][T][H][W] */
     float *cells;   /* [T][H][W][C], as the ops see them */
+    double *times;  /* of a step, one per latent frame */
+    struct given_image given;
 };
 
 static bool executing(const struct run *r) { return r->ops->mode == MODE_EXECUTE; }
@@ -110,7 +113,9 @@ static enum status run_new(struct ops *ops, const struct generate_request *reque
     for (int i = 0; i < r->passes; i++)
         TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));
     TRY(layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->latents));
-    return layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->cells);
+    TRY(layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->cells));
+    r->times = calloc((size_t)r->grid->T, sizeof *r->times);
+    return r->times ? ST_OK : fault_set(ops->fault, ST_NO_MEMORY, "no memory for a step's times");
 }
 
 static void run_free(struct run *r)
@@ -119,6 +124,8 @@ static void run_free(struct run *r)
         free(r->text[i]);
     free(r->latents);
     free(r->cells);
+    free(r->times);
+    given_image_free(&r->given);
 }
 
 /* ---- text ------------------------------------------------------------------------------------ */
@@ -231,9 +238,12 @@ static enum status put_step_noise(struct run *r, int64_t step, struct tensor noi
     return r->ops->put(r->ops, &noise, r->cells, cells_of(r), r->grid->C);
 }
 
-static enum status get_latents(struct run *r, struct tensor x)
+/* Of the finished clip a given first frame is as it was given. */
+static enum status get_latents(struct run *r, struct tensor x, bool finished)
 {
     TRY(r->ops->get(r->ops, &x, r->cells, cells_of(r), r->grid->C));
+    if (executing(r) && finished)
+        given_image_keep(&r->given, r->cells);
     if (executing(r))
         transpose(r->cells, cells_of(r), r->grid->C, r->latents);
     return ST_OK;
@@ -243,6 +253,7 @@ static enum status get_latents(struct run *r, struct tensor x)
  * draws keeps no history, but the noise of a step. */
 struct sampler_buffers {
     struct tensor x, last, prediction[2], noise, velocity[PROMPTS];
+    struct tensor input; /* of the network: x, or more where an image is given */
 };
 
 static enum status new_buffers(struct run *r, struct sampler_buffers *b)
@@ -258,7 +269,14 @@ static enum status new_buffers(struct run *r, struct sampler_buffers *b)
     for (int i = 0; i < r->passes; i++)
         TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, cells_of(r),
                        r->model->transformer.out_channels, "prediction"));
-    return ST_OK;
+    return given_image_alloc(ops, &r->given, b->x, &b->input);
+}
+
+/* What the sampler starts from, and what of the network's input stays as it is. */
+static enum status fill_buffers(struct run *r, const struct sampler_buffers *b)
+{
+    TRY(put_noise(r, b->x));
+    return given_image_put(r->ops, &r->given, b->input);
 }
 
 static enum status descend(struct run *r, const struct sampler *sampler, int64_t step,
@@ -305,7 +323,7 @@ static enum status watch_latents(struct run *r, struct tensor x, int64_t step)
     const struct generate_sink *sink = &r->request->sink;
     if (!sink->latents || !executing(r))
         return ST_OK;
-    TRY(get_latents(r, x));
+    TRY(get_latents(r, x, false));
     return sink->latents(sink->user, r->latents, step + 1, r->request->steps);
 }
 
@@ -325,6 +343,8 @@ static enum status new_condition(struct run *r, struct expert *e, int pass)
         .text = r->text[pass],
         .rows = r->model->text.rows,
         .real = r->real[pass],
+        .image = r->given.rows,
+        .image_rows = r->given.row_count,
         .class_label = pass == PROMPT ? q->class_label : DENOISER_NO_CLASS,
         .guidance = q->guidance,
         .fps = q->fps,
@@ -341,9 +361,11 @@ static enum status step_through(struct run *r, const struct sampler *sampler, st
         TRY(r->ops->step(r->ops, (int)i, (int)sampler->steps));
         if (sampler_draws(sampler->scheduler) && i + 1 < sampler->steps)
             TRY(put_step_noise(r, i, b->noise));
-        TRY(f->set_time(network, &sampler->time[i], 1));
+        TRY(f->set_time(network, r->times,
+                        given_image_times(&r->given, sampler->time[i], r->times)));
+        TRY(given_image_refresh(r->ops, &r->given, b->x, b->input));
         for (int pass = 0; pass < r->passes; pass++)
-            TRY(f->forward(network, e->condition[pass], b->x, b->velocity[pass]));
+            TRY(f->forward(network, e->condition[pass], b->input, b->velocity[pass]));
         TRY(advance(r, sampler, i, e->guidance, b));
         TRY(watch_latents(r, b->x, i));
     }
@@ -404,11 +426,11 @@ static enum status run_experts(struct run *r, const struct sampler *sampler)
         if (!begun && count == 1)
             TRY(new_buffers(r, &b));
         if (!begun)
-            TRY(put_noise(r, b.x));
+            TRY(fill_buffers(r, &b));
         begun = true;
         enum status status = run_expert(r, sampler, e, &b);
         if (status == ST_OK && e->end == sampler->steps)
-            status = get_latents(r, b.x);
+            status = get_latents(r, b.x, true);
         expert_free(e);
         TRY(status);
         TRY(ops->leave(ops, e->stage));
@@ -515,6 +537,8 @@ enum status generate(struct ops *ops, const struct generate_request *request)
     enum status status = run_new(ops, request, &r);
     if (status == ST_OK)
         status = run_text(&r);
+    if (status == ST_OK)
+        status = given_image_new(ops, request, &r.given);
     if (status == ST_OK)
         status = run_denoise(&r);
     if (status == ST_OK && r.model->vae.base)

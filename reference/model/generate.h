@@ -60,6 +60,11 @@ struct generate_request {
     double guidance, shift; /* guidance > 1 costs generate_passes() */
     double guidance_low;    /* of the second expert, where there is one */
     double fps;
+    /* [pad_height][pad_width][3], -1..1, of the first frame and of the last; and both as the image
+     * encoder sees them, [size][size][3] normalised, where the model has one. NULL: none; a model
+     * that needs one draws it from seed. */
+    const float *image, *last_image;
+    const float *image_pixels, *last_image_pixels;
     uint64_t seed;                                /* of the initial noise */
     const float *noise;                           /* [C][T][H][W], or NULL: drawn from seed */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
@@ -67,9 +72,10 @@ struct generate_request {
     struct generate_sink sink;
 };
 
-/* Runs text, denoise and decode in turn through `ops`, in whatever mode ops is in. Errors: the
+/* Runs text, the given image where there is one, denoise and decode in turn through `ops`, in
+ * whatever mode ops is in. Errors: the
  * status of the failing op or hook, text in ops->fault. Memory: only through ops, plus host buffers
- * of one latent and one decoded chunk, freed on every path. */
+ * of the latents and of one chunk of pixels, freed on every path. */
 enum status generate(struct ops *ops, const struct generate_request *request);
 
 /* Prompt bytes -> token numbers (byte tokenizer: byte + 3, then end of sequence 1); returns the

@@ -14,6 +14,7 @@ struct block {
     struct block *next;
     void *data;
     size_t bytes; /* 0: a weight */
+    bool staged;  /* ends with its stage */
 };
 
 struct plain_ops {
@@ -21,6 +22,7 @@ struct plain_ops {
     struct fault fault;
     struct plain_config config;
     enum stage stage;
+    bool within; /* a stage */
     struct block *blocks;
     size_t live_bytes, peak_bytes;
 };
@@ -35,7 +37,8 @@ static void *take(struct plain_ops *p, size_t bytes, bool weight)
     void *data = aligned_alloc(TENSOR_ALIGN, (bytes + TENSOR_ALIGN) / TENSOR_ALIGN * TENSOR_ALIGN);
     if (!b || !data)
         abort();
-    *b = (struct block){.next = p->blocks, .data = data, .bytes = weight ? 0 : bytes};
+    *b = (struct block){
+        .next = p->blocks, .data = data, .bytes = weight ? 0 : bytes, .staged = p->within};
     p->blocks = b;
     p->live_bytes += b->bytes;
     if (p->live_bytes > p->peak_bytes)
@@ -131,20 +134,31 @@ static enum status plain_get(struct ops *ops, const struct tensor *t, void *host
     return ST_OK;
 }
 
-static enum status plain_stage(struct ops *ops, enum stage stage)
+static void drop_blocks(struct plain_ops *p, bool all)
 {
-    struct plain_ops *p = owner(ops);
-    (void)stage;
-    while (p->blocks)
-        drop(p, &p->blocks);
-    return ST_OK;
+    for (struct block **at = &p->blocks; *at;)
+        if (all || (*at)->staged)
+            drop(p, at);
+        else
+            at = &(*at)->next;
 }
 
 static enum status plain_enter(struct ops *ops, enum stage stage)
 {
-    owner(ops)->peak_bytes = 0;
-    owner(ops)->stage = stage;
-    return plain_stage(ops, stage);
+    struct plain_ops *p = owner(ops);
+    drop_blocks(p, false);
+    p->peak_bytes = p->live_bytes;
+    p->stage = stage;
+    p->within = true;
+    return ST_OK;
+}
+
+static enum status plain_leave(struct ops *ops, enum stage stage)
+{
+    (void)stage;
+    drop_blocks(owner(ops), false);
+    owner(ops)->within = false;
+    return ST_OK;
 }
 
 static enum status plain_step(struct ops *ops, int index, int count)
@@ -211,7 +225,7 @@ struct plain_ops *plain_ops_new(const struct plain_config *config)
     p->ops.put = plain_put;
     p->ops.get = plain_get;
     p->ops.enter = plain_enter;
-    p->ops.leave = plain_stage;
+    p->ops.leave = plain_leave;
     p->ops.step = plain_step;
     p->ops.fault = &p->fault;
     p->ops.mode = MODE_EXECUTE;
@@ -221,7 +235,7 @@ struct plain_ops *plain_ops_new(const struct plain_config *config)
 
 void plain_ops_free(struct plain_ops *p)
 {
-    plain_stage(&p->ops, STAGE_TEXT);
+    drop_blocks(p, true);
     free(p);
 }
 
