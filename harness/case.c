@@ -58,12 +58,13 @@ static enum status pick(const char *flag, const char *word, const char *const *n
 
 const struct model_config *case_model(const char *name, struct fault *fault)
 {
-    const char *names[64];
+    const char *names[256];
     int count = 0;
     for (const struct model_config *const *m = model_presets; *m; m++) {
         if (!strcmp((*m)->name, name))
             return *m;
-        names[count++] = (*m)->name;
+        if (count < (int)(sizeof names / sizeof *names))
+            names[count++] = (*m)->name;
     }
     struct stat info;
     if (!stat(name, &info)) {
@@ -178,6 +179,30 @@ static enum status resolve_sampler(const struct case_spec *s, struct generate_re
     return sampler_shifts(r->scheduler) ? in_range("--shift", r->shift, 0.01, 100, fault) : ST_OK;
 }
 
+/* Of both experts; the first decides whether there is guidance at all. */
+static enum status resolve_guidance(const struct case_spec *s, struct generate_request *r,
+                                    struct fault *fault)
+{
+    const struct model_config *m = r->model;
+    const bool given = !isnan(s->guidance.first);
+    const double low = m->guidance_low > 0 ? m->guidance_low : m->guidance;
+    if (!isnan(s->guidance.second) && !(m->boundary > 0))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--guidance %g,%g is of two experts, and %s has one; give one number",
+                         s->guidance.first, s->guidance.second, m->name);
+    r->guidance = given ? s->guidance.first : m->guidance;
+    r->guidance_low = !given ? low : isnan(s->guidance.second) ? r->guidance : s->guidance.second;
+    TRY(in_range("--guidance", r->guidance, 0, 100, fault));
+    TRY(in_range("--guidance", r->guidance_low, 0, 100, fault));
+    if (r->guidance > 1 || r->guidance_low <= 1)
+        return ST_OK;
+    return fault_set(
+        fault, ST_BAD_INPUT,
+        "--guidance %g,%g: without guidance for the first expert there is none for the "
+        "second; give the first more than 1, or one number",
+        r->guidance, r->guidance_low);
+}
+
 static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
                                    struct fault *fault)
 {
@@ -194,8 +219,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     TRY(resolve_sampler(s, r, fault));
     TRY(resolve_wish(s, r, fault));
     r->fps = c->fps;
-    r->guidance = isnan(s->guidance) ? r->model->guidance : s->guidance;
-    TRY(in_range("--guidance", r->guidance, 0, 100, fault));
+    TRY(resolve_guidance(s, r, fault));
     r->seed = s->seed;
     return ST_OK;
 }
@@ -248,14 +272,17 @@ void case_describe(const struct pipeline_case *c, char *out, size_t bytes)
     if (r->geometry.frames > 1)
         snprintf(length, sizeof length, "%lld frames at %g fps (%.2f s)",
                  (long long)r->geometry.frames, c->fps, (double)r->geometry.frames / c->fps);
-    char where[192], class[32] = "";
+    char where[192], guidance[64], class[32] = "";
     describe_place(c, where, sizeof where);
     if (r->model->dit)
         snprintf(class, sizeof class, ", class %lld", (long long)r->class_label);
-    snprintf(out, bytes, "%s  %lldx%lld, %s%s, %lld step%s of %s, guidance %g, %s, %s",
+    snprintf(guidance, sizeof guidance, "%g", r->guidance);
+    if (r->model->boundary > 0)
+        snprintf(guidance, sizeof guidance, "%g and %g", r->guidance, r->guidance_low);
+    snprintf(out, bytes, "%s  %lldx%lld, %s%s, %lld step%s of %s, guidance %s, %s, %s",
              r->model->name, (long long)r->geometry.width, (long long)r->geometry.height, length,
              class, (long long)r->steps, r->steps == 1 ? "" : "s", sampler_name(r->scheduler),
-             r->guidance, elem_name(c->config.type), where);
+             guidance, elem_name(c->config.type), where);
 }
 
 void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes)
@@ -273,6 +300,22 @@ void case_describe_padding(const struct pipeline_case *c, char *out, size_t byte
              "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
              (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
              (long long)g->width, (long long)g->height, (long long)g->frames);
+}
+
+/* Nothing where a model has none of it, so that the hashes of text to video stay what they were. */
+static int image_geometry(const struct model_config *m, char *text, size_t bytes)
+{
+    const struct image_config *i = &m->image;
+    int n = 0;
+    if (i->layers)
+        n += snprintf(text, bytes, "; image %lld %lld %lld %lld %lld %lld, rows %lld of %lld",
+                      (long long)i->size, (long long)i->patch, (long long)i->N, (long long)i->D,
+                      (long long)i->F, (long long)i->layers, (long long)m->transformer.image_rows,
+                      (long long)m->transformer.image_dim);
+    if (m->image_input != IMAGE_NONE || m->boundary > 0)
+        n += snprintf(text + n, bytes - (size_t)n, "; input %d, boundary %g", (int)m->image_input,
+                      m->boundary);
+    return n;
 }
 
 static void geometry_sha256(const struct model_config *m, char out[65])
@@ -298,7 +341,24 @@ static void geometry_sha256(const struct model_config *m, char out[65])
                       (long long)m->dit->classes, (long long)m->dit->sample,
                       (long long)m->dit->time_drop, (long long)m->dit->shared_embedder,
                       m->dit->mlp_eps);
+    n += image_geometry(m, text + n, sizeof text - (size_t)n);
     sha256_hex(text, (size_t)n, out);
+}
+
+/* Of images that were given; models that need one and got none draw it from the seed. */
+static void image_members(const struct generate_request *r, struct json *j)
+{
+    const size_t bytes =
+        (size_t)(r->geometry.pad_width * r->geometry.pad_height * 3) * sizeof *r->image;
+    char hash[65];
+    if (r->image) {
+        sha256_hex(r->image, bytes, hash);
+        json_text(j, "image_sha256", hash);
+    }
+    if (r->last_image) {
+        sha256_hex(r->last_image, bytes, hash);
+        json_text(j, "last_image_sha256", hash);
+    }
 }
 
 static void recipe_members(const struct pipeline_case *c, const struct engine *engine,
@@ -323,6 +383,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "sigma_grid", sampler_grid(r->scheduler));
     json_number(j, "shift", sampler_shifts(r->scheduler) ? r->shift : NAN);
     json_number(j, "guidance", r->guidance);
+    if (r->model->boundary > 0)
+        json_number(j, "guidance_low", r->guidance_low);
     json_int(j, "forwards", r->steps * case_passes(c));
     json_int(j, "text_rows", r->model->text.rows);
     json_text(j, "type", elem_name(c->config.type));
@@ -346,6 +408,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
         json_int(j, "class", r->class_label);
     if (model_ends_as_latents(r->model))
         json_text(j, "result", "latents");
+    image_members(r, j);
     json_int(j, "seed", (int64_t)r->seed);
 }
 

@@ -19,7 +19,8 @@ struct case_spec {
         *fill;
     struct size2 size;
     int64_t frames, steps, threads, class_label;
-    double seconds, fps, guidance, shift;
+    double seconds, fps, shift;
+    struct real2 guidance; /* of both experts, where there are two */
     uint64_t seed;
 };
 
@@ -27,15 +28,15 @@ struct case_spec {
     {                                                                                              \
         .model = "tiny", .negative = "", .dtype = "f32", .device = "cpu", .launch = "stream",      \
         .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
-        .class_label = CASE_UNSET, .fps = NAN, .guidance = NAN, .shift = NAN, .seconds = NAN,      \
-        .seed = 42                                                                                 \
+        .class_label = CASE_UNSET, .fps = NAN, .guidance = {NAN, NAN}, .shift = NAN,               \
+        .seconds = NAN, .seed = 42                                                                 \
     }
 
 /* Rows of an option table for what a case has in every command. */
 #define CASE_OPTIONS(spec)                                                                         \
     {"--fps", "F", OPTION_REAL, &(spec).fps, "frames per second (the model's own)"},               \
-        {"--guidance", "G", OPTION_REAL, &(spec).guidance,                                         \
-         "classifier-free guidance; 1 or less: off"},                                              \
+        {"--guidance", "HIGH[,LOW]", OPTION_PAIR, &(spec).guidance,                                \
+         "classifier-free guidance; 1 or less: off; LOW: of a second expert (as HIGH)"},           \
         {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler,                                    \
          "unipc, unipc-original, euler, ddim or ddpm (the model's own)"},                          \
         {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},            \

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_generate.c   One clip from a prompt: plan, memory, stages, file, and what it took. */
+#include "case_images.h"
 #include "commands.h"
 #include "device.h"
 #include "dump.h"
@@ -15,11 +16,15 @@
 
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path, *format = "text";
+static const char *image_path, *last_image_path;
 static bool dry_run, show_ops;
 
 static const struct option options[] = {
     {"--model", "NAME", OPTION_TEXT, &spec.model, "a preset of 'list models' (tiny)"},
     {"--prompt", "TEXT", OPTION_TEXT, &spec.prompt, "what the clip should show"},
+    {"--image", "FILE", OPTION_TEXT, &image_path, "the first frame, for models that take an image"},
+    {"--last-image", "FILE", OPTION_TEXT, &last_image_path,
+     "the last frame too, for models that take both"},
     {"--size", "WxH", OPTION_SIZE, &spec.size, "width and height in pixels, from 16 up"},
     {"--frames", "N", OPTION_COUNT, &spec.frames, "how many frames; 1 is a still"},
     {"--seconds", "S", OPTION_REAL, &spec.seconds, "how long, instead of --frames"},
@@ -57,6 +62,7 @@ struct job {
     struct media_writer *media;
     struct dump *dump;
     float *noise, *prompt, *negative;
+    struct case_images images;
     int64_t *step_ns;
     int64_t encode_ns;
     bool json;
@@ -89,10 +95,24 @@ static enum status on_text(void *user, const float *prompt, const float *negativ
     return dump_text(job->dump, prompt, negative, job->fault);
 }
 
+static enum status on_image(void *user, const float *rows, int64_t count, const float *condition,
+                            int64_t channels, int64_t frames)
+{
+    struct job *job = user;
+    return dump_image(job->dump, rows, count, condition, channels, frames, job->fault);
+}
+
 static enum status on_latents(void *user, const float *latents, int64_t index, int64_t count)
 {
     struct job *job = user;
-    return dump_latents(job->dump, latents, index, count, job->fault);
+    (void)count;
+    return dump_latents(job->dump, latents, index, job->fault);
+}
+
+static enum status on_denoised(void *user, const float *latents)
+{
+    struct job *job = user;
+    return dump_denoised(job->dump, latents, job->fault);
 }
 
 static enum status check_wish(const struct model_config *m, struct fault *fault)
@@ -136,6 +156,7 @@ static enum status load_inputs(struct job *job, struct fault *fault)
     if (embeds_path)
         TRY(load_embeds(embeds_path, r->model, case_passes(&job->c) > 1, &job->prompt,
                         &job->negative, &r->embed_rows, fault));
+    TRY(case_images_load(image_path, last_image_path, !dry_run, r, &job->images, fault));
     r->noise = job->noise;
     r->prompt_embeds = job->prompt;
     r->negative_embeds = job->negative;
@@ -151,7 +172,9 @@ static void watch(struct job *job)
         return;
     sink->frames_f32 = on_frames_f32;
     sink->text = on_text;
+    sink->image = on_image;
     sink->latents = on_latents;
+    sink->denoised = on_denoised;
 }
 
 static enum status write_plan(const struct engine *engine, struct fault *fault)
@@ -497,6 +520,7 @@ int cmd_generate(int argc, char **argv, struct fault *fault)
         media_abort(job.media);
     dump_close(job.dump, false, fault);
     engine_free(job.engine);
+    case_images_free(&job.images);
     free(job.noise);
     free(job.prompt);
     free(job.negative);

@@ -69,13 +69,30 @@ static enum status write_latents(struct dump *d, const char *name, const float *
     return safetensors_write(path, &tensor, 1, fault);
 }
 
-enum status dump_latents(struct dump *d, const float *latents, int64_t index, int64_t count,
-                         struct fault *fault)
+enum status dump_latents(struct dump *d, const float *latents, int64_t index, struct fault *fault)
 {
     char name[64];
     snprintf(name, sizeof name, "latents_%04lld.safetensors", (long long)index);
-    TRY(write_latents(d, name, latents, fault));
-    return index == count ? write_latents(d, "latents_final.safetensors", latents, fault) : ST_OK;
+    return write_latents(d, name, latents, fault);
+}
+
+enum status dump_denoised(struct dump *d, const float *latents, struct fault *fault)
+{
+    return write_latents(d, "latents_final.safetensors", latents, fault);
+}
+
+enum status dump_image(struct dump *d, const float *rows, int64_t count, const float *condition,
+                       int64_t channels, int64_t frames, struct fault *fault)
+{
+    const struct geometry *g = &d->c->request.geometry;
+    const int64_t width = d->c->request.model->transformer.image_dim;
+    char path[4096];
+    path_of(d, "image_condition.safetensors", path);
+    struct safetensor_out tensors[2] = {
+        {"condition", 5, {1, channels, frames, g->H, g->W}, condition},
+        {"image_embeds", 3, {1, count, width}, rows},
+    };
+    return safetensors_write(path, tensors, rows ? 2 : 1, fault);
 }
 
 enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault)

@@ -16,8 +16,12 @@ enum status dump_open(const char *folder, const struct pipeline_case *c, struct 
                       struct fault *fault);
 enum status dump_text(struct dump *d, const float *prompt, const float *negative,
                       struct fault *fault);
-enum status dump_latents(struct dump *d, const float *latents, int64_t index, int64_t count,
-                         struct fault *fault);
+enum status dump_latents(struct dump *d, const float *latents, int64_t index, struct fault *fault);
+/* The clip's own, which the decoder reads; after the last step of a model whose first frame is given
+ * that frame is put back here. */
+enum status dump_denoised(struct dump *d, const float *latents, struct fault *fault);
+enum status dump_image(struct dump *d, const float *rows, int64_t count, const float *condition,
+                       int64_t channels, int64_t frames, struct fault *fault);
 enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault);
 enum status dump_close(struct dump *d, bool complete, struct fault *fault); /* frees d */
 

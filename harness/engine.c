@@ -231,6 +231,14 @@ static enum status timed_denoised(void *user, const float *latents)
     return timed(t, clock_ns(), t->sink->denoised(t->sink->user, latents));
 }
 
+static enum status timed_image(void *user, const float *rows, int64_t count, const float *condition,
+                               int64_t channels, int64_t frames)
+{
+    struct timed_sink *t = user;
+    return timed(t, clock_ns(),
+                 t->sink->image(t->sink->user, rows, count, condition, channels, frames));
+}
+
 static struct generate_sink timed_sink_of(struct timed_sink *t)
 {
     return (struct generate_sink){
@@ -238,6 +246,7 @@ static struct generate_sink timed_sink_of(struct timed_sink *t)
         .frames = t->sink->frames ? timed_frames : NULL,
         .frames_f32 = t->sink->frames_f32 ? timed_frames_f32 : NULL,
         .text = t->sink->text ? timed_text : NULL,
+        .image = t->sink->image ? timed_image : NULL,
         .latents = t->sink->latents ? timed_latents : NULL,
         .denoised = t->sink->denoised ? timed_denoised : NULL,
     };

@@ -96,6 +96,20 @@ static bool parse_size(const char *text, struct size2 *out)
     return parse_count(end + 1, &out->height);
 }
 
+static bool parse_pair(const char *text, struct real2 *out)
+{
+    const char *comma = strchr(text, ',');
+    char first[64];
+    out->second = NAN;
+    if (!comma)
+        return parse_real(text, &out->first);
+    if ((size_t)(comma - text) >= sizeof first)
+        return false;
+    memcpy(first, text, (size_t)(comma - text));
+    first[comma - text] = 0;
+    return parse_real(first, &out->first) && parse_real(comma + 1, &out->second);
+}
+
 static enum status set_option(const struct option *o, const char *text, struct fault *fault)
 {
     static const char *const wanted[] = {
@@ -104,6 +118,7 @@ static enum status set_option(const struct option *o, const char *text, struct f
         [OPTION_REAL] = "a number",
         [OPTION_SEED] = "a whole number from 0 to 2^64-1",
         [OPTION_SIZE] = "WIDTHxHEIGHT, as 832x480",
+        [OPTION_PAIR] = "one number, or two as 4,3",
     };
     if (o->type == OPTION_EACH)
         return o->each(text, fault);
@@ -114,6 +129,7 @@ static enum status set_option(const struct option *o, const char *text, struct f
     case OPTION_REAL: ok = parse_real(text, o->value); break;
     case OPTION_SEED: ok = parse_seed(text, o->value); break;
     case OPTION_SIZE: ok = parse_size(text, o->value); break;
+    case OPTION_PAIR: ok = parse_pair(text, o->value); break;
     case OPTION_FLAG:
     case OPTION_EACH: break;
     }

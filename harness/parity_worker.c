@@ -153,7 +153,7 @@ static enum status case_of(const struct setting *what, const struct level *level
     s.kernels = what->kernels;
     s.device = what->device;
     s.fill = name_of(what->fill);
-    s.guidance = level->guidance;
+    s.guidance.first = level->guidance;
     s.seed = PARITY_SEED + noise;
     TRY(case_resolve(&s, c, fault));
     c->config.quiet = true;

@@ -15,8 +15,14 @@ enum option_type {
     OPTION_REAL,
     OPTION_SEED,
     OPTION_SIZE,
+    OPTION_PAIR,
     OPTION_FLAG,
     OPTION_EACH /* may be repeated: `each` takes every one, in order */
+};
+
+/* Two numbers, the second NAN where one was given. */
+struct real2 {
+    double first, second;
 };
 
 struct size2 {
@@ -27,7 +33,8 @@ struct option {
     const char *name;     /* "--steps" */
     const char *argument; /* "N", NULL for a flag */
     enum option_type type;
-    void *value; /* const char **, int64_t *, double *, uint64_t *, struct size2 *, bool * */
+    void *value; /* const char **, int64_t *, double *, uint64_t *, struct size2 *,
+                    struct real2 *, bool * */
     const char *help;
     enum status (*each)(const char *text, struct fault *fault);
 };

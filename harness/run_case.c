@@ -18,7 +18,7 @@
 
 struct words {
     const char *word[WORDS_MAX]; /* NULL-terminated */
-    char number[8][40], size[48], seed[24];
+    char number[8][40], guidance[80], size[48], seed[24];
     int count, numbers;
 };
 
@@ -39,6 +39,16 @@ static void add_number(struct words *w, const char *flag, double value)
     }
 }
 
+static void add_guidance(struct words *w, struct real2 guidance)
+{
+    if (isnan(guidance.second)) {
+        add_number(w, "--guidance", guidance.first);
+        return;
+    }
+    snprintf(w->guidance, sizeof w->guidance, "%.17g,%.17g", guidance.first, guidance.second);
+    add(w, "--guidance", w->guidance);
+}
+
 /* Everything that makes the case, as flags; the worker and the line that repeats it read the same.
  */
 static void words_of(const struct outcome *o, const char *counters, struct words *w)
@@ -57,7 +67,7 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add_number(w, "--steps", (double)o->c.request.steps);
     add_number(w, "--threads", (double)o->c.config.threads);
     add_number(w, "--fps", s->fps);
-    add_number(w, "--guidance", s->guidance);
+    add_guidance(w, s->guidance);
     add_number(w, "--shift", s->shift);
     add(w, "--seed", w->seed);
     add(w, "--dtype", s->dtype);

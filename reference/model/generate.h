@@ -33,6 +33,10 @@ struct generate_sink {
     /* the text encoder's output, [rows][text.C] f32, rows = model->text.rows; negative is NULL
      * where guidance <= 1 */
     enum status (*text)(void *user, const float *prompt, const float *negative);
+    /* what a given image came to: rows [count][image_dim], NULL where the model attends to none, and
+     * condition [channels][frames][H][W], what stands beside the noise or is the first frame */
+    enum status (*image)(void *user, const float *rows, int64_t count, const float *condition,
+                         int64_t channels, int64_t frames);
     /* latents [C][T][H][W] after step `index` (1-based, of count) */
     enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
     /* the same, after the last step alone */

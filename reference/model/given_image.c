@@ -30,7 +30,7 @@ static void copy_pixels(const struct generate_request *q, const float *given, co
 static bool ends_given(const struct generate_request *q)
 {
     const int64_t rows = q->model->transformer.image_rows;
-    return q->last_image || (!q->image && rows > image_rows(&q->model->image));
+    return q->last_image || (rows && !q->image && rows > image_rows(&q->model->image));
 }
 
 /* ---- rows to attend to ----------------------------------------------------------------------- */
@@ -155,6 +155,24 @@ static enum status make_latents(struct ops *ops, const struct generate_request *
     return status == ST_OK ? ops->leave(ops, STAGE_ENCODE) : status;
 }
 
+/* Hands out what was made, channel by channel. */
+static enum status show(const struct generate_request *q, const struct given_image *g,
+                        struct fault *fault)
+{
+    const int64_t frames = g->input == IMAGE_FIRST_FRAME ? 1 : g->grid->T;
+    const int64_t cells = frames * cells_per_frame(g->grid);
+    float *condition = malloc((size_t)(cells * g->channels) * sizeof *condition);
+    if (!condition)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the image's latents");
+    for (int64_t i = 0; i < cells; i++)
+        for (int64_t k = 0; k < g->channels; k++)
+            condition[k * cells + i] = g->latents[i * g->channels + k];
+    const enum status status =
+        q->sink.image(q->sink.user, g->rows, g->row_count, condition, g->channels, frames);
+    free(condition);
+    return status;
+}
+
 enum status given_image_new(struct ops *ops, const struct generate_request *q,
                             struct given_image *out)
 {
@@ -165,7 +183,8 @@ enum status given_image_new(struct ops *ops, const struct generate_request *q,
         return ST_OK;
     if (q->model->transformer.image_dim)
         TRY(make_rows(ops, q, out));
-    return make_latents(ops, q, out);
+    TRY(make_latents(ops, q, out));
+    return q->sink.image && ops->mode == MODE_EXECUTE ? show(q, out, ops->fault) : ST_OK;
 }
 
 void given_image_free(struct given_image *g)

@@ -95,8 +95,9 @@ struct model_config {
     int64_t width, height, frames;
     enum scheduler scheduler;
     enum image_input image_input;
-    double boundary;     /* times from 1000 boundary on go to the first expert; 0: there is one */
-    double guidance_low; /* of the second expert; 0: as the first */
+    double boundary;       /* times from 1000 boundary on go to the first expert; 0: there is one */
+    double guidance_low;   /* of the second expert; 0: as the first */
+    bool few_steps;        /* the networks of another preset, run in fewer steps without guidance */
     int64_t told_guidance; /* 1: guidance is an input of the network, one forward serves */
     int64_t guided;      /* guidance acts on the first so many channels; 0: on all */
     const struct dit_config *dit;
@@ -110,7 +111,7 @@ extern const struct model_config *const model_presets[]; /* NULL-terminated */
 
 /* Parameters of each part, counted from the geometry; a part that is not there has none. */
 int64_t text_parameters(const struct text_config *config);
-int64_t image_parameters(const struct image_config *config); /* what is loaded of it */
+int64_t image_parameters(const struct image_config *config);      /* what is loaded of it */
 int64_t transformer_parameters(const struct model_config *model); /* of one expert */
 int64_t vae_decoder_parameters(const struct vae_config *config);
 int64_t vae_encoder_parameters(const struct vae_config *config);

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* wan.h   What every Wan 2.1 text-to-video geometry has in common, as initialisers. */
+/* wan.h   What the geometries of the Wan models have in common, as initialisers. */
 #ifndef PATCHMARK_PRESETS_WAN_H
 #define PATCHMARK_PRESETS_WAN_H
 
@@ -13,11 +13,31 @@
         .layers = (layers_), .buckets = 32, .max_distance = 128, .rows = (rows_), .eps = 1e-6      \
     }
 
-#define WAN_TRANSFORMER(heads, width, mlp, layers_, text_width)                                    \
+/* What the network reads and what it predicts; image_width, image_rows_: as in struct
+ * transformer_config, 0 where it attends to no image. */
+#define WAN_NETWORK(channels_in, channels_out, heads, width, mlp, layers_, text_width,             \
+                    image_width, image_rows_)                                                      \
     {                                                                                              \
-        .in_channels = 16, .out_channels = 16, .pt = 1, .ph = 2, .pw = 2, .layers = (layers_),     \
-        .N = (heads), .D = (width), .F = (mlp), .text_dim = (text_width), .freq_dim = 256,         \
-        .eps = 1e-6                                                                                \
+        .in_channels = (channels_in), .out_channels = (channels_out), .pt = 1, .ph = 2, .pw = 2,   \
+        .layers = (layers_), .N = (heads), .D = (width), .F = (mlp), .text_dim = (text_width),     \
+        .freq_dim = 256, .eps = 1e-6, .image_dim = (image_width), .image_rows = (image_rows_)      \
+    }
+
+#define WAN_TRANSFORMER(heads, width, mlp, layers_, text_width)                                    \
+    WAN_NETWORK(16, 16, heads, width, mlp, layers_, text_width, 0, 0)
+
+#define WAN_14B(channels_in, image_width, image_rows_)                                             \
+    WAN_NETWORK(channels_in, 16, 40, 128, 13824, 40, 4096, image_width, image_rows_)
+
+/* The vision transformer of CLIP ViT-H/14. */
+#define WAN_CLIP                                                                                   \
+    {                                                                                              \
+        .size = 224, .patch = 14, .N = 16, .D = 80, .F = 5120, .layers = 32, .eps = 1e-5           \
+    }
+
+#define WAN_TINY_CLIP                                                                              \
+    {                                                                                              \
+        .size = 56, .patch = 14, .N = 2, .D = 32, .F = 128, .layers = 3, .eps = 1e-5               \
     }
 
 /* Statistics of the 16 latent channels of the published autoencoder. */
@@ -73,6 +93,13 @@
 #define WAN_BYTE_VOCAB 384
 
 extern const struct model_config preset_tiny, preset_small;
+extern const struct model_config preset_tiny_a14b, preset_tiny_i2v, preset_tiny_flf2v;
 extern const struct model_config preset_wan_2_1_t2v_1_3b, preset_wan_2_1_t2v_14b;
+extern const struct model_config preset_wan_2_1_i2v_14b_480p, preset_wan_2_1_i2v_14b_720p;
+extern const struct model_config preset_wan_2_1_flf2v_14b;
+extern const struct model_config preset_wan_2_2_t2v_a14b, preset_wan_2_2_i2v_a14b;
+extern const struct model_config preset_wan_2_1_t2v_1_3b_4step, preset_wan_2_1_t2v_14b_4step;
+extern const struct model_config preset_wan_2_1_i2v_14b_4step;
+extern const struct model_config preset_wan_2_2_t2v_a14b_4step, preset_wan_2_2_i2v_a14b_4step;
 
 #endif
