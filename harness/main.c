@@ -38,7 +38,8 @@ const struct subcommand subcommands[] = {
      "generate --model tiny --prompt \"a red ball rolls to the left\" --size 128x72 --frames 17"
      " --steps 4 -o a.mp4\n"
      "generate --prompt \"a lighthouse\" --size 96x96 --frames 1 -o still.png\n"
-     "generate --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --dry-run\n",
+     "generate --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --dry-run\n"
+     "generate --model tiny-dit --class 3 --dump latents\n",
      cmd_generate, help_generate, false},
     {"verify", "[GLOB]", "hold every variant against the reference",
      "verify\n"

@@ -338,6 +338,68 @@ static void a_dry_run_costs_nothing_at_any_size(void **state)
     assert_non_null(strstr(s.out, "275.35"));
 }
 
+/* A denoise-only model: its class in place of a prompt, its latents in place of a clip. */
+#define LATENTS "generate", "--model=tiny-dit", "--size=32x32", "--steps=2"
+
+static void latents_are_what_a_denoiser_alone_gives(void **state)
+{
+    (void)state;
+    const char *one = at("%s/class3", folder), *two = at("%s/class4", folder);
+    struct spawned s = patchmark(LATENTS, "--class=3", "--dump", one, NULL);
+    assert_ok(&s);
+    assert_non_null(strstr(s.out, "class 3, 2 steps of ddim"));
+    assert_non_null(strstr(s.out, "class3/latents_final.safetensors"));
+    assert_null(strstr(s.out, "decode"));
+    assert_false(file_exists(at("%s/class3/text_embeds.safetensors", folder)));
+    s = patchmark(LATENTS, "--class=4", "--kernels=c", "--dump", two, NULL);
+    assert_ok(&s);
+    size_t size, same;
+    char *a = file_read(at("%s/class3/latents_final.safetensors", folder), &size);
+    char *b = file_read(at("%s/class4/latents_final.safetensors", folder), &same);
+    assert_int_equal(size, same);
+    assert_non_null(strstr(a + 8, "[1,4,1,4,4]")); /* behind the header's length */
+    assert_memory_not_equal(a + size - 256, b + size - 256, 256);
+    free(a), free(b);
+    s = patchmark(LATENTS, "--class=3", "--scheduler=ddpm", "--dry-run", NULL);
+    assert_ok(&s);
+    s = patchmark("list", "models", NULL);
+    assert_non_null(strstr(s.out, "denoise only; DiT"));
+}
+
+static void denoisers_alone_refuse_what_they_lack(void **state)
+{
+    (void)state;
+    const char *out = at("%s/none.ppm", folder);
+    refused(2, "ends as latents", LATENTS, "--class=3", "-o", out, NULL);
+    refused(2, "--dump DIR", LATENTS, "--class=3", NULL);
+    refused(2, "--class N", LATENTS, "--dump", folder, NULL);
+    refused(2, "not prompts", LATENTS, "--prompt=x", "--dump", folder, NULL);
+    refused(2, "takes no text", LATENTS, "--prompt-embeds=x", "--dump", folder, NULL);
+    refused(2, "0 to 9", LATENTS, "--class=10", "--dump", folder, NULL);
+    refused(2, "0 to 9", LATENTS, "--class=-1", "--dump", folder, NULL);
+    refused(2, "predict", LATENTS, "--class=3", "--scheduler=unipc", "--dump", folder, NULL);
+    refused(2, "have none", LATENTS, "--class=3", "--shift=3", "--dump", folder, NULL);
+    refused(2, "square", LATENTS, "--class=3", "--frames=2", "--dump", folder, NULL);
+    refused(2, "--class", TINY, "--class=3", "-o", out, NULL);
+    refused(2, "predict", TINY, "--scheduler=ddim", "-o", out, NULL);
+    refused(2, "--class", "run", "--model=tiny,tiny-dit", "--class=3", "--dry-run", NULL);
+    assert_false(file_exists(out));
+}
+
+static void a_denoiser_alone_is_timed_without_frames(void **state)
+{
+    (void)state;
+    struct spawned s = patchmark("run", "--model=tiny-dit", "--size=32x32", "--steps=1",
+                                 "--budget=0.1", "--results=none", NULL);
+    assert_ok(&s);
+    assert_non_null(strstr(s.out, "denoise only"));
+    s = patchmark("run", "--model=tiny-dit", "--size=32x32", "--steps=1", "--budget=0.1",
+                  "--results=none", "--class=7", "--format=json", NULL);
+    assert_json(&s, "a denoise-only model writes no frames");
+    assert_non_null(strstr(s.out, "\"class\":7"));
+    assert_non_null(strstr(s.out, "--class 7"));
+}
+
 static void help_has_examples(void **state)
 {
     static const char *const commands[] = {"generate", "verify", "kernels", "run", "plot", "list"};
@@ -469,6 +531,9 @@ int main(void)
         cmocka_unit_test(json_is_one_document),
         cmocka_unit_test(ops_say_who_served_them),
         cmocka_unit_test(a_dry_run_costs_nothing_at_any_size),
+        cmocka_unit_test(latents_are_what_a_denoiser_alone_gives),
+        cmocka_unit_test(denoisers_alone_refuse_what_they_lack),
+        cmocka_unit_test(a_denoiser_alone_is_timed_without_frames),
         cmocka_unit_test(help_has_examples),
         cmocka_unit_test(run_writes_a_record_per_case),
         cmocka_unit_test(a_suite_file_names_its_bad_line),

@@ -476,6 +476,26 @@ static void broken_records_are_named(void **state)
         "without width");
 }
 
+/* Times of a denoiser alone would pass for those of a fast clip. */
+static void cases_that_end_as_latents_are_no_clips(void **state)
+{
+    (void)state;
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", power_law, 2);
+    FILE *out = fopen(p.records, "a");
+    assert_non_null(out);
+    fputs(
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"case\",\"case_kind\":"
+        "\"pipeline\",\"status\":\"passed\",\"recipe\":{\"width\":64,\"height\":64,"
+        "\"frames\":1,\"fps\":1,\"result\":\"latents\"},\"timing\":{\"median\":1e6}}\n",
+        out);
+    fclose(out);
+    struct spawned s = plot(p.records, p.pictures, "json");
+    assert_int_equal(s.code, DRAWN);
+    assert_has(s.out, "\"cases\": 2");
+    temporary_remove(p.folder);
+}
+
 /* A case that was refused before its plan was made has no recipe, and spoils no file. */
 static void a_case_without_a_recipe_is_counted(void **state)
 {
@@ -530,6 +550,7 @@ int main(void)
 #endif
         cmocka_unit_test(hostile_names_stay_text),
         cmocka_unit_test(broken_records_are_named),
+        cmocka_unit_test(cases_that_end_as_latents_are_no_clips),
         cmocka_unit_test(a_case_without_a_recipe_is_counted),
         cmocka_unit_test(says_what_is_missing),
     };
