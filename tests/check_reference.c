@@ -234,16 +234,11 @@ static void plain_f32_is_within_tolerance(void **state)
 static void in_place_equals_apart(void **state)
 {
     (void)state;
-    const char *lines[] = {"qk_norm_rope:S=9,N=3,D=8",
-                           "qk_norm_rope:S=9,N=3,D=8,norm=layer",
-                           "norm_silu:S=7,C=12",
-                           "linear:S=6,K=5,O=7,epilogue=gate,G=2",
-                           "modulate:S=6,C=9",
-                           "elementwise:S=5,C=4,kind=silu",
-                           "rms_norm:S=4,C=9",
-                           "conv3d:T=2,H=3,W=4,C=3,O=5,aux=1",
-                           "sampler_step:S=5,C=4",
-                           "ddpm_step:S=5,C=4"};
+    const char *lines[] = {"qk_norm_rope:S=9,N=3,D=8", "qk_norm_rope:S=9,N=3,D=8,norm=layer",
+                           "norm_silu:S=7,C=12",       "linear:S=6,K=5,O=7,epilogue=gate,G=2",
+                           "modulate:S=6,C=9",         "elementwise:S=5,C=4,kind=silu",
+                           "rms_norm:S=4,C=9",         "conv3d:T=2,H=3,W=4,C=3,O=5,aux=1",
+                           "sampler_step:S=5,C=4",     "ddpm_step:S=5,C=4"};
     for (size_t l = 0; l < sizeof lines / sizeof lines[0]; l++) {
         struct problem p = problem_new(lines[l]), q;
         run(&p);
@@ -574,6 +569,36 @@ static void corrected_step(void **state)
     EXPECT(&p.sampler_step.m, 0, 1);
     EXPECT(&p.sampler_step.corrected, 0, 30);
     EXPECT(&p.sampler_step.next, 0, 30 + 10 + 200 + 4000);
+    problem_free(&p);
+}
+
+static void partly_guided_step(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("sampler_step:S=1,C=2,corrector=0,m1=0,m2=0,guided=1");
+    memcpy(p.sampler_step.model, (double[]){0, 1}, sizeof p.sampler_step.model);
+    p.sampler_step.guidance = 3;
+    SET(&p.sampler_step.cond, 2, 4);
+    SET(&p.sampler_step.uncond, 1, 8);
+    run(&p);
+    EXPECT(&p.sampler_step.m, 0, 4, 4);
+    problem_free(&p);
+}
+
+/* Rows of cond and uncond: two predictions, then two shares of the variance's range. */
+static void learned_variance_step(void **state)
+{
+    (void)state;
+    struct problem p = problem_new("ddpm_step:S=1,C=2,guided=1");
+    memcpy(p.ddpm_step.mean, (double[]){2, -1}, sizeof p.ddpm_step.mean);
+    memcpy(p.ddpm_step.log_variance, (double[]){log(4), log(16)}, sizeof p.ddpm_step.log_variance);
+    p.ddpm_step.guidance = 3;
+    SET(&p.ddpm_step.x, 10, 20);
+    SET(&p.ddpm_step.cond, 2, 4, -1, 0);
+    SET(&p.ddpm_step.uncond, 1, 8, 9, 9);
+    SET(&p.ddpm_step.noise, 1, -0.5);
+    run(&p); /* v = 4, 4; variances 4 and 8, halfway between 4 and 16 by logarithm */
+    EXPECT(&p.ddpm_step.next, 4e-6, 20 - 4 + 2, 40 - 4 - 0.5 * sqrt(8));
     problem_free(&p);
 }
 
@@ -958,6 +983,8 @@ int main(void)
         cmocka_unit_test(embedding_by_hand),
         cmocka_unit_test(euler_step),
         cmocka_unit_test(corrected_step),
+        cmocka_unit_test(partly_guided_step),
+        cmocka_unit_test(learned_variance_step),
         cmocka_unit_test(patches_by_hand),
         cmocka_unit_test(patches_of_many_channels_return),
         cmocka_unit_test(patches_of_one_channel_return),
