@@ -1,0 +1,293 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* check_hunyuan.c   Both HunyuanVideo transformers against the published models' own code
+ * (tests/golden/make_hunyuan.py), and the figures of their presets. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "case.h"
+#include "model/generate.h"
+#include "presets/hunyuan.h"
+#include "support/golden.h"
+#include "support/mini.h"
+
+/* ---- transformers ---------------------------------------------------------------------------- */
+
+enum { ROWS = 11, TEXT_DIM = 40, POOLED_DIM = 24 };
+enum { GLYPH_ROWS = 5, GLYPH_DIM = 28, IMAGE_ROWS = 4, IMAGE_DIM = 20 };
+
+#define TIME 937.25
+#define GUIDANCE 6.0
+#define SMALL (1.0f / 64.0f)
+
+static const struct hunyuan_config first_own = {
+    .single_layers = 2,
+    .refiner_layers = 2,
+    .axis = {4, 6, 6},
+    .theta = 256.0,
+    .pooled_dim = POOLED_DIM,
+};
+
+static const struct model_config first = {
+    .name = "first",
+    .family = FAMILY_HUNYUAN,
+    .text = {.C = TEXT_DIM, .rows = ROWS},
+    .transformer = {.in_channels = 4,
+                    .out_channels = 5,
+                    .pt = 2,
+                    .ph = 2,
+                    .pw = 2,
+                    .layers = 2,
+                    .N = 3,
+                    .D = 16,
+                    .F = 144,
+                    .text_dim = TEXT_DIM,
+                    .freq_dim = 256,
+                    .eps = 1e-6},
+    .told_guidance = 1,
+    .hunyuan = &first_own,
+};
+
+static const struct hunyuan_config second_own = {
+    .refiner_layers = 2,
+    .axis = {4, 6, 6},
+    .theta = 256.0,
+    .image_channels = 5,
+    .glyph_dim = GLYPH_DIM,
+    .glyph_F = 2048, /* the published class has no other */
+};
+
+static const struct model_config second = {
+    .name = "second",
+    .family = FAMILY_HUNYUAN_15,
+    .text = {.C = TEXT_DIM, .rows = ROWS},
+    .transformer = {.in_channels = 4,
+                    .out_channels = 4,
+                    .pt = 1,
+                    .ph = 1,
+                    .pw = 1,
+                    .layers = 3,
+                    .N = 2,
+                    .D = 16,
+                    .F = 96,
+                    .text_dim = TEXT_DIM,
+                    .freq_dim = 256,
+                    .eps = 1e-6,
+                    .image_dim = IMAGE_DIM},
+    .hunyuan = &second_own,
+};
+
+struct grid {
+    int64_t T, H, W;
+};
+
+static const struct grid first_grid = {4, 6, 10}, second_grid = {2, 3, 5};
+
+static int64_t cells_of(const struct grid *g) { return g->T * g->H * g->W; }
+
+/* cells [T][H][W][in] -> velocity [T][H][W][out] */
+static void forward(struct plain_ops *p, const struct model_config *m, const struct grid *g,
+                    const struct denoiser_prompt *prompt, const float *cells, float *velocity)
+{
+    struct ops *ops = plain_ops_table(p);
+    const int64_t count = cells_of(g), in = m->transformer.in_channels;
+    const int64_t out = m->transformer.out_channels;
+    const double time = TIME;
+    struct denoiser d;
+    void *condition;
+    struct tensor x, v;
+    golden_check(p, ops->enter(ops, STAGE_DENOISE));
+    golden_check(p, denoiser_load(ops, m, &d));
+    golden_check(p, d.family->begin(d.network, g->T, g->H, g->W, 24.0));
+    golden_check(p, denoiser_condition_new(&d, ops, prompt, &condition));
+    golden_check(p, ops->alloc(ops, &x, ELEM_F32, count, in, "x"));
+    golden_check(p, ops->alloc(ops, &v, ELEM_F32, count, out, "v"));
+    golden_check(p, ops->put(ops, &x, cells, count, in));
+    for (int i = 0; i < 2; i++) { /* the second finds all memory as the first has left it */
+        golden_check(p, d.family->set_time(d.network, &time, 1));
+        golden_check(p, d.family->forward(d.network, condition, x, v));
+    }
+    golden_check(p, ops->get(ops, &v, velocity, count, out));
+    denoiser_condition_free(&d, condition);
+    denoiser_free(&d);
+    golden_check(p, ops->leave(ops, STAGE_DENOISE));
+}
+
+static void check(const char *name, enum fill fill, const struct model_config *m,
+                  const struct grid *g, struct denoiser_prompt prompt)
+{
+    struct safetensors *file = golden_open("hunyuan");
+    struct plain_ops *p = golden_ops(fill);
+    const int64_t count = cells_of(g), out = m->transformer.out_channels;
+    float *latents = mini_uniform("hunyuan.latents", m->transformer.in_channels * count, 2.0f);
+    float *cells = golden_transposed(latents, m->transformer.in_channels, count);
+    float *text = mini_uniform("hunyuan.text", ROWS * TEXT_DIM, 2.0f);
+    float *velocity = calloc((size_t)(count * out), sizeof *velocity);
+    memset(text + prompt.real * TEXT_DIM, 0,
+           (size_t)((ROWS - prompt.real) * TEXT_DIM) * sizeof *text);
+    prompt.text = text;
+    prompt.rows = ROWS;
+    prompt.guidance = GUIDANCE;
+    forward(p, m, g, &prompt, cells, velocity);
+    float *got = golden_transposed(velocity, count, out);
+    float *want = golden_values(file, name, count * out);
+    golden_close(name, got, want, count * out, 1e-5);
+    free(want), free(got), free(velocity), free(text), free(cells), free(latents);
+    plain_ops_free(p);
+    safetensors_free(file);
+}
+
+static void first_transformer(void **state)
+{
+    (void)state;
+    float *pooled = mini_uniform("hunyuan.pooled", POOLED_DIM, 2.0f);
+    const struct denoiser_prompt padded = {.real = 7, .pooled = pooled};
+    const struct denoiser_prompt full = {.real = ROWS, .pooled = pooled};
+    check("first.padded", FILL_NORMAL, &first, &first_grid, padded);
+    check("first.full", FILL_NORMAL, &first, &first_grid, full);
+    check("first.outlier", FILL_OUTLIER, &first, &first_grid, padded);
+    free(pooled);
+}
+
+static void second_transformer(void **state)
+{
+    (void)state;
+    float *glyphs = mini_uniform("hunyuan.glyphs", GLYPH_ROWS * GLYPH_DIM, SMALL);
+    float *image = mini_uniform("hunyuan.image", IMAGE_ROWS * IMAGE_DIM, SMALL);
+    struct denoiser_prompt prompt = {.real = 7};
+    check("second.plain", FILL_NORMAL, &second, &second_grid, prompt);
+    prompt.glyph = glyphs;
+    prompt.glyph_rows = 3;
+    check("second.glyphs", FILL_NORMAL, &second, &second_grid, prompt);
+    prompt.image = image;
+    prompt.image_rows = IMAGE_ROWS;
+    check("second.image", FILL_NORMAL, &second, &second_grid, prompt);
+    prompt = (struct denoiser_prompt){.real = ROWS, .glyph = glyphs, .glyph_rows = GLYPH_ROWS};
+    check("second.outlier", FILL_OUTLIER, &second, &second_grid, prompt);
+    free(image), free(glyphs);
+}
+
+/* Without a pooled vector one is drawn, the same every time. */
+static void pooled_is_drawn(void **state)
+{
+    (void)state;
+    enum { COUNT = 4 * 6 * 10 };
+    float *text = mini_uniform("hunyuan.text", ROWS * TEXT_DIM, 2.0f);
+    float *cells = mini_uniform("hunyuan.latents", 4 * COUNT, 2.0f);
+    float velocity[2][5 * COUNT];
+    for (int i = 0; i < 2; i++) {
+        const struct denoiser_prompt prompt = {.text = text, .rows = ROWS, .real = ROWS};
+        struct plain_ops *p = golden_ops(FILL_NORMAL);
+        forward(p, &first, &first_grid, &prompt, cells, velocity[i]);
+        plain_ops_free(p);
+    }
+    assert_memory_equal(velocity[0], velocity[1], sizeof velocity[0]);
+    free(cells), free(text);
+}
+
+static void rows_refused(void **state)
+{
+    (void)state;
+    static const int64_t bad[] = {0, ROWS + 1};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const struct denoiser_prompt prompt = {.rows = ROWS, .real = bad[i]};
+        struct plain_ops *p = golden_ops(FILL_NORMAL);
+        struct ops *ops = plain_ops_table(p);
+        struct denoiser d;
+        void *condition;
+        golden_check(p, denoiser_load(ops, &first, &d));
+        assert_int_equal(denoiser_condition_new(&d, ops, &prompt, &condition), ST_BAD_INPUT);
+        assert_non_null(strstr(plain_ops_fault(p), "rows of text"));
+        denoiser_condition_free(&d, condition);
+        denoiser_free(&d);
+        plain_ops_free(p);
+    }
+}
+
+/* ---- presets --------------------------------------------------------------------------------- */
+
+/* Parameters of HunyuanVideoTransformer3DModel and HunyuanVideo15Transformer3DModel of diffusers
+ * 0.42.1 with the defaults of their constructors, which the published configurations repeat. */
+static void parameters(void **state)
+{
+    (void)state;
+    assert_int_equal(transformer_parameters(&preset_hunyuanvideo), INT64_C(12821012544));
+    assert_int_equal(transformer_parameters(&preset_hunyuanvideo_1_5), INT64_C(8326608160));
+}
+
+/* One forward of a preset, counted; its tokens. */
+static double forward_flops(const char *model, int width, int height, int frames, int64_t *tokens)
+{
+    struct case_spec s = CASE_DEFAULTS;
+    struct pipeline_case c;
+    struct engine *engine;
+    struct fault fault = {0};
+    s.model = model;
+    s.prompt = "";
+    s.steps = 1;
+    s.size.width = width, s.size.height = height;
+    s.frames = frames;
+    assert_int_equal(case_resolve(&s, &c, &fault), ST_OK);
+    assert_int_equal(engine_new(&c.config, &engine, &fault), ST_OK);
+    assert_int_equal(engine_count(engine, &c.request, &fault), ST_OK);
+    const double flops = engine_stage(engine, STAGE_DENOISE)->flops;
+    *tokens = c.request.geometry.S;
+    engine_free(engine);
+    return flops / (double)case_passes(&c);
+}
+
+/* Worked out from the published sizes, S tokens of video and text: 8 S C^2 + 4 S^2 C + 4 S C F for a
+ * block of two streams, 2 S C (3C + F) + 4 S^2 C + 2 S (C + F) C for one of one; all else is under a
+ * thousandth. */
+static void work(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        int width, height, frames;
+        int64_t tokens;
+        double tflop, within;
+    } row[] = {
+        {"hunyuanvideo", 1280, 720, 129, 118800, 12070, 5},
+        {"hunyuanvideo", 960, 544, 129, 67320, 4285, 0.5},
+        {"hunyuanvideo-1.5", 1280, 720, 121, 111600, 6221, 0.5},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        int64_t tokens;
+        const double flops =
+            forward_flops(row[i].model, row[i].width, row[i].height, row[i].frames, &tokens);
+        assert_int_equal(tokens, row[i].tokens);
+        if (fabs(flops * 1e-12 - row[i].tflop) > row[i].within)
+            fail_msg("%s: %.2f TFLOP, expected %.1f", row[i].model, flops * 1e-12, row[i].tflop);
+    }
+}
+
+/* The guidance that a network is told costs no second forward. */
+static void passes(void **state)
+{
+    (void)state;
+    assert_int_equal(generate_passes(&preset_hunyuanvideo, 6.0), 1);
+    assert_int_equal(generate_passes(&preset_hunyuanvideo_1_5, 6.0), 2);
+    assert_int_equal(generate_passes(&preset_hunyuanvideo_1_5, 1.0), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_transformer),
+        cmocka_unit_test(second_transformer),
+        cmocka_unit_test(pooled_is_drawn),
+        cmocka_unit_test(rows_refused),
+        cmocka_unit_test(parameters),
+        cmocka_unit_test(work),
+        cmocka_unit_test(passes),
+    };
+    return cmocka_run_group_tests_name("hunyuan", tests, NULL, NULL);
+}
