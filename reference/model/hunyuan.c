@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "attention/patchify/patchify.h"
 #include "attention/unpatchify/unpatchify.h"
@@ -246,10 +245,8 @@ enum status hunyuan_condition_text(struct hunyuan *h, const struct denoiser_prom
     return ST_OK;
 }
 
-void hunyuan_condition_free(void *condition)
-{
-    memset(condition, 0, sizeof(struct hunyuan_condition));
-}
+/* All of it are tensors of the stage. */
+void hunyuan_condition_free(void *condition) { (void)condition; }
 
 /* Where no pooled vector is given one is drawn, so that the work is the same. */
 static enum status embed_pooled(struct hunyuan *h, const float *given, struct tensor out)

@@ -33,7 +33,7 @@ static enum status load_image(struct ops *ops, struct hunyuan_15 *h)
 
 static struct tensor kind(const struct hunyuan_15 *h, int index)
 {
-    return layer_view(h->kinds, index * h->shared.C);
+    return layer_view(h->kind_rows, index * h->shared.C);
 }
 
 static enum status family_load(struct ops *ops, const struct model_config *model, void *network)
@@ -42,9 +42,19 @@ static enum status family_load(struct ops *ops, const struct model_config *model
     TRY(hunyuan_load(&h->shared, ops, model, "time_embed.timestep_embedder."));
     TRY(layer_load(ops, "", "cond_type_embed.weight", WEIGHT_TABLE, KINDS_GAIN,
                    DIMS(KINDS, h->shared.C), &h->kinds));
-    h->shared.text_kind = kind(h, KIND_PROMPT);
     TRY(load_glyphs(ops, h));
     return load_image(ops, h);
+}
+
+static enum status family_begin(void *network, int64_t T, int64_t H, int64_t W, double fps)
+{
+    struct hunyuan_15 *h = network;
+    struct ops *ops = h->shared.ops;
+    TRY(hunyuan_begin(&h->shared, T, H, W, fps));
+    TRY(ops->alloc(ops, &h->kind_rows, ELEM_F32, KINDS, h->shared.C, "kinds"));
+    TRY(layer_copy(ops, KINDS, h->shared.C, h->kinds, h->kind_rows));
+    h->shared.text_kind = kind(h, KIND_PROMPT);
+    return ST_OK;
 }
 
 /* ---- conditions ------------------------------------------------------------------------------ */
@@ -139,7 +149,7 @@ const struct denoiser_family hunyuan_15_family = {
     .condition_bytes = sizeof(struct hunyuan_condition),
     .load = family_load,
     .free = hunyuan_free,
-    .begin = hunyuan_begin,
+    .begin = family_begin,
     .condition = family_condition,
     .condition_free = hunyuan_condition_free,
     .set_time = hunyuan_set_time,
