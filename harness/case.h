@@ -38,7 +38,7 @@ struct case_spec {
         {"--guidance", "HIGH[,LOW]", OPTION_PAIR, &(spec).guidance,                                \
          "classifier-free guidance; 1 or less: off; LOW: of a second expert (as HIGH)"},           \
         {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler,                                    \
-         "unipc, unipc-original, euler, ddim or ddpm (the model's own)"},                          \
+         "unipc, unipc-original, euler, euler-once, ddim or ddpm (the model's own)"},              \
         {"--shift", "S", OPTION_REAL, &(spec).shift, "flow shift of the noise levels"},            \
         {"--seed", "N", OPTION_SEED, &(spec).seed, "seed of the noise (42)"},                      \
         {"--class", "N", OPTION_COUNT, &(spec).class_label,                                        \

@@ -14,6 +14,7 @@
 
 #include "case.h"
 #include "model/generate.h"
+#include "model/sampler.h"
 #include "presets/hunyuan.h"
 #include "support/golden.h"
 #include "support/mini.h"
@@ -225,6 +226,120 @@ static void rows_refused(void **state)
     }
 }
 
+/* ---- pipelines ------------------------------------------------------------------------------- */
+
+/* The levels that both pipelines ask for are shifted once, unlike the scheduler's own. */
+static void levels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sigma, *time;
+        int64_t steps;
+        double shift;
+    } row[] = {{"sigma.7.50", "time.7.50", 50, 7.0},
+               {"sigma.9.50", "time.9.50", 50, 9.0},
+               {"sigma.7.4", "time.7.4", 4, 7.0}};
+    struct safetensors *file = golden_open("hunyuan");
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct sampler s;
+        float *sigma = golden_values(file, row[i].sigma, row[i].steps + 1);
+        float *time = golden_values(file, row[i].time, row[i].steps);
+        assert_int_equal(sampler_new(SCHEDULER_EULER_ONCE, row[i].steps, row[i].shift, &s, NULL),
+                         ST_OK);
+        for (int64_t k = 0; k < row[i].steps; k++) {
+            assert_true(fabs(s.level[k] - sigma[k]) <= 2e-7);
+            assert_true(fabs(s.time[k] - time[k]) <= 2e-4);
+        }
+        assert_true(s.level[row[i].steps] == 0.0);
+        sampler_free(&s);
+        free(time), free(sigma);
+    }
+    safetensors_free(file);
+}
+
+struct seen {
+    float *latents;
+    int64_t count;
+};
+
+static enum status see_latents(void *user, const float *latents)
+{
+    const struct seen *seen = user;
+    memcpy(seen->latents, latents, (size_t)seen->count * sizeof *latents);
+    return ST_OK;
+}
+
+static void run_plain(const struct generate_request *request)
+{
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    golden_check(p, generate(plain_ops_table(p), request));
+    plain_ops_free(p);
+}
+
+/* By the variants that `kernels` name; NULL: by those that the engine prefers. */
+static void run_engine(const struct generate_request *request, const char *kernels)
+{
+    const struct engine_config config = {.choice = {kernels, NULL},
+                                         .type = ELEM_F32,
+                                         .threads = 2,
+                                         .weights_seed = MINI_SEED,
+                                         .quiet = true};
+    struct engine *engine;
+    struct fault fault = {0};
+    assert_int_equal(engine_new(&config, &engine, &fault), ST_OK);
+    if (engine_plan(engine, request, true, &fault) != ST_OK ||
+        engine_execute(engine, request, NULL, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    engine_free(engine);
+}
+
+/* Four steps from given noise and rows of text to latents, where the clip ends. */
+static void check_pipeline(const char *name, const struct model_config *m, double shift)
+{
+    struct safetensors *file = golden_open("hunyuan");
+    float *text = mini_uniform("hunyuan.text", ROWS * TEXT_DIM, 2.0f);
+    float *negative = mini_uniform("hunyuan.negative", ROWS * TEXT_DIM, 2.0f);
+    struct generate_request request = {.model = m,
+                                       .steps = 4,
+                                       .scheduler = SCHEDULER_EULER_ONCE,
+                                       .guidance = GUIDANCE,
+                                       .shift = shift,
+                                       .prompt_embeds = text,
+                                       .negative_embeds = negative,
+                                       .embed_rows = 7};
+    assert_int_equal(geometry_of(m, 80, 48, 9, &request.geometry, NULL), ST_OK);
+    const struct geometry *g = &request.geometry;
+    struct seen seen = {.count = g->C * g->T * g->H * g->W};
+    float *noise = mini_uniform("hunyuan.noise", seen.count, 2.0f);
+    float *want = golden_values(file, name, seen.count);
+    seen.latents = calloc((size_t)seen.count, sizeof *seen.latents);
+    request.noise = noise;
+    request.sink = (struct generate_sink){.user = &seen, .denoised = see_latents};
+    run_plain(&request);
+    golden_close(name, seen.latents, want, seen.count, 1e-4);
+    static const char *const kernels[] = {NULL, "reference"};
+    for (int i = 0; i < 2; i++) {
+        memset(seen.latents, 0, (size_t)seen.count * sizeof *seen.latents);
+        run_engine(&request, kernels[i]);
+        golden_close(name, seen.latents, want, seen.count, 1e-4);
+    }
+    free(seen.latents), free(want), free(noise), free(negative), free(text);
+    safetensors_free(file);
+}
+
+static void pipeline(void **state)
+{
+    (void)state;
+    /* of the first model the pipeline wants as many channels out as in */
+    struct model_config model[] = {first, second};
+    model[0].transformer.out_channels = 4;
+    model[0].transformer.pt = 1;
+    model[0].vae = (struct vae_config){.z_dim = 4, .scale_time = 4, .scale_space = 8};
+    model[1].vae = (struct vae_config){.z_dim = 4, .scale_time = 4, .scale_space = 16};
+    check_pipeline("first.latents", &model[0], 7.0);
+    check_pipeline("second.latents", &model[1], 9.0);
+}
+
 /* ---- presets --------------------------------------------------------------------------------- */
 
 /* Parameters of HunyuanVideoTransformer3DModel and HunyuanVideo15Transformer3DModel of diffusers
@@ -302,6 +417,8 @@ int main(void)
         cmocka_unit_test(parameters),
         cmocka_unit_test(work),
         cmocka_unit_test(passes),
+        cmocka_unit_test(levels),
+        cmocka_unit_test(pipeline),
     };
     return cmocka_run_group_tests_name("hunyuan", tests, NULL, NULL);
 }

@@ -60,13 +60,15 @@ struct vae_config {
     int64_t patch;        /* side of the pixel squares folded into channels; 0: none */
 };
 
-/* UNIPC_ORIGINAL is UniPC on the noise levels of the original release (diffusers before 0.37). */
+/* UNIPC_ORIGINAL is UniPC on the noise levels of the original release (diffusers before 0.37).
+ * EULER takes the scheduler's own levels, EULER_ONCE those that pipelines hand to it instead. */
 enum scheduler {
     SCHEDULER_UNIPC = 0,
     SCHEDULER_EULER,
     SCHEDULER_UNIPC_ORIGINAL,
     SCHEDULER_DDIM,
     SCHEDULER_DDPM,
+    SCHEDULER_EULER_ONCE,
     SCHEDULER_COUNT
 };
 

@@ -36,6 +36,11 @@ static const struct sampler_kind kinds[SCHEDULER_COUNT] = {
                         .draws = true,
                         .levels = noise_levels,
                         .noise = {1e-4, 0.02, false, SPACING_ENDS}},
+    [SCHEDULER_EULER_ONCE] = {.name = "euler-once",
+                              .grid = "shift-once",
+                              .predicts = PREDICTS_FLOW,
+                              .levels = euler_once_levels,
+                              .coefficients = euler_coefficients},
 };
 
 const struct sampler_kind *sampler_kind(enum scheduler scheduler) { return &kinds[scheduler]; }

@@ -37,6 +37,13 @@ void unipc_original_levels(const struct sampler_kind *kind, struct sampler *s, d
         set_whole(s, i, shifted(top * (1.0 - (double)i / (double)s->steps), shift));
 }
 
+/* Euler tells the network f32 numbers. */
+static void set_real(struct sampler *s, int64_t i, double sigma)
+{
+    s->level[i] = (float)sigma;
+    s->time[i] = (float)(TRAIN_STEPS * sigma);
+}
+
 /* The lowest level is shifted when the schedule is made and again with all the others. */
 void euler_levels(const struct sampler_kind *kind, struct sampler *s, double shift)
 {
@@ -44,10 +51,16 @@ void euler_levels(const struct sampler_kind *kind, struct sampler *s, double shi
     (void)kind;
     for (int64_t i = 0; i < s->steps; i++) {
         const double part = s->steps > 1 ? (double)i / (double)(s->steps - 1) : 0.0;
-        const double sigma = shifted(1.0 + (lowest - 1.0) * part, shift);
-        s->level[i] = (float)sigma;
-        s->time[i] = (float)(TRAIN_STEPS * sigma);
+        set_real(s, i, shifted(1.0 + (lowest - 1.0) * part, shift));
     }
+}
+
+/* What the pipelines of HunyuanVideo hand to the same scheduler: even from 1 to 0. */
+void euler_once_levels(const struct sampler_kind *kind, struct sampler *s, double shift)
+{
+    (void)kind;
+    for (int64_t i = 0; i < s->steps; i++)
+        set_real(s, i, shifted(1.0 - (double)i / (double)s->steps, shift));
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */

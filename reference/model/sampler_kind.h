@@ -38,6 +38,7 @@ void unipc_levels(const struct sampler_kind *kind, struct sampler *s, double shi
 void unipc_original_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
 void unipc_coefficients(const struct sampler *s, int64_t step, struct sampler_step_problem *p);
 void euler_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
+void euler_once_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
 void euler_coefficients(const struct sampler *s, int64_t step, struct sampler_step_problem *p);
 
 /* sampler_noise.c */

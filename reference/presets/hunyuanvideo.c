@@ -37,6 +37,6 @@ const struct model_config preset_hunyuanvideo = {
     .width = 1280,
     .height = 720,
     .frames = 129,
-    .scheduler = SCHEDULER_EULER,
+    .scheduler = SCHEDULER_EULER_ONCE,
     .hunyuan = &own,
 };

@@ -39,6 +39,6 @@ const struct model_config preset_hunyuanvideo_1_5 = {
     .width = 1280,
     .height = 720,
     .frames = 121,
-    .scheduler = SCHEDULER_EULER,
+    .scheduler = SCHEDULER_EULER_ONCE,
     .hunyuan = &own,
 };
