@@ -7,6 +7,7 @@
 #include "gpu.h"
 #include "host.h"
 #include "model/dit.h"
+#include "model/hunyuan.h"
 #include "model/sampler.h"
 #include "record.h"
 
@@ -341,6 +342,14 @@ static void geometry_sha256(const struct model_config *m, char out[65])
                       (long long)m->dit->classes, (long long)m->dit->sample,
                       (long long)m->dit->time_drop, (long long)m->dit->shared_embedder,
                       m->dit->mlp_eps);
+    const struct hunyuan_config *h = m->hunyuan;
+    if (h)
+        n += snprintf(text + n, sizeof text - (size_t)n,
+                      "; hunyuan %lld %lld %lld %lld %lld %g %lld %lld %lld %lld %lld",
+                      (long long)h->single_layers, (long long)h->refiner_layers,
+                      (long long)h->axis[0], (long long)h->axis[1], (long long)h->axis[2], h->theta,
+                      (long long)h->pooled_dim, (long long)h->image_channels,
+                      (long long)h->glyph_dim, (long long)h->glyph_F, (long long)m->told_guidance);
     n += image_geometry(m, text + n, sizeof text - (size_t)n);
     sha256_hex(text, (size_t)n, out);
 }

@@ -343,10 +343,12 @@ static void pipeline(void **state)
 /* ---- presets --------------------------------------------------------------------------------- */
 
 /* Parameters of HunyuanVideoTransformer3DModel and HunyuanVideo15Transformer3DModel of diffusers
- * 0.42.1 with the defaults of their constructors, which the published configurations repeat. */
+ * 0.42.1 with the defaults of their constructors, which the published configurations repeat; of the
+ * tiny one with 2 heads, 2 and 2 layers, text_embed_dim and pooled_projection_dim 128. */
 static void parameters(void **state)
 {
     (void)state;
+    assert_int_equal(transformer_parameters(&preset_tiny_hunyuanvideo), 9339968);
     assert_int_equal(transformer_parameters(&preset_hunyuanvideo), INT64_C(12821012544));
     assert_int_equal(transformer_parameters(&preset_hunyuanvideo_1_5), INT64_C(8326608160));
 }

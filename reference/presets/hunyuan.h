@@ -7,6 +7,7 @@
 
 #include "model/hunyuan.h"
 
+extern const struct model_config preset_tiny_hunyuanvideo;
 extern const struct model_config preset_hunyuanvideo, preset_hunyuanvideo_1_5;
 
 #endif

@@ -22,6 +22,7 @@ const struct model_config *const model_presets[] = {
     &preset_wan_2_2_t2v_a14b_4step,
     &preset_wan_2_2_i2v_a14b,
     &preset_wan_2_2_i2v_a14b_4step,
+    &preset_tiny_hunyuanvideo,
     &preset_hunyuanvideo,
     &preset_hunyuanvideo_1_5,
     &preset_tiny_dit,
