@@ -32,8 +32,8 @@ static __global__ void __launch_bounds__(THREADS) unpatchify(const struct unpatc
         int64_t frame = pixel / p.W / p.H; /* counts through the clips, whole patches each */
         int64_t s = (frame / p.pt * rows + row / p.ph) * columns + column / p.pw;
         int64_t place = (frame % p.pt * p.ph + row % p.ph) * p.pw + column % p.pw;
-        int64_t from = p.channel == UNPATCHIFY_SLOWEST ? c * (p.pt * p.ph * p.pw) + place
-                                                       : place * p.C + c;
+        int64_t from =
+            p.channel == UNPATCHIFY_SLOWEST ? c * (p.pt * p.ph * p.pw) + place : place * p.C + c;
         ((float *)p.y.data)[at] = to_float(((const T *)p.x.data)[s * p.x.stride + from]);
     }
 }
