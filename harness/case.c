@@ -6,6 +6,7 @@
 #include "elem.h"
 #include "gpu.h"
 #include "host.h"
+#include "model/denoiser.h"
 #include "model/dit.h"
 #include "model/hunyuan.h"
 #include "model/sampler.h"
@@ -211,6 +212,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     int64_t frames = 0;
     if (!(r->model = case_model(s->model, fault)))
         return ST_BAD_INPUT;
+    TRY(denoiser_available(r->model, fault));
     c->fps = isnan(s->fps) ? r->model->fps : s->fps;
     TRY(in_range("--fps", c->fps, 0.1, 1000, fault));
     TRY(frames_of(s, r->model, c->fps, &frames, fault));

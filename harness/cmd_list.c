@@ -4,6 +4,7 @@
 #include "case.h"
 #include "commands.h"
 #include "host.h"
+#include "model/denoiser.h"
 #include "ran_on.h"
 
 #include <string.h>
@@ -167,6 +168,13 @@ static enum status count_model(const struct model_config *m, struct model_figure
     struct case_spec s = CASE_DEFAULTS;
     struct pipeline_case c;
     struct engine *engine;
+    if (denoiser_families[m->family]->figures) {
+        struct denoiser_figures f;
+        denoiser_families[m->family]->figures(m, &f);
+        *out = (struct model_figures){
+            .transformer = f.parameters, .tokens = f.tokens, .forward_flops = f.forward_flops};
+        return ST_OK;
+    }
     s.model = m->name;
     s.steps = 1;
     TRY(case_resolve(&s, &c, fault));

@@ -8,9 +8,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "case.h"
+#include "engine.h"
 #include "model/cogvideox.h"
 #include "support/golden.h"
 #include "support/mini.h"
@@ -117,12 +119,71 @@ static void patches_over_time(void **state)
     check_form("counted", &own, 2, (struct grid){4, 6, 8});
 }
 
+/* ---- presets --------------------------------------------------------------------------------- */
+
+static const struct model_config *preset(const char *name)
+{
+    const struct model_config *model = case_model(name, NULL);
+    assert_non_null(model);
+    return model;
+}
+
+/* CogVideoXTransformer3DModel on the meta device: num_layers=30, num_attention_heads=30;
+ * num_layers=42, num_attention_heads=48, use_rotary_positional_embeddings=True; and that with
+ * patch_size_t=2, patch_bias=False, which the class does not heed there. */
+static void parameters(void **state)
+{
+    (void)state;
+    assert_int_equal(transformer_parameters(preset("cogvideox-2b")), 1693783872);
+    assert_int_equal(transformer_parameters(preset("cogvideox-5b")), INT64_C(5570283072));
+    assert_int_equal(transformer_parameters(preset("cogvideox-1.5-5b")), INT64_C(5570676352));
+}
+
+/* One forward at the model's own size, as `list models` counts it. */
+static double forward_flops(const char *name, int64_t *tokens)
+{
+    struct case_spec spec = CASE_DEFAULTS;
+    struct pipeline_case c;
+    struct engine *engine;
+    spec.model = name;
+    spec.steps = 1;
+    assert_int_equal(case_resolve(&spec, &c, NULL), ST_OK);
+    assert_int_equal(engine_new(&c.config, &engine, NULL), ST_OK);
+    assert_int_equal(engine_count(engine, &c.request, NULL), ST_OK);
+    const double flops = engine_stage(engine, STAGE_DENOISE)->flops / (double)case_passes(&c);
+    *tokens = c.request.geometry.S;
+    engine_free(engine);
+    return flops;
+}
+
+/* layers (24 S D^2 + 4 S^2 D) over text and video are nearly all of it. */
+static void check_work(const char *name, int64_t want_tokens, double layers, double D,
+                       double want_tflop)
+{
+    int64_t tokens;
+    const double flops = forward_flops(name, &tokens), S = (double)want_tokens + 226.0;
+    const double blocks = layers * (24.0 * S * D * D + 4.0 * S * S * D);
+    assert_int_equal(tokens, want_tokens);
+    assert_true(flops >= blocks && flops <= 1.001 * blocks);
+    assert_true(fabs(flops * 1e-12 - want_tflop) <= 0.5);
+}
+
+static void work(void **state)
+{
+    (void)state;
+    check_work("cogvideox-2b", 13 * 30 * 45, 30, 1920, 120);
+    check_work("cogvideox-5b", 13 * 30 * 45, 42, 3072, 332);
+    check_work("cogvideox-1.5-5b", 11 * 48 * 85, 42, 3072, 1479);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sines),
         cmocka_unit_test(rotation_fitted),
         cmocka_unit_test(patches_over_time),
+        cmocka_unit_test(parameters),
+        cmocka_unit_test(work),
     };
     return cmocka_run_group_tests_name("cogvideox", tests, NULL, NULL);
 }

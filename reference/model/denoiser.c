@@ -8,6 +8,7 @@
 #include "model/dit.h"
 #include "model/hunyuan.h"
 #include "model/hunyuan_15.h"
+#include "model/open_sora.h"
 #include "model/transformer.h"
 
 const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
@@ -16,10 +17,22 @@ const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
     [FAMILY_HUNYUAN] = &hunyuan_family,
     [FAMILY_HUNYUAN_15] = &hunyuan_15_family,
     [FAMILY_COGVIDEOX] = &cogvideox_family,
+    [FAMILY_OPEN_SORA] = &open_sora_family,
 };
+
+enum status denoiser_available(const struct model_config *model, struct fault *fault)
+{
+    if (denoiser_families[model->family]->load)
+        return ST_OK;
+    return fault_set(fault, ST_NOT_BUILT,
+                     "%s is known here by its parameters and flops alone and cannot run; 'patchmark"
+                     " list models' shows them, and which models do run",
+                     model->name);
+}
 
 enum status denoiser_load(struct ops *ops, const struct model_config *model, struct denoiser *out)
 {
+    TRY(denoiser_available(model, ops->fault));
     *out = (struct denoiser){.family = denoiser_families[model->family]};
     out->network = calloc(1, out->family->network_bytes);
     if (!out->network)

@@ -30,8 +30,16 @@ struct denoiser_prompt {
     double fps;           /* of networks whose positions are in seconds */
 };
 
+/* What a model has and does, at its own size. */
+struct denoiser_figures {
+    int64_t tokens, parameters;
+    double forward_flops;
+};
+
+/* A family whose networks are not here has `figures` in place of load and all that follows it. */
 struct denoiser_family {
     const char *name;
+    void (*figures)(const struct model_config *model, struct denoiser_figures *out);
     size_t network_bytes, condition_bytes;
     /* refuses latent grids that the network cannot take with ST_BAD_INPUT; NULL: it takes all */
     enum status (*grid)(const struct model_config *model, int64_t T, int64_t H, int64_t W,
@@ -58,6 +66,9 @@ struct denoiser {
     const struct denoiser_family *family;
     void *network;
 };
+
+/* Refuses a model of which there are figures alone with ST_NOT_BUILT. */
+enum status denoiser_available(const struct model_config *model, struct fault *fault);
 
 enum status denoiser_load(struct ops *ops, const struct model_config *model, struct denoiser *out);
 void denoiser_free(struct denoiser *d);

@@ -54,6 +54,11 @@ int64_t transformer_parameters(const struct model_config *model)
 {
     struct counter counter = counter_new();
     struct denoiser denoiser;
+    if (denoiser_families[model->family]->figures) {
+        struct denoiser_figures figures;
+        denoiser_families[model->family]->figures(model, &figures);
+        return figures.parameters;
+    }
     denoiser_load(&counter.ops, model, &denoiser);
     denoiser_free(&denoiser);
     return counter.total;

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
+#include "presets/cogvideox.h"
 #include "presets/dit.h"
 #include "presets/hunyuan.h"
+#include "presets/open_sora.h"
 #include "presets/wan.h"
 
 const struct model_config *const model_presets[] = {
@@ -25,6 +27,11 @@ const struct model_config *const model_presets[] = {
     &preset_tiny_hunyuanvideo,
     &preset_hunyuanvideo,
     &preset_hunyuanvideo_1_5,
+    &preset_cogvideox_2b,
+    &preset_cogvideox_5b,
+    &preset_cogvideox_1_5_5b,
+    &preset_open_sora_1_2,
+    &preset_open_sora_2_0,
     &preset_tiny_dit,
     DIT_PRESETS,
     NULL,
