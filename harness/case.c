@@ -6,6 +6,7 @@
 #include "elem.h"
 #include "gpu.h"
 #include "host.h"
+#include "model/cogvideox.h"
 #include "model/denoiser.h"
 #include "model/dit.h"
 #include "model/hunyuan.h"
@@ -352,6 +353,11 @@ static void geometry_sha256(const struct model_config *m, char out[65])
                       (long long)h->axis[0], (long long)h->axis[1], (long long)h->axis[2], h->theta,
                       (long long)h->pooled_dim, (long long)h->image_channels,
                       (long long)h->glyph_dim, (long long)h->glyph_F, (long long)m->told_guidance);
+    if (m->cogvideox)
+        n += snprintf(text + n, sizeof text - (size_t)n, "; cogvideox %lld %d %lld %lld %g",
+                      (long long)m->cogvideox->time_dim, (int)m->cogvideox->position,
+                      (long long)m->cogvideox->trained_height,
+                      (long long)m->cogvideox->trained_width, m->cogvideox->interval);
     n += image_geometry(m, text + n, sizeof text - (size_t)n);
     sha256_hex(text, (size_t)n, out);
 }

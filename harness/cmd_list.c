@@ -192,10 +192,18 @@ static enum status count_model(const struct model_config *m, struct model_figure
     return status;
 }
 
+/* Nothing of such a model runs here. */
+static bool by_formula(const struct model_config *m)
+{
+    return denoiser_families[m->family]->figures != NULL;
+}
+
 static void text_model(const struct model_config *m, const struct model_figures *f)
 {
     char decode[64] = "denoise only";
-    if (!model_ends_as_latents(m))
+    if (by_formula(m))
+        snprintf(decode, sizeof decode, "by formula");
+    else if (!model_ends_as_latents(m))
         snprintf(decode, sizeof decode, "%.4g to decode", f->decode_flops * 1e-12);
     printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward, %s; %s\n",
            m->name, (double)f->transformer * 1e-6, (long long)m->width, (long long)m->height,
@@ -203,11 +211,12 @@ static void text_model(const struct model_config *m, const struct model_figures 
            m->summary);
 }
 
-/* The stages that are here: "denoise" alone is a denoise-only model. */
+/* The stages that are here: "denoise" alone is a denoise-only model, and where figures come by formula
+ * there is none. */
 static void json_stages(struct json *j, const struct model_config *m)
 {
     json_open_array(j, "stages");
-    for (int i = 0; i < STAGE_COUNT; i++)
+    for (int i = 0; i < STAGE_COUNT && !by_formula(m); i++)
         if (stage_expected(m, (enum stage)i))
             json_text(j, NULL, stage_names[i]);
     json_end(j);
@@ -229,6 +238,7 @@ static enum status list_models(struct json *j, struct fault *fault)
         json_text(j, "name", m->name);
         json_text(j, "summary", m->summary);
         json_stages(j, m);
+        json_text(j, "figures", by_formula(m) ? "formula" : "counted");
         json_int(j, "parameters", f.transformer);
         json_int(j, "text_parameters", f.text);
         json_int(j, "decoder_parameters", f.decoder);

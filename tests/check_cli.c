@@ -222,6 +222,7 @@ static void bad_input_is_refused_in_a_sentence(void **state)
     refused(2, "f32, bf16, f16", TINY, "--dtype=int3", "-o", out, NULL);
     refused(2, "--prompt", "generate", "-o", out, NULL);
     refused(2, "-o FILE", "generate", "--prompt=x", NULL);
+    refused(3, "flops alone", "generate", "--model=open-sora-1.2", "--dry-run", NULL);
     refused(3, "no CUDA", TINY, "--device=cuda:0", "-o", out, NULL);
     refused(2, "nosuch", "run", "--suite=nosuch", NULL);
     refused(2, "one word too many", "list", "ops", "ops", NULL);

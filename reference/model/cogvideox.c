@@ -141,7 +141,8 @@ static enum status family_set_time(void *network, const double *time, int64_t fr
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* Text and video of the sequence: where their rows are and which rows of a norm are theirs. */
+/* Text and video of the sequence: where their rows are and which rows of a norm are theirs. Both
+ * begin as aligned as ops want it where M C is a multiple of 32, as in every published size. */
 enum { TEXT = 0, VIDEO, PARTS };
 
 struct part {

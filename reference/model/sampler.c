@@ -28,19 +28,27 @@ static const struct sampler_kind kinds[SCHEDULER_COUNT] = {
                         .predicts = PREDICTS_NOISE,
                         .levels = noise_levels,
                         .coefficients = ddim_coefficients,
-                        .noise = {1e-4, 0.02, true, SPACING_LEADING}},
+                        .noise = {1e-4, 0.02, .single = true, .spacing = SPACING_LEADING}},
     /* the original DiT's: its chain of 1000 steps respaced, variance learned */
     [SCHEDULER_DDPM] = {.name = "ddpm",
                         .grid = "respaced",
                         .predicts = PREDICTS_NOISE,
                         .draws = true,
                         .levels = noise_levels,
-                        .noise = {1e-4, 0.02, false, SPACING_ENDS}},
+                        .noise = {1e-4, 0.02, .spacing = SPACING_ENDS}},
     [SCHEDULER_EULER_ONCE] = {.name = "euler-once",
                               .grid = "shift-once",
                               .predicts = PREDICTS_FLOW,
                               .levels = euler_once_levels,
                               .coefficients = euler_coefficients},
+    /* CogVideoX's: noise drowns the signal in the end, and a shift says how early */
+    [SCHEDULER_DDIM_COGVIDEOX] = {.name = "ddim-cogvideox",
+                                  .grid = "trailing",
+                                  .predicts = PREDICTS_VELOCITY,
+                                  .levels = noise_levels,
+                                  .coefficients = ddim_coefficients,
+                                  .noise = {0.00085, 0.012, .root = true, .drowned = true,
+                                            .spacing = SPACING_TRAILING}},
 };
 
 const struct sampler_kind *sampler_kind(enum scheduler scheduler) { return &kinds[scheduler]; }
@@ -49,7 +57,10 @@ const char *sampler_name(enum scheduler scheduler) { return kinds[scheduler].nam
 const char *sampler_grid(enum scheduler scheduler) { return kinds[scheduler].grid; }
 bool sampler_draws(enum scheduler scheduler) { return kinds[scheduler].draws; }
 
-bool sampler_shifts(enum scheduler scheduler) { return kinds[scheduler].predicts == PREDICTS_FLOW; }
+bool sampler_shifts(enum scheduler scheduler)
+{
+    return kinds[scheduler].predicts == PREDICTS_FLOW || kinds[scheduler].noise.drowned;
+}
 
 enum status sampler_fits(enum scheduler scheduler, const struct model_config *model,
                          struct fault *fault)
@@ -85,8 +96,9 @@ enum status sampler_new(enum scheduler scheduler, int64_t steps, double shift, s
     if (sampler_shifts(scheduler) && (!(shift > 0.0) || !isfinite(shift)))
         return fault_set(fault, ST_BAD_INPUT, "A shift of %g; choose a positive number.", shift);
     out->level = calloc((size_t)steps + 1, sizeof *out->level);
+    out->next = calloc((size_t)steps, sizeof *out->next);
     out->time = calloc((size_t)steps, sizeof *out->time);
-    if (!out->level || !out->time) {
+    if (!out->level || !out->next || !out->time) {
         sampler_free(out);
         return fault_set(fault, ST_NO_MEMORY, "no memory for the noise levels");
     }
@@ -97,6 +109,7 @@ enum status sampler_new(enum scheduler scheduler, int64_t steps, double shift, s
 void sampler_free(struct sampler *sampler)
 {
     free(sampler->level);
+    free(sampler->next);
     free(sampler->time);
     *sampler = (struct sampler){0};
 }

@@ -16,6 +16,7 @@ struct sampler {
     enum scheduler scheduler;
     int64_t steps;
     double *level; /* steps + 1: sigma of flow samplers, the last is 0; else a, the last is 1 */
+    double *next;  /* of DDIM, the level that each step leads to */
     double *time;  /* what the transformer is told, one per step */
 };
 

@@ -11,12 +11,15 @@
 /* Which of the training's steps a sampler visits. */
 enum spacing {
     SPACING_LEADING = 0, /* every (1000 / N)th from 0 up */
-    SPACING_ENDS         /* from the first to the last, evenly, rounded to even */
+    SPACING_ENDS,        /* from the first to the last, evenly, rounded to even */
+    SPACING_TRAILING     /* every (1000 / N)th from the last down, rounded to even */
 };
 
 /* How much noise training added. */
 struct noise_schedule {
     double first, last; /* beta of the first and the last step, linear in between */
+    bool root;          /* its root is what is linear */
+    bool drowned;       /* shifted in signal to noise, and no signal is left in the last step */
     bool single;        /* made in f32, as diffusers does, which the shares' last digits show */
     enum spacing spacing;
 };

@@ -22,7 +22,7 @@ const struct model_config preset_cogvideox_2b = {
     .width = 720,
     .height = 480,
     .frames = 49,
-    .scheduler = SCHEDULER_DDIM,
+    .scheduler = SCHEDULER_DDIM_COGVIDEOX,
     .cogvideox = &own_2b,
 };
 
@@ -47,7 +47,7 @@ const struct model_config preset_cogvideox_5b = {
     .width = 720,
     .height = 480,
     .frames = 49,
-    .scheduler = SCHEDULER_DDIM,
+    .scheduler = SCHEDULER_DDIM_COGVIDEOX,
     .cogvideox = &own_5b,
 };
 
@@ -71,6 +71,6 @@ const struct model_config preset_cogvideox_1_5_5b = {
     .width = 1360,
     .height = 768,
     .frames = 81,
-    .scheduler = SCHEDULER_DDIM,
+    .scheduler = SCHEDULER_DDIM_COGVIDEOX,
     .cogvideox = &own_1_5_5b,
 };
