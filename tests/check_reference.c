@@ -357,6 +357,40 @@ static void rotations_compose(void **state)
     problem_free(&twice);
 }
 
+/* With the angles of all heads in a row, pairs are those of one wide head, and halves are the same
+ * pairs elsewhere. */
+static void own_angles(void **state)
+{
+    (void)state;
+    const int64_t S = 4, N = 3, D = 8, half = D / 2;
+    struct problem wide = problem_new("qk_norm_rope:S=4,N=1,D=24,norm=none");
+    struct problem pairs = problem_new("qk_norm_rope:S=4,N=3,D=8,norm=none,rope=2");
+    struct problem halves = problem_new("qk_norm_rope:S=4,N=3,D=8,norm=none,rope=3");
+    tables_of_angle(&wide, 0.3);
+    tables_of_angle(&pairs, 0.3);
+    tables_of_angle(&halves, 0.3);
+    assert_int_equal(elems_of(&halves, 2), S * N * half);
+    for (int64_t i = 0; i < S * N * D; i++) {
+        const double value = sin(1.7 * (double)i);
+        const int64_t d = i % D, first = i - d;
+        elem_put(wide.qk_norm_rope.x.data, ELEM_F32, i, value);
+        elem_put(pairs.qk_norm_rope.x.data, ELEM_F32, i, value);
+        elem_put(halves.qk_norm_rope.x.data, ELEM_F32, first + d / 2 + d % 2 * half, value);
+    }
+    run(&wide);
+    run(&pairs);
+    run(&halves);
+    for (int64_t i = 0; i < S * N * D; i++) {
+        const int64_t d = i % D, first = i - d;
+        assert_true(at(&wide.qk_norm_rope.y, i) == at(&pairs.qk_norm_rope.y, i));
+        assert_true(at(&wide.qk_norm_rope.y, i) ==
+                    at(&halves.qk_norm_rope.y, first + d / 2 + d % 2 * half));
+    }
+    problem_free(&wide);
+    problem_free(&pairs);
+    problem_free(&halves);
+}
+
 static void rotation_by_hand(void **state)
 {
     (void)state;
@@ -971,6 +1005,7 @@ int main(void)
         cmocka_unit_test(attention_survives_large_scores),
         cmocka_unit_test(rotation_keeps_norms),
         cmocka_unit_test(rotations_compose),
+        cmocka_unit_test(own_angles),
         cmocka_unit_test(rotation_by_hand),
         cmocka_unit_test(norm_of_queries_by_hand),
         cmocka_unit_test(linear_with_identity_is_x),

@@ -11,7 +11,7 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
 {
     const struct qk_norm_rope_problem *p = problem;
     int64_t tokens = times(p->B, p->S), width = times(p->N, p->D);
-    const struct extent table = {p->rope ? p->S : 0, p->D / 2};
+    const struct extent table = {p->rope ? p->S : 0, qk_rope_angles(p->rope, p->N, p->D)};
     const struct extent all[] = {
         [X] = {tokens, width},
         [WEIGHT] = {p->norm != QK_NORM_NONE, p->norm == QK_NORM_ALL ? width : p->D},
@@ -55,6 +55,11 @@ static const char *const verify_shapes[] = {
     "qk_norm_rope:B=2,S=7,N=3,D=34,norm=layer,type=f32",
     "qk_norm_rope:S=11,N=2,D=64,norm=layer,rope=0,type=bf16",
     "qk_norm_rope:S=4,N=3,D=64,norm=layer,type=f16",
+    "qk_norm_rope:S=7,N=3,D=64,rope=2,type=f32",
+    "qk_norm_rope:B=2,S=5,N=2,D=64,rope=2,type=bf16",
+    "qk_norm_rope:B=2,S=6,N=3,D=34,rope=3,type=f32",
+    "qk_norm_rope:S=3,N=1,D=1100,norm=head,rope=3,type=f16",
+    "qk_norm_rope:S=2,N=1,D=2048,type=bf16",
     "qk_norm_rope:S=6,N=1,D=7,rope=0,type=f32",
     "qk_norm_rope:S=3,N=2,D=10,norm=none,rope=0,type=f16",
     NULL};
@@ -64,7 +69,8 @@ const struct op_info op_info_qk_norm_rope = {
     .summary = "norm of queries or keys and rotation by position",
     .dim = {COUNT(qk_norm_rope, B, 1), COUNT(qk_norm_rope, S, DIM_REQUIRED),
             COUNT(qk_norm_rope, N, DIM_REQUIRED), COUNT(qk_norm_rope, D, DIM_REQUIRED),
-            SYMBOL(qk_norm_rope, norm, norms), RANGE(qk_norm_rope, rope, 1, 0, 1)},
+            SYMBOL(qk_norm_rope, norm, norms),
+            RANGE(qk_norm_rope, rope, QK_ROPE_PAIRS, QK_ROPE_NONE, QK_ROPE_HALVES_OWN)},
     .tensor = {TENSOR(qk_norm_rope, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE),
                TENSOR(qk_norm_rope, weight, ROLE_WEIGHT, OPERAND_GAIN, ALWAYS(ELEM_F32)),
                TENSOR(qk_norm_rope, cos, ROLE_IN, OPERAND_COSINE, ALWAYS(ELEM_F32)),

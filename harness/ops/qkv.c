@@ -14,7 +14,7 @@ static bool extent(const void *problem, int index, int64_t *rows, int64_t *row_e
     const struct extent matrix = {width, p->C}, bias = {1, width}, out = {tokens, width};
     const struct extent norm = {p->norm != QK_NORM_NONE, p->norm == QK_NORM_ALL ? width : p->D};
     const struct extent norm_bias = {p->norm == QK_NORM_LAYER, p->D};
-    const struct extent table = {p->rope ? p->S : 0, p->D / 2};
+    const struct extent table = {p->rope ? p->S : 0, qk_rope_angles(p->rope, p->N, p->D)};
     const struct extent all[] = {
         [X] = {tokens, p->C}, [WQ] = matrix, [WK] = matrix, [WV] = matrix, [BQ] = bias,
         [BK] = bias,          [BV] = bias,   [NQ] = norm,   [NK] = norm,   [COS] = table,
@@ -62,6 +62,8 @@ static const char *const verify_shapes[] = {"qkv:S=1,C=16,N=1,D=16,type=f32",
                                             "qkv:S=9,C=128,N=2,D=64,type=bf16",
                                             "qkv:S=7,C=65,N=2,D=80,type=f16",
                                             "qkv:S=6,C=64,N=2,D=33,norm=none,rope=0,type=f32",
+                                            "qkv:S=5,C=32,N=3,D=32,rope=2,type=f32",
+                                            "qkv:B=2,S=3,C=48,N=2,D=40,rope=3,type=bf16",
                                             NULL};
 
 #define WEIGHT_OF(FIELD, FILL, ...) TENSOR(qkv, FIELD, ROLE_WEIGHT, FILL, __VA_ARGS__)
@@ -72,7 +74,7 @@ const struct op_info op_info_qkv = {
     .composite = true,
     .dim = {COUNT(qkv, B, 1), COUNT(qkv, S, DIM_REQUIRED), COUNT(qkv, C, DIM_REQUIRED),
             COUNT(qkv, N, DIM_REQUIRED), COUNT(qkv, D, DIM_REQUIRED), SYMBOL(qkv, norm, norms),
-            RANGE(qkv, rope, 1, 0, 1)},
+            RANGE(qkv, rope, QK_ROPE_PAIRS, QK_ROPE_NONE, QK_ROPE_HALVES_OWN)},
     .tensor = {TENSOR(qkv, x, ROLE_IN, OPERAND_UNIFORM, FREE_STRIDE), WEIGHT_OF(wq, OPERAND_FAN_IN),
                WEIGHT_OF(wk, OPERAND_FAN_IN), WEIGHT_OF(wv, OPERAND_FAN_IN),
                WEIGHT_OF(bq, OPERAND_UNIFORM, ALWAYS(ELEM_F32)),

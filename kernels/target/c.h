@@ -302,44 +302,87 @@ static inline double c_sum_squares(const struct tensor *x, int64_t first, int64_
 /* qk_norm_rope.h for one token: x from x_first to y from y_first; s counts within the clip. */
 struct c_norm_rope {
     int64_t N, D;
-    bool all, head, rope; /* which norm, if any; whether to rotate */
-    bool centred;         /* a head's mean is taken away, and bias is there */
+    bool all, head;         /* which norm, if any */
+    bool rope, own, halves; /* whether to rotate; by each head's own angles; halves, not pairs */
+    bool centred;           /* a head's mean is taken away, and bias is there */
     double eps;
     const float *weight, *cos, *sin, *bias;
 };
 
+/* u = (x - centre) r weight, and a bias where there is a centre */
+struct c_norm_by {
+    double r, centre;
+};
+
+/* `part` values from column `column` of a token on, normalised. */
+static inline void c_normed(const struct c_norm_rope *n, struct c_norm_by by,
+                            const struct tensor *x, int64_t x_first, int64_t column, int64_t part,
+                            float *u)
+{
+    c_load_row(u, x, x_first + column, part);
+    if (!n->all && !n->head)
+        return;
+    const int64_t d = column % n->D;
+    const float *gain = n->weight + (n->all ? column : d);
+    for (int64_t j = 0; j < part; j++)
+        u[j] = (float)((u[j] - by.centre) * by.r) * gain[j] + (n->centred ? n->bias[d + j] : 0);
+}
+
+static inline void c_head_pairs(const struct c_norm_rope *n, struct c_norm_by by,
+                                const struct tensor *x, int64_t x_first, int64_t column,
+                                int64_t angle, const struct tensor *y, int64_t y_first)
+{
+    for (int64_t d = 0; d < n->D; d += C_CHUNK) {
+        int64_t part = c_min(C_CHUNK, n->D - d);
+        float u[C_CHUNK];
+        c_normed(n, by, x, x_first, column + d, part, u);
+        for (int64_t j = 0; n->rope && j < part / 2; j++) {
+            float cosine = n->cos[angle + d / 2 + j], sine = n->sin[angle + d / 2 + j];
+            float even = u[2 * j], odd = u[2 * j + 1];
+            u[2 * j] = even * cosine - odd * sine;
+            u[2 * j + 1] = even * sine + odd * cosine;
+        }
+        c_store_row(y, y_first + column + d, u, part);
+    }
+}
+
+static inline void c_head_halves(const struct c_norm_rope *n, struct c_norm_by by,
+                                 const struct tensor *x, int64_t x_first, int64_t column,
+                                 int64_t angle, const struct tensor *y, int64_t y_first)
+{
+    const int64_t half = n->D / 2;
+    for (int64_t d = 0; d < half; d += C_CHUNK) {
+        int64_t part = c_min(C_CHUNK, half - d);
+        float u[C_CHUNK], v[C_CHUNK];
+        c_normed(n, by, x, x_first, column + d, part, u);
+        c_normed(n, by, x, x_first, column + half + d, part, v);
+        for (int64_t j = 0; j < part; j++) {
+            float cosine = n->cos[angle + d + j], sine = n->sin[angle + d + j];
+            float low = u[j], high = v[j];
+            u[j] = low * cosine - high * sine;
+            v[j] = low * sine + high * cosine;
+        }
+        c_store_row(y, y_first + column + d, u, part);
+        c_store_row(y, y_first + column + half + d, v, part);
+    }
+}
+
 static inline void c_norm_rope_token(const struct c_norm_rope *n, int64_t s, const struct tensor *x,
                                      int64_t x_first, const struct tensor *y, int64_t y_first)
 {
-    double r = 1, centre = 0;
+    struct c_norm_by by = {1, 0};
     if (n->all)
-        r = 1 / sqrt(c_sum_squares(x, x_first, n->N * n->D) / (double)(n->N * n->D) + n->eps);
-    for (int64_t i = 0; i < n->N * n->D; i += n->D) {
+        by.r = 1 / sqrt(c_sum_squares(x, x_first, n->N * n->D) / (double)(n->N * n->D) + n->eps);
+    for (int64_t i = 0; i < n->N; i++) {
+        const int64_t column = i * n->D;
+        const int64_t angle = (n->own ? s * n->N + i : s) * (n->D / 2);
         if (n->centred)
-            centre = c_sum(x, x_first + i, n->D) / (double)n->D;
+            by.centre = c_sum(x, x_first + column, n->D) / (double)n->D;
         if (n->head)
-            r = 1 / sqrt(c_sum_squares_about(centre, x, x_first + i, n->D) / (double)n->D + n->eps);
-        for (int64_t d = 0; d < n->D; d += C_CHUNK) {
-            int64_t part = c_min(C_CHUNK, n->D - d);
-            float u[C_CHUNK];
-            c_load_row(u, x, x_first + i + d, part);
-            if (n->all || n->head) {
-                const float *gain = n->weight + (n->all ? i : 0) + d;
-                for (int64_t j = 0; j < part; j++)
-                    u[j] =
-                        (float)((u[j] - centre) * r) * gain[j] + (n->centred ? n->bias[d + j] : 0);
-            }
-            if (n->rope) {
-                const float *cosine = n->cos + (s * n->D + d) / 2;
-                const float *sine = n->sin + (s * n->D + d) / 2;
-                for (int64_t j = 0; j < part / 2; j++) {
-                    float even = u[2 * j], odd = u[2 * j + 1];
-                    u[2 * j] = even * cosine[j] - odd * sine[j];
-                    u[2 * j + 1] = even * sine[j] + odd * cosine[j];
-                }
-            }
-            c_store_row(y, y_first + i + d, u, part);
-        }
+            by.r =
+                1 / sqrt(c_sum_squares_about(by.centre, x, x_first + column, n->D) / (double)n->D +
+                         n->eps);
+        (n->halves ? c_head_halves : c_head_pairs)(n, by, x, x_first, column, angle, y, y_first);
     }
 }
 

@@ -201,8 +201,9 @@ GPU_FN void cuda_tile_product(struct cuda_tile<COLUMNS> *tile, const T *x, int64
  * clip, y may be x, `warps` is as in cuda_block_sum. */
 struct cuda_norm_rope {
     int64_t N, D;
-    bool all, head, rope; /* which norm, if any; whether to rotate */
-    bool centred;         /* a head's mean is taken away, and bias is there */
+    bool all, head;         /* which norm, if any */
+    bool rope, own, halves; /* whether to rotate; by each head's own angles; halves, not pairs */
+    bool centred;           /* a head's mean is taken away, and bias is there */
     float eps;
     const float *weight, *cos, *sin, *bias;
 };
@@ -231,39 +232,78 @@ GPU_FN float cuda_sum_squares(const T *x, float centre, int64_t first, int64_t s
     return sum;
 }
 
+/* u = (x - centre) r weight, and a bias where there is a centre */
+struct cuda_norm_by {
+    float r, centre;
+};
+
+/* Value d of a head, normalised. */
+template <typename X>
+GPU_FN float cuda_normed(const struct cuda_norm_rope *n, const X *x, int64_t head, int64_t d,
+                         struct cuda_norm_by by)
+{
+    float u = to_float(x[head + d]);
+    if (n->all || n->head)
+        u = (u - by.centre) * by.r * n->weight[n->all ? head + d : d];
+    return n->centred ? u + n->bias[d] : u;
+}
+
+template <typename X, typename Y>
+GPU_FN void cuda_head_pairs(const struct cuda_norm_rope *n, const X *x, Y *y, int64_t head,
+                            struct cuda_norm_by by, int64_t angle, int lane)
+{
+    for (int64_t d0 = 0; d0 < n->D; d0 += 32) {
+        int64_t d = d0 + lane;
+        float u = d < n->D ? cuda_normed(n, x, head, d, by) : 0;
+        /* every lane takes part; the other half of a pair is the neighbouring lane's */
+        float other = __shfl_xor_sync(~0u, u, 1);
+        if (n->rope && d < n->D) {
+            float cosine = n->cos[angle + d / 2], sine = n->sin[angle + d / 2];
+            u = d % 2 ? other * sine + u * cosine : u * cosine - other * sine;
+        }
+        if (d < n->D)
+            y[head + d] = from_float<Y>(u);
+    }
+}
+
+/* A lane holds both values of its pairs, so y may be x here too. */
+template <typename X, typename Y>
+GPU_FN void cuda_head_halves(const struct cuda_norm_rope *n, const X *x, Y *y, int64_t head,
+                             struct cuda_norm_by by, int64_t angle, int lane)
+{
+    int64_t half = n->D / 2;
+    for (int64_t d = lane; d < half; d += 32) {
+        float cosine = n->cos[angle + d], sine = n->sin[angle + d];
+        float low = cuda_normed(n, x, head, d, by);
+        float high = cuda_normed(n, x, head, half + d, by);
+        y[head + d] = from_float<Y>(low * cosine - high * sine);
+        y[head + half + d] = from_float<Y>(low * sine + high * cosine);
+    }
+}
+
 template <typename X, typename Y>
 GPU_FN void cuda_norm_rope_token(const struct cuda_norm_rope *n, int64_t s, const X *x, Y *y,
                                  float *warps)
 {
     int64_t D = n->D, width = n->N * D;
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, step = blockDim.x / 32;
-    float r = 1, centre = 0;
+    struct cuda_norm_by by = {1, 0};
     if (n->all) {
         float squares = cuda_sum_squares(x, 0, threadIdx.x, blockDim.x, width);
-        r = cuda_norm_factor(cuda_block_sum(squares, warps), width, n->eps);
+        by.r = cuda_norm_factor(cuda_block_sum(squares, warps), width, n->eps);
     }
-    for (int64_t head = warp * D; head < width; head += step * D) {
+    for (int64_t i = warp; i < n->N; i += step) {
+        int64_t head = i * D, angle = (n->own ? s * n->N + i : s) * (D / 2);
         if (n->centred)
-            centre = cuda_warp_sum(cuda_sum_values(x + head, lane, 32, D)) / (float)D;
-        if (n->head)
-            r = cuda_norm_factor(cuda_warp_sum(cuda_sum_squares(x + head, centre, lane, 32, D)), D,
-                                 n->eps);
-        for (int64_t d0 = 0; d0 < D; d0 += 32) {
-            int64_t d = d0 + lane;
-            float u = d < D ? to_float(x[head + d]) : 0;
-            if ((n->all || n->head) && d < D)
-                u = (u - centre) * r * n->weight[n->all ? head + d : d];
-            if (n->centred && d < D)
-                u += n->bias[d];
-            /* every lane takes part; the other half of a pair is the neighbouring lane's */
-            float other = __shfl_xor_sync(~0u, u, 1);
-            if (n->rope && d < D) {
-                float cosine = n->cos[(s * D + d) / 2], sine = n->sin[(s * D + d) / 2];
-                u = d % 2 ? other * sine + u * cosine : u * cosine - other * sine;
-            }
-            if (d < D)
-                y[head + d] = from_float<Y>(u);
+            by.centre = cuda_warp_sum(cuda_sum_values(x + head, lane, 32, D)) / (float)D;
+        if (n->head) {
+            float squares = cuda_sum_squares(x + head, by.centre, lane, 32, D);
+            by.r = cuda_norm_factor(cuda_warp_sum(squares), D, n->eps);
         }
+        if (n->halves)
+            cuda_head_halves(n, x, y, head, by, angle, lane);
+        else
+            cuda_head_pairs(n, x, y, head, by, angle, lane);
     }
 }
 

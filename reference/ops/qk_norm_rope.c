@@ -49,6 +49,7 @@ void ref_qk_norm_rope(const struct qk_norm_rope_problem *p, int output, int64_t 
         if (mag)
             mag[d] = (fabs(x) + s.size) * s.r * fabs(weight) + fabs(bias);
     }
+    const struct rotation turn = {&p->cos, &p->sin, p->rope, p->N, D};
     if (p->rope)
-        rotate_head(&p->cos, &p->sin, token % p->S, D, value, mag);
+        rotate_head(&turn, token % p->S, n, value, mag);
 }

@@ -70,8 +70,9 @@ void ref_qkv(const struct qkv_problem *p, int output, int64_t row, double *value
         if (mag)
             mag[d] = (mag[d] + s.mag) * fabs(factor) + fabs(bias);
     }
+    const struct rotation turn = {&p->cos, &p->sin, p->rope, p->N, p->D};
     if (j.norm && p->rope)
-        rotate_head(&p->cos, &p->sin, token % p->S, p->D, value, mag);
+        rotate_head(&turn, token % p->S, n, value, mag);
 }
 
 enum status expand_qkv(struct ops *ops, const struct qkv_problem *p)

@@ -4,22 +4,33 @@
 #ifndef PATCHMARK_REFERENCE_ROTATE_H
 #define PATCHMARK_REFERENCE_ROTATE_H
 
+#include "attention/qk_norm_rope/qk_norm_rope.h"
 #include "ops/load.h"
 
-/* mag may be NULL; token is the row of the tables. */
-static inline void rotate_head(const struct tensor *cosine, const struct tensor *sine,
-                               int64_t token, int64_t D, double *value, double *mag)
+struct rotation {
+    const struct tensor *cos, *sin;
+    int64_t kind, N, D; /* enum qk_rope */
+};
+
+/* Head n of the token whose row in the tables is `token`; mag may be NULL. */
+static inline void rotate_head(const struct rotation *r, int64_t token, int64_t n, double *value,
+                               double *mag)
 {
-    for (int64_t i = 0; i < D; i += 2) {
-        double c = load(cosine, token * (D / 2) + i / 2), s = load(sine, token * (D / 2) + i / 2);
-        double a = value[i], b = value[i + 1];
-        value[i] = a * c - b * s;
-        value[i + 1] = a * s + b * c;
+    const int64_t half = r->D / 2;
+    const int64_t first =
+        token * qk_rope_angles(r->kind, r->N, r->D) + (r->kind >= QK_ROPE_PAIRS_OWN ? n * half : 0);
+    for (int64_t i = 0; i < half; i++) {
+        const double c = load(r->cos, first + i), s = load(r->sin, first + i);
+        const int64_t at = r->kind == QK_ROPE_HALVES_OWN ? i : 2 * i;
+        const int64_t bt = r->kind == QK_ROPE_HALVES_OWN ? i + half : 2 * i + 1;
+        double a = value[at], b = value[bt];
+        value[at] = a * c - b * s;
+        value[bt] = a * s + b * c;
         if (!mag)
             continue;
-        a = mag[i], b = mag[i + 1];
-        mag[i] = a * fabs(c) + b * fabs(s);
-        mag[i + 1] = a * fabs(s) + b * fabs(c);
+        a = mag[at], b = mag[bt];
+        mag[at] = a * fabs(c) + b * fabs(s);
+        mag[bt] = a * fabs(s) + b * fabs(c);
     }
 }
 

@@ -30,6 +30,8 @@ static enum status run(const struct qk_norm_rope_problem *p, const struct exec *
                                     .all = p->norm == QK_NORM_ALL,
                                     .head = p->norm == QK_NORM_HEAD || p->norm == QK_NORM_LAYER,
                                     .rope = p->rope,
+                                    .own = p->rope >= QK_ROPE_PAIRS_OWN,
+                                    .halves = p->rope == QK_ROPE_HALVES_OWN,
                                     .centred = p->norm == QK_NORM_LAYER,
                                     .eps = p->eps,
                                     .weight = p->weight.data,

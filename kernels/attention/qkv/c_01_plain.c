@@ -57,6 +57,8 @@ static void project(const struct qkv_problem *p, const struct projection *to, in
                                     .all = to->normed && p->norm == QK_NORM_ALL,
                                     .head = to->normed && (p->norm == QK_NORM_HEAD || layer),
                                     .rope = to->normed && p->rope,
+                                    .own = p->rope >= QK_ROPE_PAIRS_OWN,
+                                    .halves = to->normed && p->rope == QK_ROPE_HALVES_OWN,
                                     .centred = to->normed && layer,
                                     .eps = p->eps,
                                     .weight = to->gain,
