@@ -178,8 +178,8 @@ static enum status resolve_sampler(const struct case_spec *s, struct generate_re
     if (!sampler_shifts(r->scheduler) && !isnan(s->shift))
         return fault_set(fault, ST_BAD_INPUT, "--shift: the noise levels of %s have none",
                          sampler_name(r->scheduler));
-    r->shift = isnan(s->shift) ? r->model->shift : s->shift;
-    return sampler_shifts(r->scheduler) ? in_range("--shift", r->shift, 0.01, 100, fault) : ST_OK;
+    r->shift = isnan(s->shift) ? generate_shift(r->model, &r->geometry) : s->shift;
+    return isnan(s->shift) ? ST_OK : in_range("--shift", r->shift, 0.01, 1000, fault);
 }
 
 /* Of both experts; the first decides whether there is guidance at all. */

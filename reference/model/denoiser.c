@@ -9,6 +9,7 @@
 #include "model/hunyuan.h"
 #include "model/hunyuan_15.h"
 #include "model/open_sora.h"
+#include "model/ltx.h"
 #include "model/transformer.h"
 
 const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
@@ -18,6 +19,8 @@ const struct denoiser_family *const denoiser_families[FAMILY_COUNT] = {
     [FAMILY_HUNYUAN_15] = &hunyuan_15_family,
     [FAMILY_COGVIDEOX] = &cogvideox_family,
     [FAMILY_OPEN_SORA] = &open_sora_family,
+    [FAMILY_LTX] = &ltx_family,
+    [FAMILY_LTX_2] = &ltx_2_family,
 };
 
 enum status denoiser_available(const struct model_config *model, struct fault *fault)

@@ -57,6 +57,11 @@ struct denoiser_family {
     /* latents [T][H][W][in_channels] f32 -> prediction [T][H][W][out_channels] f32 */
     enum status (*forward)(void *network, const void *condition, struct tensor latents,
                            struct tensor prediction);
+    /* Where there is more than the grid, as the sound of LTX-2: rows of in_channels that follow its
+     * cells in latents and prediction. NULL: none */
+    int64_t (*extra_rows)(const struct model_config *model, int64_t T, double fps);
+    /* flow shift that grows with the tokens, of models whose own is 0. NULL: there are none */
+    double (*shift)(int64_t tokens);
 };
 
 extern const struct denoiser_family *const denoiser_families[FAMILY_COUNT];

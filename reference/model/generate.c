@@ -59,6 +59,19 @@ enum status geometry_of(const struct model_config *model, int64_t width, int64_t
     return family->grid ? family->grid(model, T, H, W, fault) : ST_OK;
 }
 
+int64_t generate_extra_rows(const struct model_config *model, const struct geometry *geometry,
+                            double fps)
+{
+    const struct denoiser_family *f = denoiser_families[model->family];
+    return f->extra_rows ? f->extra_rows(model, geometry->T, fps) : 0;
+}
+
+double generate_shift(const struct model_config *model, const struct geometry *geometry)
+{
+    const struct denoiser_family *f = denoiser_families[model->family];
+    return model->shift > 0 || !f->shift ? model->shift : f->shift(geometry->S);
+}
+
 int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
 {
     const int32_t end_of_sequence = 1, first_byte = 3;
@@ -84,8 +97,9 @@ struct run {
     int passes;           /* 2 with guidance */
     float *text[PROMPTS]; /* [rows][text.C] */
     int64_t real[PROMPTS];
-    float *latents; /* [C][T][H][W] */
-    float *cells;   /* [T][H][W][C], as the ops see them */
+    int64_t extra;  /* rows of latents beside the grid */
+    float *latents; /* [C][T][H][W], then [extra][C] */
+    float *cells;   /* [T][H][W][C], as the ops see them, then [extra][C] */
     double *times;  /* of a step, one per latent frame */
     struct given_image given;
 };
@@ -93,6 +107,8 @@ struct run {
 static bool executing(const struct run *r) { return r->ops->mode == MODE_EXECUTE; }
 
 static int64_t cells_of(const struct run *r) { return r->grid->T * r->grid->H * r->grid->W; }
+
+static int64_t rows_of(const struct run *r) { return cells_of(r) + r->extra; }
 
 /* [rows][columns] -> [columns][rows] */
 static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
@@ -109,11 +125,12 @@ static enum status run_new(struct ops *ops, const struct generate_request *reque
                       .model = request->model,
                       .grid = &request->geometry,
                       .passes = generate_passes(request->model, request->guidance)};
+    r->extra = generate_extra_rows(r->model, r->grid, request->fps);
     const struct text_config *text = &r->model->text;
     for (int i = 0; i < r->passes; i++)
         TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));
-    TRY(layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->latents));
-    TRY(layer_host_alloc(ops, cells_of(r) * r->grid->C, sizeof(float), &r->cells));
+    TRY(layer_host_alloc(ops, rows_of(r) * r->grid->C, sizeof(float), &r->latents));
+    TRY(layer_host_alloc(ops, rows_of(r) * r->grid->C, sizeof(float), &r->cells));
     r->times = calloc((size_t)r->grid->T, sizeof *r->times);
     return r->times ? ST_OK : fault_set(ops->fault, ST_NO_MEMORY, "no memory for a step's times");
 }
@@ -207,45 +224,55 @@ static enum status run_text(struct run *r)
 
 /* ---- denoise --------------------------------------------------------------------------------- */
 
-/* Values first .. of a stream of normal numbers, as many as the latents have, in their order. */
-static void draw_noise(struct run *r, const char *name, int64_t first)
+/* `count` normal numbers: those given or, where there are none, numbers first .. of a stream. */
+static void make_noise(const struct run *r, const char *name, int64_t first, const float *given,
+                       int64_t count, float *out)
 {
     const struct random_stream stream = random_stream_of(r->request->seed, name);
-    for (int64_t i = 0; i < cells_of(r) * r->grid->C; i++)
-        r->latents[i] = (float)random_normal(stream, (uint64_t)(first + i));
+    for (int64_t i = 0; i < count; i++)
+        out[i] = given ? given[i] : (float)random_normal(stream, (uint64_t)(first + i));
+}
+
+/* Between the order of files and that of the ops; extra rows are the same in both. */
+static void reorder(const struct run *r, const float *from, int64_t rows, int64_t columns,
+                    float *to)
+{
+    const int64_t grid = cells_of(r) * r->grid->C;
+    transpose(from, rows, columns, to);
+    memcpy(to + grid, from + grid, (size_t)(r->extra * r->grid->C) * sizeof *to);
 }
 
 static enum status put_noise(struct run *r, struct tensor x)
 {
+    const struct generate_request *q = r->request;
+    const int64_t C = r->grid->C, grid = cells_of(r) * C;
     if (executing(r)) {
-        if (r->request->noise)
-            memcpy(r->latents, r->request->noise,
-                   (size_t)(cells_of(r) * r->grid->C) * sizeof(float));
-        else
-            draw_noise(r, "noise", 0);
-        transpose(r->latents, r->grid->C, cells_of(r), r->cells);
+        make_noise(r, "noise", 0, q->noise, grid, r->latents);
+        make_noise(r, "noise.extra", 0, q->extra_noise, r->extra * C, r->latents + grid);
+        reorder(r, r->latents, C, cells_of(r), r->cells);
     }
-    return r->ops->put(r->ops, &x, r->cells, cells_of(r), r->grid->C);
+    return r->ops->put(r->ops, &x, r->cells, rows_of(r), C);
 }
 
 /* Drawn on the host, so that every device and plan sees the same. */
 static enum status put_step_noise(struct run *r, int64_t step, struct tensor noise)
 {
+    const int64_t values = rows_of(r) * r->grid->C;
     if (executing(r)) {
-        draw_noise(r, "noise.step", step * cells_of(r) * r->grid->C);
-        transpose(r->latents, r->grid->C, cells_of(r), r->cells);
+        make_noise(r, "noise.step", step * values, NULL, values, r->latents);
+        reorder(r, r->latents, r->grid->C, cells_of(r), r->cells);
     }
-    return r->ops->put(r->ops, &noise, r->cells, cells_of(r), r->grid->C);
+    return r->ops->put(r->ops, &noise, r->cells, rows_of(r), r->grid->C);
 }
 
 /* Of the finished clip a given first frame is as it was given. */
 static enum status get_latents(struct run *r, struct tensor x, bool finished)
 {
-    TRY(r->ops->get(r->ops, &x, r->cells, cells_of(r), r->grid->C));
+    TRY(r->ops->get(r->ops, &x, r->cells, rows_of(r), r->grid->C));
     if (executing(r) && finished)
         given_image_keep(&r->given, r->cells);
     if (executing(r))
-        transpose(r->cells, cells_of(r), r->grid->C, r->latents);
+        reorder(r, r->cells, cells_of(r), r->grid->C, r->latents);
     return ST_OK;
 }
 
@@ -264,10 +291,10 @@ static enum status new_buffers(struct run *r, struct sampler_buffers *b)
     const bool draws = sampler_draws(r->request->scheduler);
     b->velocity[NEGATIVE] = NO_TENSOR;
     for (int i = 0; i < (draws ? 2 : 4); i++)
-        TRY(ops->alloc(ops, draws ? drawn[i] : history[i], ELEM_F32, cells_of(r), r->grid->C,
+        TRY(ops->alloc(ops, draws ? drawn[i] : history[i], ELEM_F32, rows_of(r), r->grid->C,
                        "latents"));
     for (int i = 0; i < r->passes; i++)
-        TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, cells_of(r),
+        TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, rows_of(r),
                        r->model->transformer.out_channels, "prediction"));
     return given_image_alloc(ops, &r->given, b->x, &b->input);
 }
@@ -283,7 +310,7 @@ static enum status descend(struct run *r, const struct sampler *sampler, int64_t
                            double guidance, const struct sampler_buffers *b)
 {
     const bool last = step == sampler->steps - 1;
-    struct ddpm_step_problem p = {.S = cells_of(r),
+    struct ddpm_step_problem p = {.S = rows_of(r),
                                   .C = r->grid->C,
                                   .guided = r->model->guided,
                                   .guidance = guidance,
@@ -301,7 +328,7 @@ static enum status advance(struct run *r, const struct sampler *sampler, int64_t
 {
     if (sampler_draws(sampler->scheduler))
         return descend(r, sampler, step, guidance, b);
-    struct sampler_step_problem p = {.S = cells_of(r),
+    struct sampler_step_problem p = {.S = rows_of(r),
                                      .C = r->grid->C,
                                      .guided = r->model->guided,
                                      .guidance = guidance,

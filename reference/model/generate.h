@@ -22,6 +22,12 @@ struct geometry {
 enum status geometry_of(const struct model_config *model, int64_t width, int64_t height,
                         int64_t frames, struct geometry *out, struct fault *fault);
 
+/* Rows of `geometry.C` latents beside the grid's cells (the sound of LTX-2), and the flow shift of
+ * the model's own pipeline, which some models make grow with the tokens. */
+int64_t generate_extra_rows(const struct model_config *model, const struct geometry *geometry,
+                            double fps);
+double generate_shift(const struct model_config *model, const struct geometry *geometry);
+
 /* What the caller may watch. Each may be NULL; data is valid during the call only. In trace and
  * count mode none is called. */
 struct generate_sink {
@@ -37,7 +43,7 @@ struct generate_sink {
      * condition [channels][frames][H][W], what stands beside the noise or is the first frame */
     enum status (*image)(void *user, const float *rows, int64_t count, const float *condition,
                          int64_t channels, int64_t frames);
-    /* latents [C][T][H][W] after step `index` (1-based, of count) */
+    /* latents [C][T][H][W] after step `index` (1-based, of count); extra rows [rows][C] follow */
     enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
     /* the same, after the last step alone */
     enum status (*denoised)(void *user, const float *latents);
@@ -71,6 +77,7 @@ struct generate_request {
     const float *image_pixels, *last_image_pixels;
     uint64_t seed;                                /* of the initial noise */
     const float *noise;                           /* [C][T][H][W], or NULL: drawn from seed */
+    const float *extra_noise;                     /* [extra rows][C], or NULL likewise */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
     int64_t embed_rows;                           /* <= text.rows; the rest are zero rows */
     struct generate_sink sink;

@@ -61,7 +61,9 @@ struct vae_config {
 };
 
 /* UNIPC_ORIGINAL is UniPC on the noise levels of the original release (diffusers before 0.37).
- * EULER takes the scheduler's own levels, EULER_ONCE those that pipelines hand to it instead. */
+ * EULER takes the scheduler's own levels, EULER_ONCE those that pipelines hand to it instead,
+ * EULER_TERMINAL and _QUADRATIC those of LTX-Video: stretched to end at 0.1, and (0.9.5 and later)
+ * linear, then quadratic. */
 enum scheduler {
     SCHEDULER_UNIPC = 0,
     SCHEDULER_EULER,
@@ -70,6 +72,8 @@ enum scheduler {
     SCHEDULER_DDPM,
     SCHEDULER_EULER_ONCE,
     SCHEDULER_DDIM_COGVIDEOX,
+    SCHEDULER_EULER_TERMINAL,
+    SCHEDULER_EULER_QUADRATIC,
     SCHEDULER_COUNT
 };
 
@@ -84,6 +88,7 @@ struct dit_config;
 struct hunyuan_config;
 struct cogvideox_config;
 struct ltx_config;
+struct ltx_2_config;
 struct open_sora_config;
 
 struct model_config {
@@ -93,7 +98,8 @@ struct model_config {
     struct image_config image;
     struct transformer_config transformer;
     struct vae_config vae;       /* without base: latents are where it ends */
-    double shift, guidance, fps; /* defaults of the model's own pipeline */
+    /* defaults of the model's own pipeline; shift 0: it grows with the tokens */
+    double shift, guidance, fps;
     int64_t steps;
     int64_t width, height, frames;
     enum scheduler scheduler;
@@ -107,6 +113,7 @@ struct model_config {
     const struct hunyuan_config *hunyuan;
     const struct cogvideox_config *cogvideox;
     const struct ltx_config *ltx;
+    const struct ltx_2_config *ltx_2;
     const struct open_sora_config *open_sora;
 };
 

@@ -49,6 +49,16 @@ static const struct sampler_kind kinds[SCHEDULER_COUNT] = {
                                   .coefficients = ddim_coefficients,
                                   .noise = {0.00085, 0.012, .root = true, .drowned = true,
                                             .spacing = SPACING_TRAILING}},
+    [SCHEDULER_EULER_TERMINAL] = {.name = "euler-terminal",
+                                  .grid = "stretched-to-0.1",
+                                  .predicts = PREDICTS_FLOW,
+                                  .levels = euler_terminal_levels,
+                                  .coefficients = euler_coefficients},
+    [SCHEDULER_EULER_QUADRATIC] = {.name = "euler-quadratic",
+                                   .grid = "linear-then-quadratic",
+                                   .predicts = PREDICTS_FLOW,
+                                   .levels = euler_quadratic_levels,
+                                   .coefficients = euler_coefficients},
 };
 
 const struct sampler_kind *sampler_kind(enum scheduler scheduler) { return &kinds[scheduler]; }

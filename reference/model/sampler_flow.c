@@ -63,6 +63,47 @@ void euler_once_levels(const struct sampler_kind *kind, struct sampler *s, doubl
         set_real(s, i, shifted(1.0 - (double)i / (double)s->steps, shift));
 }
 
+/* 1 down to 1/steps, shifted; how far below 1. In f32 as published: the network is told the levels a
+ * thousandfold, where another rounding shows. */
+static float below_one(const struct sampler *s, int64_t i, float shift)
+{
+    const double last = 1.0 / (double)s->steps;
+    const double part = s->steps > 1 ? (double)i * ((last - 1.0) / (double)(s->steps - 1)) : 0.0;
+    const float u = (float)(i + 1 < s->steps ? 1.0 + part : last);
+    return 1.0f - shift / (shift + (1.0f / u - 1.0f));
+}
+
+/* LTX-Video and LTX-2: stretched so that the last level before 0 is 0.1. */
+void euler_terminal_levels(const struct sampler_kind *kind, struct sampler *s, double shift)
+{
+    const float stretch = below_one(s, s->steps - 1, (float)shift) / (float)(1.0 - 0.1);
+    (void)kind;
+    for (int64_t i = 0; i < s->steps; i++) {
+        const float sigma = i > 0 ? 1.0f - below_one(s, i, (float)shift) / stretch : 1.0f;
+        s->level[i] = sigma;
+        s->time[i] = sigma * (float)TRAIN_STEPS;
+    }
+}
+
+/* LTX-Video from 0.9.5 on: half of the steps fall in a straight line by 1/40, the rest in a parabola
+ * that goes on from there and would end at 0. The scheduler is given times, and shifts the levels
+ * alone. */
+void euler_quadratic_levels(const struct sampler_kind *kind, struct sampler *s, double shift)
+{
+    const double drop = 0.025, steps = (double)s->steps, line = (double)(s->steps / 2);
+    const double curve = steps - line, rest = line - drop * steps;
+    const double square = rest / (line * curve * curve);
+    const double slope = drop / line - 2.0 * rest / (curve * curve);
+    (void)kind;
+    for (int64_t i = 0; i < s->steps; i++) {
+        const double n = (double)i;
+        const double fallen =
+            i < s->steps / 2 ? n * drop / line : square * n * n + slope * n + square * line * line;
+        s->time[i] = (float)(s->steps > 1 ? 1.0 - fallen : 1.0) * (float)TRAIN_STEPS;
+        s->level[i] = (float)shifted((double)((float)s->time[i] / (float)TRAIN_STEPS), shift);
+    }
+}
+
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 static void data_prediction(const struct sampler *s, int64_t step, struct sampler_step_problem *p)

@@ -42,6 +42,8 @@ void unipc_original_levels(const struct sampler_kind *kind, struct sampler *s, d
 void unipc_coefficients(const struct sampler *s, int64_t step, struct sampler_step_problem *p);
 void euler_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
 void euler_once_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
+void euler_terminal_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
+void euler_quadratic_levels(const struct sampler_kind *kind, struct sampler *s, double shift);
 void euler_coefficients(const struct sampler *s, int64_t step, struct sampler_step_problem *p);
 
 /* sampler_noise.c */

@@ -4,6 +4,7 @@
 #include "presets/dit.h"
 #include "presets/hunyuan.h"
 #include "presets/open_sora.h"
+#include "presets/ltx.h"
 #include "presets/wan.h"
 
 const struct model_config *const model_presets[] = {
@@ -34,5 +35,8 @@ const struct model_config *const model_presets[] = {
     &preset_open_sora_2_0,
     &preset_tiny_dit,
     DIT_PRESETS,
+    &preset_ltx_video_2b,
+    &preset_ltx_video_13b,
+    &preset_ltx_2_19b,
     NULL,
 };
