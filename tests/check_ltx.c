@@ -173,6 +173,88 @@ static void extra_rows(void **state)
     }
 }
 
+/* ---- denoising loops ------------------------------------------------------------------------- */
+
+enum { STEPS = 4 };
+
+struct seen {
+    float latents[STEPS][(CELLS + AUDIO) * CHANNELS];
+    int64_t values;
+};
+
+static enum status see_latents(void *user, const float *latents, int64_t index, int64_t count)
+{
+    struct seen *seen = user;
+    assert_int_equal(count, STEPS);
+    memcpy(seen->latents[index - 1], latents, (size_t)seen->values * sizeof *latents);
+    return ST_OK;
+}
+
+/* Through generate(), with guidance, from given rows and noise. */
+static void denoise(const struct model_config *model, const char *prompt, const float *sound,
+                    struct seen *seen)
+{
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    float *rows = text_of(prompt, model->text.C),
+          *negative = text_of("ltx.negative", model->text.C);
+    float *cells = mini_uniform("ltx.latents", CELLS * CHANNELS, 2.0f);
+    float *noise = golden_transposed(cells, CELLS, CHANNELS);
+    struct generate_request request = {
+        .model = model,
+        .steps = STEPS,
+        .scheduler = SCHEDULER_EULER_TERMINAL,
+        .guidance = 3.0,
+        .fps = FPS,
+        .noise = noise,
+        .extra_noise = sound,
+        .prompt_embeds = rows,
+        .negative_embeds = negative,
+        .embed_rows = REAL_ROWS,
+        .sink = {.user = seen, .latents = see_latents},
+    };
+    golden_check(p, geometry_of(model, 32 * W, 32 * H, 1 + 8 * (T - 1), &request.geometry, NULL));
+    request.shift = generate_shift(model, &request.geometry);
+    golden_check(p, generate(plain_ops_table(p), &request));
+    free(noise), free(cells), free(negative), free(rows);
+    plain_ops_free(p);
+}
+
+static void check_steps(struct safetensors *file, const char *name, const struct seen *seen)
+{
+    float *want = golden_values(file, name, STEPS * CELLS * CHANNELS);
+    for (int i = 0; i < STEPS; i++) {
+        float *got = golden_transposed(seen->latents[i], CHANNELS, CELLS);
+        golden_close(name, got, want + i * CELLS * CHANNELS, CELLS * CHANNELS, 1e-5);
+        free(got);
+    }
+    free(want);
+}
+
+static void video_loop(void **state)
+{
+    (void)state;
+    struct safetensors *file = golden_open("ltx");
+    struct seen seen = {.values = CELLS * CHANNELS};
+    denoise(&mini_ltx, "ltx.text", NULL, &seen);
+    check_steps(file, "ltx.loop", &seen);
+    safetensors_free(file);
+}
+
+static void video_and_audio_loop(void **state)
+{
+    (void)state;
+    struct safetensors *file = golden_open("ltx");
+    struct seen seen = {.values = (CELLS + AUDIO) * CHANNELS};
+    float *sound = mini_uniform("ltx.sound", AUDIO * CHANNELS, 2.0f);
+    float *want = golden_values(file, "ltx_2.loop.audio", AUDIO * CHANNELS);
+    denoise(&mini_ltx_2, "ltx.both", sound, &seen);
+    check_steps(file, "ltx_2.loop", &seen);
+    golden_close("ltx_2.loop.audio", seen.latents[STEPS - 1] + CELLS * CHANNELS, want,
+                 AUDIO * CHANNELS, 1e-5);
+    free(want), free(sound);
+    safetensors_free(file);
+}
+
 /* ---- noise levels ---------------------------------------------------------------------------- */
 
 static void check_levels(struct safetensors *file, enum scheduler scheduler, int64_t steps,
@@ -185,6 +267,18 @@ static void check_levels(struct safetensors *file, enum scheduler scheduler, int
         assert_true(s.level[i] == want[i]);
     for (int64_t i = 0; i < steps; i++)
         assert_true(s.time[i] == want[i] * 1000.0f);
+    sampler_free(&s);
+    free(want);
+}
+
+/* The published times came first and the levels of them: here they differ by a rounding. */
+static void check_times(struct safetensors *file, int64_t steps, const char *key)
+{
+    struct sampler s;
+    float *want = golden_values(file, key, steps);
+    assert_int_equal(sampler_new(SCHEDULER_EULER_QUADRATIC, steps, 1.0, &s, NULL), ST_OK);
+    for (int64_t i = 0; i < steps; i++)
+        assert_true(fabs(s.time[i] - want[i]) <= 7e-5);
     sampler_free(&s);
     free(want);
 }
@@ -204,6 +298,8 @@ static void levels(void **state)
         }
         snprintf(key, sizeof key, "quadratic.%d", (int)steps[i]);
         check_levels(file, SCHEDULER_EULER_QUADRATIC, steps[i], 1.0, key);
+        snprintf(key, sizeof key, "quadratic.times.%d", (int)steps[i]);
+        check_times(file, steps[i], key);
     }
     free(shift);
     safetensors_free(file);
@@ -254,8 +350,10 @@ static void parameters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(video),  cmocka_unit_test(video_and_audio), cmocka_unit_test(extra_rows),
-        cmocka_unit_test(levels), cmocka_unit_test(levels_fall),     cmocka_unit_test(parameters),
+        cmocka_unit_test(video),       cmocka_unit_test(video_and_audio),
+        cmocka_unit_test(video_loop),  cmocka_unit_test(video_and_audio_loop),
+        cmocka_unit_test(extra_rows),  cmocka_unit_test(levels),
+        cmocka_unit_test(levels_fall), cmocka_unit_test(parameters),
     };
     return cmocka_run_group_tests_name("ltx", tests, NULL, NULL);
 }

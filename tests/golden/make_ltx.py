@@ -5,6 +5,7 @@
 pipelines. The geometries are those of tests/check_ltx.c; see README.md beside this file."""
 
 import math
+import types
 
 import diffusers
 import numpy as np
@@ -104,13 +105,17 @@ def audio_rows():
     return round((1 + 8 * (GRID[0] - 1)) / FPS * 25.0)
 
 
-def golden_ltx_2(tensors):
-    model = fill_model(double_times(diffusers.LTX2VideoTransformer3DModel(
+def ltx_2():
+    return fill_model(double_times(diffusers.LTX2VideoTransformer3DModel(
         in_channels=CHANNELS, out_channels=CHANNELS, num_attention_heads=4, attention_head_dim=20,
         cross_attention_dim=80, audio_in_channels=CHANNELS, audio_out_channels=CHANNELS,
         audio_num_attention_heads=4, audio_attention_head_dim=10, audio_cross_attention_dim=40,
         num_layers=2, caption_channels=CAPTION, rope_type="split",
         cross_attn_timestep_scale_multiplier=400)), "normal")
+
+
+def golden_ltx_2(tensors):
+    model = ltx_2()
     x = torch.from_numpy(uniform(SEED, "ltx.latents", 1, math.prod(GRID), CHANNELS)) * 2
     a = torch.from_numpy(uniform(SEED, "ltx.sound", 1, audio_rows(), CHANNELS)) * 2
     both, time = text("ltx.both", 2 * CAPTION), torch.tensor([TIME])
@@ -130,6 +135,69 @@ def golden_ltx_2(tensors):
     tensors["ltx_2.video"], tensors["ltx_2.audio"] = double[0][0], double[1][0]
 
 
+# ---- denoising loops --------------------------------------------------------------------------------
+
+def scheduler():
+    """As the conversion scripts of diffusers write it."""
+    return diffusers.FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024,
+        max_image_seq_len=4096, shift_terminal=0.1)
+
+
+def call(pipe, width, seen, **more):
+    """Both prompts as rows with a mask, guidance alone."""
+    def keep(pipe, i, t, tensors):
+        seen.append(tensors["latents"][0])
+        return {}
+
+    pipe.set_progress_bar_config(disable=True)
+    noise = torch.from_numpy(uniform(SEED, "ltx.latents", 1, math.prod(GRID), CHANNELS)) * 2
+    return pipe(prompt_embeds=text("ltx.both" if width > CAPTION else "ltx.text", width),
+                prompt_attention_mask=MASK, negative_prompt_embeds=text("ltx.negative", width),
+                negative_prompt_attention_mask=MASK, latents=noise, num_frames=1 + 8 * (GRID[0] - 1),
+                height=32 * GRID[1], width=32 * GRID[2], frame_rate=FPS, num_inference_steps=4,
+                guidance_scale=3.0, output_type="latent", callback_on_step_end=keep, **more)
+
+
+def golden_ltx_loop(tensors):
+    seen = []
+    pipe = diffusers.LTXPipeline(scheduler(), None, None, None, ltx())
+    call(pipe, CAPTION, seen)
+    tensors["ltx.loop"] = torch.stack(seen)
+
+
+class Connectors(torch.nn.Module):
+    """Hands on what the connectors' outputs are in our rows."""
+
+    device = torch.device("cpu")
+
+    def forward(self, rows, mask, padding_side):
+        return rows[..., :CAPTION], rows[..., CAPTION:], mask
+
+
+class Still(torch.nn.Module):
+    """In place of an autoencoder: latents are what they are."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, **config):
+        super().__init__()
+        self.latents_mean, self.latents_std = torch.zeros(1), torch.ones(1)
+        self.config = types.SimpleNamespace(**config)
+
+
+def golden_ltx_2_loop(tensors):
+    seen = []
+    pipe = diffusers.LTX2Pipeline(scheduler(), None, None, None, None, Connectors(), ltx_2(), None)
+    sound = torch.from_numpy(uniform(SEED, "ltx.sound", 1, audio_rows(), CHANNELS)) * 2
+    pipe.vae, pipe.audio_vae = Still(scaling_factor=1.0), Still(mel_bins=16, latent_channels=3)
+    audio = call(pipe, 2 * CAPTION, seen, audio_latents=sound, stg_scale=0.0, audio_stg_scale=0.0,
+                 modality_scale=1.0, audio_modality_scale=1.0, guidance_rescale=0.0, audio_guidance_rescale=0.0,
+                 audio_guidance_scale=3.0).audio
+    tensors["ltx_2.loop"] = torch.stack(seen)
+    tensors["ltx_2.loop.audio"] = audio[0].transpose(0, 1).flatten(1)
+
+
 # ---- noise levels -----------------------------------------------------------------------------------
 
 TOKENS = (192, 1024, 7392, 13376)
@@ -138,9 +206,7 @@ STEPS = (2, 7, 50)
 
 def golden_levels(tensors):
     """The levels and times of both pipelines; rows end with the final 0."""
-    terminal = diffusers.FlowMatchEulerDiscreteScheduler(
-        use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024,
-        max_image_seq_len=4096, shift_terminal=0.1)
+    terminal = scheduler()
     plain = diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=False)
     tensors["shift"] = [math.exp(pipeline_ltx.calculate_shift(n, 1024, 4096, 0.95, 2.05)) for n in TOKENS]
     for steps in STEPS:
@@ -172,6 +238,8 @@ if __name__ == "__main__":
     tensors = {}
     golden_ltx(tensors)
     golden_ltx_2(tensors)
+    golden_ltx_loop(tensors)
+    golden_ltx_2_loop(tensors)
     golden_levels(tensors)
     save("ltx", **tensors)
     print_parameters()
