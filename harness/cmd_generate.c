@@ -40,7 +40,8 @@ static const struct option options[] = {
     {"--launch", "HOW", OPTION_TEXT, &spec.launch,
      "on a CUDA device: stream, or graph (one CUDA graph per step)"},
     CASE_OPTIONS(spec),
-    {"--noise", "FILE", OPTION_TEXT, &noise_path, "safetensors with latents [1,C,T,H,W]"},
+    {"--noise", "FILE", OPTION_TEXT, &noise_path,
+     "safetensors with latents [1,C,T,H,W] (LTX-2: and audio_latents [1,R,C])"},
     {"--prompt-embeds", "FILE", OPTION_TEXT, &embeds_path,
      "safetensors with prompt_embeds, negative_prompt_embeds [1,M,C]"},
     {"--dump", "DIR", OPTION_TEXT, &dump_folder,
@@ -61,7 +62,7 @@ struct job {
     struct engine *engine;
     struct media_writer *media;
     struct dump *dump;
-    float *noise, *prompt, *negative;
+    float *noise, *extra_noise, *prompt, *negative;
     struct case_images images;
     int64_t *step_ns;
     int64_t encode_ns;
@@ -152,12 +153,13 @@ static enum status load_inputs(struct job *job, struct fault *fault)
 {
     struct generate_request *r = &job->c.request;
     if (noise_path)
-        TRY(load_noise(noise_path, &r->geometry, &job->noise, fault));
+        TRY(load_noise(noise_path, r, &job->noise, &job->extra_noise, fault));
     if (embeds_path)
         TRY(load_embeds(embeds_path, r->model, case_passes(&job->c) > 1, &job->prompt,
                         &job->negative, &r->embed_rows, fault));
     TRY(case_images_load(image_path, last_image_path, !dry_run, r, &job->images, fault));
     r->noise = job->noise;
+    r->extra_noise = job->extra_noise;
     r->prompt_embeds = job->prompt;
     r->negative_embeds = job->negative;
     return ST_OK;
@@ -522,6 +524,7 @@ int cmd_generate(int argc, char **argv, struct fault *fault)
     engine_free(job.engine);
     case_images_free(&job.images);
     free(job.noise);
+    free(job.extra_noise);
     free(job.prompt);
     free(job.negative);
     free(job.step_ns);

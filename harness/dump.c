@@ -62,11 +62,16 @@ enum status dump_text(struct dump *d, const float *prompt, const float *negative
 static enum status write_latents(struct dump *d, const char *name, const float *latents,
                                  struct fault *fault)
 {
-    const struct geometry *g = &d->c->request.geometry;
+    const struct generate_request *r = &d->c->request;
+    const struct geometry *g = &r->geometry;
+    const int64_t rows = generate_extra_rows(r->model, g, r->fps);
     char path[4096];
     path_of(d, name, path);
-    struct safetensor_out tensor = {"latents", 5, {1, g->C, g->T, g->H, g->W}, latents};
-    return safetensors_write(path, &tensor, 1, fault);
+    struct safetensor_out tensors[2] = {
+        {"latents", 5, {1, g->C, g->T, g->H, g->W}, latents},
+        {"audio_latents", 3, {1, rows, g->C}, latents + g->C * g->T * g->H * g->W},
+    };
+    return safetensors_write(path, tensors, rows ? 2 : 1, fault);
 }
 
 enum status dump_latents(struct dump *d, const float *latents, int64_t index, struct fault *fault)
@@ -179,12 +184,17 @@ static enum status load_exact(struct safetensors *file, const char *path, const 
     return s;
 }
 
-enum status load_noise(const char *path, const struct geometry *g, float **out, struct fault *fault)
+enum status load_noise(const char *path, const struct generate_request *request, float **out,
+                       float **extra, struct fault *fault)
 {
+    const struct geometry *g = &request->geometry;
     struct safetensors *file;
     int64_t shape[5] = {1, g->C, g->T, g->H, g->W}, unused;
+    int64_t sound[3] = {1, generate_extra_rows(request->model, g, request->fps), g->C};
     TRY(safetensors_open(path, &file, fault));
     enum status s = load_exact(file, path, "latents", 5, shape, 0, out, &unused, fault);
+    if (s == ST_OK && sound[1])
+        s = load_exact(file, path, "audio_latents", 3, sound, 0, extra, &unused, fault);
     safetensors_free(file);
     return s;
 }

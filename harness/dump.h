@@ -25,9 +25,10 @@ enum status dump_image(struct dump *d, const float *rows, int64_t count, const f
 enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault);
 enum status dump_close(struct dump *d, bool complete, struct fault *fault); /* frees d */
 
-/* `latents` [1,C,T,H,W] of the padded shape; owned by the caller. */
-enum status load_noise(const char *path, const struct geometry *g, float **out,
-                       struct fault *fault);
+/* `latents` [1,C,T,H,W] of the padded shape and, of models with sound, `audio_latents` [1,rows,C];
+ * owned by the caller. */
+enum status load_noise(const char *path, const struct generate_request *request, float **out,
+                       float **extra, struct fault *fault);
 /* `prompt_embeds` and `negative_prompt_embeds` [1,M,C]; the second may be absent unless wanted. */
 enum status load_embeds(const char *path, const struct model_config *model, bool want_negative,
                         float **prompt, float **negative, int64_t *rows, struct fault *fault);
