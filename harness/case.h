@@ -38,8 +38,7 @@ struct case_spec {
         {"--guidance", "HIGH[,LOW]", OPTION_PAIR, &(spec).guidance,                                \
          "classifier-free guidance; 1 or less: off; LOW: of a second expert (as HIGH)"},           \
         {"--scheduler", "NAME", OPTION_TEXT, &(spec).scheduler,                                    \
-         "unipc, unipc-original, euler, euler-once, euler-terminal, euler-quadratic, ddim, ddpm "  \
-         "or "                                                                                     \
+         "unipc, unipc-original, euler, euler-once, euler-terminal, euler-quadratic, ddim, ddpm, " \
          "ddim-cogvideox (the model's own)"},                                                      \
         {"--shift", "S", OPTION_REAL, &(spec).shift,                                               \
          "shift of the noise levels (the model's own)"},                                           \

@@ -63,8 +63,8 @@ void euler_once_levels(const struct sampler_kind *kind, struct sampler *s, doubl
         set_real(s, i, shifted(1.0 - (double)i / (double)s->steps, shift));
 }
 
-/* 1 down to 1/steps, shifted; how far below 1. In f32 as published: the network is told the levels a
- * thousandfold, where another rounding shows. */
+/* 1 down to 1/steps, shifted: how far below 1. In f32 as published: the network is told the levels
+ * a thousandfold, where another rounding shows. */
 static float below_one(const struct sampler *s, int64_t i, float shift)
 {
     const double last = 1.0 / (double)s->steps;
@@ -85,9 +85,9 @@ void euler_terminal_levels(const struct sampler_kind *kind, struct sampler *s, d
     }
 }
 
-/* LTX-Video from 0.9.5 on: half of the steps fall in a straight line by 1/40, the rest in a parabola
- * that goes on from there and would end at 0. The scheduler is given times, and shifts the levels
- * alone. */
+/* LTX-Video from 0.9.5 on: half of the steps fall in a straight line by 1/40, the rest in a
+ * parabola that goes on from there and would end at 0. The scheduler is given times, and shifts the
+ * levels alone. */
 void euler_quadratic_levels(const struct sampler_kind *kind, struct sampler *s, double shift)
 {
     const double drop = 0.025, steps = (double)s->steps, line = (double)(s->steps / 2);
