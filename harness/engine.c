@@ -3,6 +3,7 @@
 /* engine.c   Life of an engine: trace, memory plan, execution, figures. */
 #include "engine_state.h"
 #include "host.h"
+#include "model/clip.h"
 #include "patchmark.h"
 
 #include <stdlib.h>
@@ -115,17 +116,22 @@ size_t engine_peak_bytes(const struct engine *engine)
 #define DEVICE_CODE_BYTES ((size_t)256 << 20)
 
 /* What the generator and its hooks hold on the host beside the engine's slabs: latents in two
- * layouts, the noise, one decoded chunk as bytes and as f32. */
-static size_t host_bytes(const struct geometry *g)
+ * layouts, the noise, and frames. */
+static size_t host_bytes(const struct generate_request *r)
 {
+    const struct geometry *g = &r->geometry;
     size_t latent = (size_t)(g->C * g->T * g->H * g->W) * sizeof(float);
-    size_t chunk = (size_t)(4 * g->pad_width * g->pad_height * 3) * (1 + sizeof(float));
-    return 3 * latent + chunk;
+    size_t frames =
+        r->model->vae.base
+            ? (size_t)clip_host_bytes(r->model, g, &r->tiling, r->sink.frames_f32 != NULL)
+            : 0;
+    return 3 * latent + frames;
 }
 
-static enum status check_host(const struct engine *e, const struct geometry *g, struct fault *fault)
+static enum status check_host(const struct engine *e, const struct generate_request *r,
+                              struct fault *fault)
 {
-    size_t needed = (on_device(e) ? 0 : engine_peak_bytes(e)) + host_bytes(g);
+    size_t needed = (on_device(e) ? 0 : engine_peak_bytes(e)) + host_bytes(r);
     size_t available = host_memory_available();
     if (needed <= available)
         return ST_OK;
@@ -171,7 +177,7 @@ enum status engine_plan(struct engine *engine, const struct generate_request *re
     } while (changed);
     sum_up(engine);
     if (check_memory)
-        TRY(check_host(engine, &request->geometry, fault));
+        TRY(check_host(engine, request, fault));
     return check_memory && on_device(engine) ? check_device(engine, fault) : ST_OK;
 }
 

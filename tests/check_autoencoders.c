@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine.h"
+#include "model/clip.h"
 #include "model/vae.h"
 #include "model/vae_encoder.h"
 #include "presets/wan.h"
@@ -221,6 +223,165 @@ static void chunks_equal_the_whole(void **state)
     }
 }
 
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+static const struct vae_tiling whole = {0, 0};
+
+/* A model of nothing but an autoencoder, and a clip of it. */
+struct scene {
+    struct model_config model;
+    struct geometry grid;
+    struct shape shape;
+    struct vae_tiling tiles; /* 5 cells, 3 apart */
+};
+
+static struct scene scene_of(const struct model *m, int64_t T, int64_t H, int64_t W)
+{
+    const int64_t cell = m->config.scale_space;
+    struct scene s = {.model = {.vae = m->config, .transformer = {.pt = 1, .ph = 1, .pw = 1}},
+                      .shape = shape_of(&m->config, T, H, W),
+                      .tiles = {5 * cell, 3 * cell}};
+    assert_int_equal(
+        geometry_of(&s.model, s.shape.width, s.shape.height, s.shape.frames, &s.grid, NULL), ST_OK);
+    return s;
+}
+
+/* Frames that a sink is given, as the decoder's values. */
+struct seen {
+    const struct geometry *grid;
+    float *frames;
+    int64_t next;
+};
+
+static enum status see(void *user, const float *rgb, int64_t first, int64_t count)
+{
+    struct seen *seen = user;
+    const int64_t frame = seen->grid->height * seen->grid->width * 3;
+    assert_int_equal(first, seen->next);
+    for (int64_t i = 0; i < count * frame; i++)
+        seen->frames[first * frame + i] = 2.0f * rgb[i] - 1.0f;
+    seen->next += count;
+    return ST_OK;
+}
+
+/* Peak bytes of activations where the caller wants them. */
+static float *decode_clip(const struct scene *s, const struct vae_tiling *tiling, const float *z,
+                          size_t *peak)
+{
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    struct seen seen = {&s->grid, malloc((size_t)s->shape.values * sizeof(float)), 0};
+    const struct generate_sink sink = {.user = &seen, .frames_f32 = see};
+    golden_check(p, clip_decode(plain_ops_table(p), &s->model, &s->grid, tiling, z, &sink));
+    assert_int_equal(seen.next, s->grid.frames);
+    if (peak)
+        *peak = plain_ops_peak_bytes(p);
+    plain_ops_free(p);
+    return seen.frames;
+}
+
+static float *encode_clip(const struct scene *s, const struct vae_tiling *tiling,
+                          const uint8_t *rgb)
+{
+    struct plain_ops *p = golden_ops(FILL_NORMAL);
+    float *z = malloc((size_t)s->shape.latents * sizeof *z);
+    golden_check(p, clip_encode(plain_ops_table(p), &s->model, &s->grid, tiling, rgb, z));
+    plain_ops_free(p);
+    return z;
+}
+
+static uint8_t *drawn_bytes(const struct model *m, const struct shape *s)
+{
+    float *pixels = drawn_pixels(m, s);
+    uint8_t *rgb = malloc((size_t)s->values);
+    for (int64_t i = 0; i < s->values; i++)
+        rgb[i] = (uint8_t)floor(((double)pixels[i] + 1.0) * 127.5 + 0.5);
+    free(pixels);
+    return rgb;
+}
+
+static void tiles_agree(void **state)
+{
+    (void)state;
+    struct safetensors *file = golden_open("autoencoders");
+    for (int i = 0; i < MODELS; i++) {
+        const struct model *m = &models[i];
+        const struct scene s = scene_of(m, 2, 7, 8);
+        float *z = drawn_latents(m, &s.shape), *frames = decode_clip(&s, &s.tiles, z, NULL);
+        close_to_golden(file, m->name, "tiled", "frames", frames, 3,
+                        s.shape.frames * s.shape.pixels, FRAMES_STEP);
+        uint8_t *rgb = drawn_bytes(m, &s.shape);
+        float *latents = encode_clip(&s, &s.tiles, rgb);
+        denormalise(&m->config, latents, s.shape.latents);
+        close_to_golden(file, m->name, "tiled", "mean", latents, m->config.z_dim,
+                        s.shape.T * s.shape.cells, MEAN_STEP);
+        free(latents), free(rgb), free(frames), free(z);
+    }
+    safetensors_free(file);
+}
+
+/* A tile as large as the frame changes nothing; smaller ones take less memory and leave seams. */
+static void tiles_save_memory(void **state)
+{
+    (void)state;
+    const struct scene s = scene_of(&models[0], 2, 7, 8);
+    const struct vae_tiling large = {8 * 8, 6 * 8};
+    size_t whole_bytes, large_bytes, tile_bytes;
+    float *z = drawn_latents(&models[0], &s.shape);
+    float *frames = decode_clip(&s, &whole, z, &whole_bytes);
+    float *same = decode_clip(&s, &large, z, &large_bytes);
+    float *tiled = decode_clip(&s, &s.tiles, z, &tile_bytes);
+    assert_memory_equal(frames, same, (size_t)s.shape.values * sizeof *frames);
+    assert_int_equal(large_bytes, whole_bytes);
+    assert_true(tile_bytes < whole_bytes / 2 + whole_bytes / 8);
+    const double seams = mini_relative_l2(tiled, frames, s.shape.values);
+    assert_true(seams > 1e-4 && seams < 2.0); /* of a random network they are large */
+    free(tiled), free(same), free(frames), free(z);
+}
+
+/* Odd sizes are padded by repeating edges, and cropped again. */
+static void clips_of_any_size_pass(void **state)
+{
+    (void)state;
+    struct scene s = scene_of(&models[0], 2, 3, 4);
+    struct scene odd = s;
+    assert_int_equal(geometry_of(&odd.model, 29, 21, 3, &odd.grid, NULL), ST_OK);
+    assert_int_equal(odd.grid.H * odd.grid.W * odd.grid.T, s.grid.H * s.grid.W * s.grid.T);
+    uint8_t *rgb = drawn_bytes(&models[0], &s.shape), *part = malloc(3 * 21 * 29 * 3);
+    for (int64_t t = 0; t < s.grid.frames; t++)
+        for (int64_t y = 0; y < 24; y++)
+            for (int64_t x = 0; x < 32; x++) {
+                const int64_t u = t < 3 ? t : 2, v = y < 21 ? y : 20, w = x < 29 ? x : 28;
+                uint8_t *to = rgb + ((t * 24 + y) * 32 + x) * 3;
+                memcpy(to, rgb + ((u * 24 + v) * 32 + w) * 3, 3);
+                if (t < 3 && y < 21 && x < 29)
+                    memcpy(part + ((t * 21 + y) * 29 + x) * 3, to, 3);
+            }
+    float *padded = encode_clip(&odd, &whole, part), *full = encode_clip(&s, &whole, rgb);
+    assert_memory_equal(padded, full, (size_t)s.shape.latents * sizeof *full);
+    float *cropped = decode_clip(&odd, &whole, full, NULL),
+          *all = decode_clip(&s, &whole, full, NULL);
+    for (int64_t y = 0; y < 21; y++)
+        assert_memory_equal(cropped + ((2 * 21 + y) * 29) * 3, all + ((2 * 24 + y) * 32) * 3,
+                            29 * 3 * sizeof *all);
+    free(all), free(cropped), free(full), free(padded), free(part), free(rgb);
+}
+
+static void tilings_are_checked(void **state)
+{
+    (void)state;
+    static const struct vae_tiling wrong[] = {{8, 16}, {12, 8}, {16, 4}, {16, 0}, {-16, 8}, {4, 4}};
+    const struct vae_config *c = &models[0].config;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct fault fault = {0};
+        assert_int_equal(vae_tiling_check(c, &wrong[i], &fault), ST_BAD_INPUT);
+        assert_non_null(strstr(fault.text, "multiples of 8"));
+    }
+    assert_int_equal(vae_tiling_check(c, &whole, NULL), ST_OK);
+    assert_int_equal(vae_tile_stride(c, 256), 192);
+    assert_int_equal(vae_tile_stride(c, 8), 8);
+    assert_int_equal(vae_tile_stride(&models[1].config, 256), 192);
+}
+
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
 static const struct vae_config wan_2_1 = WAN_VAE(96), wan_2_2 = WAN_2_2_VAE(160, 256);
@@ -235,13 +396,47 @@ static void parameters_are_the_published(void **state)
                      704688668);
 }
 
+/* Counted, not run, through the whole engine. */
+static void assert_tflop(const struct vae_config *c, int64_t width, int64_t height, int64_t frames,
+                         enum stage stage, double want)
+{
+    static const uint8_t clip;
+    static const float clean;
+    struct model_config model = {.vae = *c, .transformer = {.pt = 1, .ph = 1, .pw = 1}};
+    struct engine_config config = {.type = ELEM_BF16, .threads = 1, .quiet = true};
+    struct generate_request request = {.model = &model};
+    struct engine *engine;
+    struct fault fault = {{0}};
+    if (stage == STAGE_ENCODE)
+        request.clip = &clip;
+    else
+        request.clean = &clean;
+    assert_int_equal(geometry_of(&model, width, height, frames, &request.geometry, NULL), ST_OK);
+    assert_int_equal(engine_new(&config, &engine, &fault), ST_OK);
+    if (engine_count(engine, &request, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    const double got = engine_stage(engine, stage)->flops / 1e12;
+    if (!(got >= 0.9995 * want && got <= 1.003 * want))
+        fail_msg("%.2f TFLOP, expected %.2f", got, want);
+    engine_free(engine);
+}
+
+static void work_is_the_published(void **state)
+{
+    (void)state;
+    assert_tflop(&wan_2_1, 832, 480, 81, STAGE_ENCODE, 163.75);
+    assert_tflop(&wan_2_1, 832, 480, 81, STAGE_DECODE, 275.35);
+    assert_tflop(&wan_2_2, 1280, 704, 121, STAGE_DECODE, 2011.1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decoders_agree),
-        cmocka_unit_test(encoders_agree),
-        cmocka_unit_test(chunks_equal_the_whole),
-        cmocka_unit_test(parameters_are_the_published),
+        cmocka_unit_test(decoders_agree),         cmocka_unit_test(encoders_agree),
+        cmocka_unit_test(chunks_equal_the_whole), cmocka_unit_test(tiles_agree),
+        cmocka_unit_test(tiles_save_memory),      cmocka_unit_test(clips_of_any_size_pass),
+        cmocka_unit_test(tilings_are_checked),    cmocka_unit_test(parameters_are_the_published),
+        cmocka_unit_test(work_is_the_published),
     };
     return cmocka_run_group_tests_name("autoencoders", tests, NULL, NULL);
 }

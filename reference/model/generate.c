@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode/to_rgb/to_rgb.h"
+#include "model/clip.h"
 #include "model/denoiser.h"
 #include "model/given_image.h"
 #include "model/sampler.h"
 #include "model/text.h"
-#include "model/vae.h"
 #include "random.h"
 
 enum { PROMPT = 0, NEGATIVE, PROMPTS };
@@ -476,86 +475,37 @@ static enum status run_denoise(struct run *r)
     return q->sink.denoised && executing(r) ? q->sink.denoised(q->sink.user, r->latents) : ST_OK;
 }
 
-/* ---- decode ---------------------------------------------------------------------------------- */
+/* ---- the video autoencoder ------------------------------------------------------------------- */
 
-/* Crops `count` decoded frames into the element type wanted and hands them to the host. */
-static enum status to_host(struct run *r, struct tensor frames, int64_t count, enum elem elem,
-                           void *host)
+static enum status run_encode(struct run *r)
 {
-    struct ops *ops = r->ops;
-    const struct geometry *g = r->grid;
-    struct tensor rgb;
-    TRY(ops->alloc(ops, &rgb, elem, count * g->height * g->width, 3, "rgb"));
-    const struct to_rgb_problem p = {.T = count,
-                                     .H = g->pad_height,
-                                     .W = g->pad_width,
-                                     .Ho = g->height,
-                                     .Wo = g->width,
-                                     .x = frames,
-                                     .y = rgb};
-    TRY(ops->to_rgb(ops, &p));
-    TRY(ops->get(ops, &rgb, host, count * g->height * g->width, 3));
-    ops->release(ops, &rgb);
-    return ST_OK;
-}
-
-struct host_frames {
-    uint8_t *bytes;
-    float *floats;
-};
-
-static enum status hand_out(struct run *r, struct tensor frames, int64_t first, int64_t count,
-                            const struct host_frames *host)
-{
-    const struct generate_sink *sink = &r->request->sink;
-    TRY(to_host(r, frames, count, ELEM_U8, host->bytes));
-    if (sink->frames && executing(r))
-        TRY(sink->frames(sink->user, host->bytes, first, count));
-    if (!sink->frames_f32)
+    TRY(clip_encode(r->ops, r->model, r->grid, &r->request->tiling, r->request->clip, r->cells));
+    if (!executing(r))
         return ST_OK;
-    TRY(to_host(r, frames, count, ELEM_F32, host->floats));
-    return executing(r) ? sink->frames_f32(sink->user, host->floats, first, count) : ST_OK;
-}
-
-/* One latent frame at a time, from the host: nothing here grows with the clip. */
-static enum status decode_chunks(struct run *r, struct vae *v, const struct host_frames *host)
-{
-    struct ops *ops = r->ops;
-    const struct geometry *g = r->grid;
-    const int64_t cells = g->H * g->W;
-    struct tensor z, frames;
-    TRY(ops->alloc(ops, &z, ELEM_F32, cells, g->C, "latent"));
-    for (int64_t i = 0, first = 0, count; i < g->T && first < g->frames; i++, first += count) {
-        const float *latent = executing(r) ? r->cells + i * cells * g->C : NULL;
-        TRY(ops->step(ops, (int)i, (int)g->T));
-        TRY(ops->put(ops, &z, latent, cells, g->C));
-        TRY(vae_decode(v, z, &frames, &count));
-        const int64_t wanted = g->frames - first < count ? g->frames - first : count;
-        TRY(hand_out(r, frames, first, wanted, host));
-        ops->release(ops, &frames);
-    }
-    ops->release(ops, &z);
-    return ST_OK;
+    transpose(r->cells, cells_of(r), r->grid->C, r->latents);
+    const struct generate_sink *sink = &r->request->sink;
+    return sink->denoised ? sink->denoised(sink->user, r->latents) : ST_OK;
 }
 
 static enum status run_decode(struct run *r)
 {
-    struct ops *ops = r->ops;
-    const struct geometry *g = r->grid;
-    const int64_t values = r->model->vae.scale_time * g->height * g->width * 3;
-    struct host_frames host = {0};
-    struct vae v;
-    TRY(ops->enter(ops, STAGE_DECODE));
-    TRY(vae_load(ops, &r->model->vae, &v));
-    TRY(vae_begin(&v, g->H, g->W));
-    enum status status = layer_host_alloc(ops, values, sizeof *host.bytes, &host.bytes);
-    if (status == ST_OK && r->request->sink.frames_f32)
-        status = layer_host_alloc(ops, values, sizeof *host.floats, &host.floats);
-    if (status == ST_OK)
-        status = decode_chunks(r, &v, &host);
-    free(host.bytes);
-    free(host.floats);
-    return status == ST_OK ? ops->leave(ops, STAGE_DECODE) : status;
+    return clip_decode(r->ops, r->model, r->grid, &r->request->tiling, r->cells,
+                       &r->request->sink);
+}
+
+/* Latents in r->cells: from a clip, as they are given, or from a prompt. */
+static enum status make_latents(struct run *r)
+{
+    const struct generate_request *q = r->request;
+    if (q->clip)
+        return run_encode(r);
+    if (q->clean && executing(r))
+        transpose(q->clean, r->grid->C, cells_of(r), r->cells);
+    if (q->clean)
+        return ST_OK;
+    TRY(run_text(r));
+    TRY(given_image_new(r->ops, q, &r->given));
+    return run_denoise(r);
 }
 
 enum status generate(struct ops *ops, const struct generate_request *request)
@@ -563,11 +513,7 @@ enum status generate(struct ops *ops, const struct generate_request *request)
     struct run r;
     enum status status = run_new(ops, request, &r);
     if (status == ST_OK)
-        status = run_text(&r);
-    if (status == ST_OK)
-        status = given_image_new(ops, request, &r.given);
-    if (status == ST_OK)
-        status = run_denoise(&r);
+        status = make_latents(&r);
     if (status == ST_OK && r.model->vae.base)
         status = run_decode(&r);
     run_free(&r);

@@ -5,7 +5,7 @@
 #ifndef PATCHMARK_GENERATE_H
 #define PATCHMARK_GENERATE_H
 
-#include "model/model.h"
+#include "model/vae_tile.h"
 
 /* The clip asked for and the padded one that is generated: frames 4k+1, sides multiples of patch x
  * VAE scale. The tail is dropped and right and bottom are cropped. */
@@ -45,7 +45,7 @@ struct generate_sink {
                          int64_t channels, int64_t frames);
     /* latents [C][T][H][W] after step `index` (1-based, of count); extra rows [rows][C] follow */
     enum status (*latents)(void *user, const float *latents, int64_t index, int64_t count);
-    /* the same, after the last step alone */
+    /* the same, after the last step alone, or of an encoded clip */
     enum status (*denoised)(void *user, const float *latents);
 };
 
@@ -80,13 +80,18 @@ struct generate_request {
     const float *extra_noise;                     /* [extra rows][C], or NULL likewise */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
     int64_t embed_rows;                           /* <= text.rows; the rest are zero rows */
+    /* In place of a prompt: frames to be encoded and decoded again, [frames][height][width][3] of
+     * the geometry; or latents [C][T][H][W] to be decoded. */
+    const uint8_t *clip;
+    const float *clean;
+    struct vae_tiling tiling; /* of encoder and decoder; all 0: whole frames */
     struct generate_sink sink;
 };
 
 /* Runs text, the given image where there is one, denoise and decode in turn through `ops`, in
- * whatever mode ops is in. Errors: the
- * status of the failing op or hook, text in ops->fault. Memory: only through ops, plus host buffers
- * of the latents and of one chunk of pixels, freed on every path. */
+ * whatever mode ops is in. Errors: the status of the failing op or hook, text in ops->fault. Memory:
+ * only through ops, plus host buffers of the latents, of one chunk of pixels and what
+ * clip_host_bytes() says, freed on every path. */
 enum status generate(struct ops *ops, const struct generate_request *request);
 
 /* Prompt bytes -> token numbers (byte tokenizer: byte + 3, then end of sequence 1); returns the

@@ -66,23 +66,24 @@ def golden():
 
 
 def tiled(name):
-    """Tiles of 3 cells, 2 apart, and of 4 cells, 3 apart across; the last ones are cut short. When
-    encoding, the published code counts folded pixels, so that a tile there is `side` times as large
-    in pixels as it says."""
+    """Square tiles of 5 cells, 3 apart, the last ones cut short, of frames of 8 bits. When encoding,
+    the published code counts folded pixels, so that a tile there is `side` times as large in pixels
+    as it says."""
     scale, side = MODELS[name]["scale"], MODELS[name]["side"]
     model = vae(name, "normal")
-    latents, pixels = inputs(name, 2, 6, 8)
+    latents, pixels = inputs(name, 2, 7, 8)
+    pixels = torch.floor((pixels.double() + 1) * 127.5 + 0.5) / 127.5 - 1
 
     def enable(unit):
-        model.enable_tiling(tile_sample_min_height=3 * unit, tile_sample_stride_height=2 * unit,
-                            tile_sample_min_width=4 * unit, tile_sample_stride_width=3 * unit)
+        model.enable_tiling(tile_sample_min_height=5 * unit, tile_sample_stride_height=3 * unit,
+                            tile_sample_min_width=5 * unit, tile_sample_stride_width=3 * unit)
 
     enable(scale)
     with doubled(model), torch.no_grad():
         frames = model.decode(latents.double()).sample
     enable(scale // side)
     with doubled(model), torch.no_grad():
-        mean = model.encode(pixels.double()).latent_dist.mode()
+        mean = model.encode(pixels).latent_dist.mode()
     return {f"{name}.tiled.frames": part(frames, FRAMES_STEP),
             f"{name}.tiled.mean": part(mean, MEAN_STEP)}
 
