@@ -74,6 +74,8 @@ struct checkpoint_field {
     size_t offset;    /* of an int64_t within struct model_config */
     int64_t fallback; /* where config.json leaves it out; 0: it must be there */
     int64_t least, most;
+    bool flag;    /* true or false there */
+    bool or_null; /* null there for 0 */
 };
 extern const struct checkpoint_field checkpoint_fields[];
 extern const int checkpoint_field_count;

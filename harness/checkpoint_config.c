@@ -19,6 +19,18 @@
         .fallback = (fallback_), .least = (least_), .most = (most_)                                \
     }
 
+/* A field that is true or false; one that is null where there is nothing of it. Both count as 0. */
+#define FIELD_FLAG(part_, name_, member)                                                           \
+    {                                                                                              \
+        .part = (part_), .name = (name_), .offset = offsetof(struct model_config, member),         \
+        .most = 1, .flag = true                                                                    \
+    }
+#define FIELD_OR_NULL(part_, name_, member, most_)                                                 \
+    {                                                                                              \
+        .part = (part_), .name = (name_), .offset = offsetof(struct model_config, member),         \
+        .most = (most_), .or_null = true                                                           \
+    }
+
 /* Limits keep products of extents within 63 bits. Where a field is left out the model class' own
  * default holds. */
 const struct checkpoint_field checkpoint_fields[] = {
@@ -35,6 +47,9 @@ const struct checkpoint_field checkpoint_fields[] = {
     FIELD(PART_VAE, "num_res_blocks", vae.res_blocks, 2, 1, 3),
     FIELD(PART_VAE, "scale_factor_temporal", vae.scale_time, 4, 1, 64),
     FIELD(PART_VAE, "scale_factor_spatial", vae.scale_space, 8, 1, 64),
+    FIELD_OR_NULL(PART_VAE, "decoder_base_dim", vae.decoder_base, 65536),
+    FIELD_FLAG(PART_VAE, "is_residual", vae.residual),
+    FIELD_OR_NULL(PART_VAE, "patch_size", vae.patch, 2),
     FIELD(PART_TEXT, "vocab_size", text.vocab, 0, 1, INT32_MAX),
     FIELD(PART_TEXT, "d_model", text.C, 0, 1, 1 << 20),
     FIELD(PART_TEXT, "num_heads", text.N, 0, 1, 4096),
@@ -113,9 +128,21 @@ static enum status refuse(const struct reader *r, const char *field, const char 
                      value ? shown : "left out");
 }
 
+static enum status read_flag(const struct reader *r, const struct checkpoint_field *f)
+{
+    const json_t *value = json_object_get(r->root, f->name);
+    const int64_t got = json_is_true(value);
+    if (value && !json_is_boolean(value))
+        return refuse(r, f->name, "true or false", value);
+    memcpy((char *)&r->out->model + f->offset, &got, sizeof got);
+    return ST_OK;
+}
+
 static enum status read_integer(const struct reader *r, const struct checkpoint_field *f)
 {
     const json_t *value = json_object_get(r->root, f->name);
+    if (f->or_null && json_is_null(value))
+        value = NULL;
     int64_t got = value ? (int64_t)json_integer_value(value) : f->fallback;
     if ((value && !json_is_integer(value)) || got < f->least || got > f->most) {
         char wanted[80];
@@ -175,12 +202,7 @@ static const struct supported {
     {PART_TRANSFORMER, "image_dim", "null"},
     {PART_TRANSFORMER, "added_kv_proj_dim", "null"},
     {PART_TRANSFORMER, "pos_embed_seq_len", "null"},
-    {PART_VAE, "is_residual", "false"},
-    {PART_VAE, "decoder_base_dim", "null"},
-    {PART_VAE, "patch_size", "null"},
     {PART_VAE, "attn_scales", "[]"},
-    {PART_VAE, "in_channels", "3"},
-    {PART_VAE, "out_channels", "3"},
     {PART_TEXT, "feed_forward_proj", "\"gated-gelu\""},
 };
 
@@ -214,6 +236,16 @@ static enum status read_transformer(const struct reader *r)
     return ST_OK;
 }
 
+/* Pixels are of three colours, and squares of patch_size are folded. */
+static enum status check_channels(const struct reader *r, const char *name, int64_t wanted)
+{
+    const json_t *value = json_object_get(r->root, name);
+    const int64_t got = value ? (int64_t)json_integer_value(value) : 3;
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, wanted);
+    return got == wanted ? ST_OK : refuse(r, name, text, value);
+}
+
 /* The encoder's steps in time, from fine to coarse; the decoder takes them in reverse. */
 static enum status read_vae(const struct reader *r)
 {
@@ -221,6 +253,12 @@ static enum status read_vae(const struct reader *r)
     int64_t down[VAE_LEVELS - 1] = {0, 1, 1};
     static const int64_t mult[VAE_LEVELS] = {1, 2, 4, 4};
     memcpy(v->mult, mult, sizeof mult);
+    if (v->decoder_base == v->base)
+        v->decoder_base = 0;
+    if (v->patch == 1)
+        v->patch = 0;
+    TRY(check_channels(r, "in_channels", v->patch ? 3 * v->patch * v->patch : 3));
+    TRY(check_channels(r, "out_channels", v->patch ? 3 * v->patch * v->patch : 3));
     TRY(read_integers(r, "dim_mult", VAE_LEVELS, 1, 1024, v->mult));
     TRY(read_integers(r, "temperal_downsample", VAE_LEVELS - 1, 0, 1, down));
     for (int i = 0; i < VAE_LEVELS - 1; i++)
@@ -271,7 +309,8 @@ static enum status read_config(const struct reader *r)
     note_unsupported(r);
     for (int i = 0; i < checkpoint_field_count; i++)
         if (checkpoint_fields[i].part == r->out->part)
-            TRY(read_integer(r, &checkpoint_fields[i]));
+            TRY(checkpoint_fields[i].flag ? read_flag(r, &checkpoint_fields[i])
+                                          : read_integer(r, &checkpoint_fields[i]));
     return r->out->unsupported[0] ? ST_OK : parts[r->out->part].read(r);
 }
 

@@ -7,6 +7,7 @@
 #include "model/text.h"
 #include "model/transformer.h"
 #include "model/vae.h"
+#include "model/vae_encoder.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ enum status wanted_of(enum checkpoint_part part, const struct model_config *mode
     struct text text = {0};
     struct transformer transformer = {0};
     struct vae vae;
+    struct vae_encoder encoder;
     *out = (struct wanted){0};
     enum status status = ST_OK;
     if (part == PART_TEXT)
@@ -54,6 +56,8 @@ enum status wanted_of(enum checkpoint_part part, const struct model_config *mode
         status = transformer_load(&r.ops, &model->transformer, &transformer);
     else if (part == PART_VAE)
         status = vae_load(&r.ops, &model->vae, &vae);
+    if (part == PART_VAE && status == ST_OK)
+        status = vae_encoder_load(&r.ops, &model->vae, &encoder);
     text_free(&text);
     transformer_free(&transformer);
     if (status != ST_OK)
@@ -81,8 +85,6 @@ static const struct {
     enum checkpoint_part part;
     const char *name;
 } unused[] = {
-    {PART_VAE, "encoder."},
-    {PART_VAE, "quant_conv."},
     {PART_TEXT, TABLE_ALIAS},
     {PART_TRANSFORMER, "*.attn2.norm_added_q.weight"},
 };

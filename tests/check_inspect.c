@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "presets/wan.h"
 #include "support/files.h"
 #include "support/jobs.h"
 #include "support/json_check.h"
@@ -69,7 +70,7 @@ static void expect(const char *path, const char *option, int code, const char *p
 
 /* ---- what the model code asks for ------------------------------------------------------------ */
 
-/* Counts of tensors in the published files; of the autoencoder, its decoder. */
+/* Counts of tensors in the published files. */
 static void published_counts(void **state)
 {
     (void)state;
@@ -82,7 +83,8 @@ static void published_counts(void **state)
         {"wan2.1-t2v-1.3b", PART_TRANSFORMER, 825, "blocks.29.attn2.to_out.0.bias"},
         {"wan2.1-t2v-14b", PART_TRANSFORMER, 1095, "condition_embedder.time_proj.weight"},
         {"wan2.1-t2v-14b", PART_TEXT, 242, "encoder.block.23.layer.1.DenseReluDense.wi_1.weight"},
-        {"wan2.1-t2v-14b", PART_VAE, 108, "decoder.up_blocks.1.upsamplers.0.time_conv.weight"},
+        {"wan2.1-t2v-14b", PART_VAE, 194, "decoder.up_blocks.1.upsamplers.0.time_conv.weight"},
+        {"wan2.1-t2v-14b", PART_VAE, 194, "encoder.down_blocks.8.time_conv.bias"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct wanted w;
@@ -256,15 +258,34 @@ static void presets_are_recognised(void **state)
     const struct model_config *m = preset("wan2.1-t2v-1.3b");
     const char *dir = job_word("%s/wan", folder);
     component_put(dir, "transformer", PART_TRANSFORMER, m, "BF16", 2);
-    expect(at("%s/transformer", dir), "--headers", 0, "geometry       wan2.1-t2v-1.3b\n");
+    expect(at("%s/transformer", dir), "--headers", 0, "geometry       wan2.1-t2v-1.3b");
     expect(at("%s/transformer", dir), "--headers", 0, "1418996800     2.64 GiB      -      -");
     component_put(dir, "vae", PART_VAE, m, "F32", 4);
-    expect(at("%s/vae", dir), "--headers", 0, "wan2.1-t2v-1.3b, wan2.1-t2v-14b\n");
+    expect(at("%s/vae", dir), "--headers", 0, "geometry       wan2.1-t2v-1.3b, ");
     expect(dir, "--headers", 1, "model_index.json is missing");
-    expect(dir, "--headers", 1, "geometry       wan2.1-t2v-1.3b\n");
+    expect(dir, "--headers", 1, "geometry       wan2.1-t2v-1.3b");
     /* without its config.json, by its tensors */
     expect(at("%s/transformer/diffusion_pytorch_model.safetensors", dir), "--headers", 0,
-           "geometry       wan2.1-t2v-1.3b\n");
+           "geometry       wan2.1-t2v-1.3b");
+}
+
+/* Flags, nulls and folded pixels in its config.json; every tensor is one that is asked for. */
+static void the_autoencoder_of_wan_2_2(void **state)
+{
+    (void)state;
+    struct model_config m = small_model();
+    const char *dir = job_word("%s/wan_2_2", folder);
+    m.vae = (struct vae_config)WAN_2_2_VAE(160, 256);
+    component_put(dir, "vae", PART_VAE, &m, "F32", 4);
+    struct job job = inspect(at("%s/vae", dir), "--headers", NULL);
+    assert_int_equal(job.code, 0);
+    says(job.out, "704688668");
+    assert_null(strstr(job.out, "is extra"));
+    jobs_free(&job, 1);
+    struct checkpoint_config config;
+    struct fault fault = {{0}};
+    assert_int_equal(checkpoint_config_read(at("%s/vae/config.json", dir), &config, &fault), ST_OK);
+    assert_memory_equal(&config.model.vae, &m.vae, sizeof m.vae);
 }
 
 /* A component's tensors with one of them changed by `spoil`. */
@@ -401,6 +422,12 @@ static void configs_are_held_to_their_rules(void **state)
          "patch_size should be a list of 3", 2},
         {"{\"_class_name\": \"UMT5EncoderModel\"}", "vocab_size should be a whole number", 2},
         {"{\"_class_name\": \"AutoencoderKLWan\"}", "latents_mean should be a list of 16", 2},
+        {"{\"_class_name\": \"AutoencoderKLWan\", \"is_residual\": 1}",
+         "is_residual should be true or false, not 1", 2},
+        {"{\"_class_name\": \"AutoencoderKLWan\", \"patch_size\": 3}",
+         "patch_size should be a whole number from 0 to 2, not 3", 2},
+        {"{\"_class_name\": \"AutoencoderKLWan\", \"patch_size\": 2, \"in_channels\": 3}",
+         "in_channels should be 12, not 3", 2},
         {"[1]", "one JSON object", 2},
         {"{", "malformed JSON at line 1", 2},
         {"", "malformed JSON", 2},
@@ -613,6 +640,7 @@ int main(void)
 #ifdef HAVE_JANSSON
         cmocka_unit_test(a_sound_model),
         cmocka_unit_test(presets_are_recognised),
+        cmocka_unit_test(the_autoencoder_of_wan_2_2),
         cmocka_unit_test(wrong_tensors_are_named),
         cmocka_unit_test(weights_are_asked_for_by_shape),
         cmocka_unit_test(the_other_name_of_the_table),

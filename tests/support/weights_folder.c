@@ -88,8 +88,20 @@ static void vae_members(struct json *j, const struct vae_config *v)
     json_end(j);
     list_reals(j, "latents_mean", v->z_dim, v->mean);
     list_reals(j, "latents_std", v->z_dim, v->std);
-    json_bool(j, "is_residual", false);
-    json_none(j, "decoder_base_dim");
+    json_int(j, "in_channels", v->patch ? 3 * v->patch * v->patch : 3);
+    json_int(j, "out_channels", v->patch ? 3 * v->patch * v->patch : 3);
+}
+
+static void field_member(struct json *j, const struct model_config *model,
+                         const struct checkpoint_field *f)
+{
+    const int64_t value = checkpoint_field_of(model, f);
+    if (f->flag)
+        json_bool(j, f->name, value);
+    else if (f->or_null && !value)
+        json_none(j, f->name);
+    else
+        json_int(j, f->name, value);
 }
 
 char *config_text(enum checkpoint_part part, const struct model_config *model)
@@ -109,8 +121,7 @@ char *config_text(enum checkpoint_part part, const struct model_config *model)
     }
     for (int i = 0; i < checkpoint_field_count; i++)
         if (checkpoint_fields[i].part == part)
-            json_int(&j, checkpoint_fields[i].name,
-                     checkpoint_field_of(model, &checkpoint_fields[i]));
+            field_member(&j, model, &checkpoint_fields[i]);
     if (part == PART_TRANSFORMER) {
         const struct transformer_config *t = &model->transformer;
         list_integers(&j, "patch_size", 3, (const int64_t[]){t->pt, t->ph, t->pw});
