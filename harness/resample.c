@@ -109,6 +109,10 @@ static enum status columns(enum resample_filter filter, const uint8_t *from, int
                            int64_t height, uint8_t *to, int64_t to_width, struct fault *fault)
 {
     struct axis a = {0};
+    if (width == to_width) {
+        memcpy(to, from, (size_t)(width * height * CHANNELS));
+        return ST_OK;
+    }
     const enum status status = axis_new(filter, width, to_width, &a, fault);
     if (status == ST_OK)
         apply(&a, to_width, from, CHANNELS, height, width * CHANNELS, to, to_width * CHANNELS);
@@ -120,6 +124,10 @@ static enum status rows(enum resample_filter filter, const uint8_t *from, int64_
                         int64_t height, uint8_t *to, int64_t to_height, struct fault *fault)
 {
     struct axis a = {0};
+    if (height == to_height) {
+        memcpy(to, from, (size_t)(width * height * CHANNELS));
+        return ST_OK;
+    }
     const enum status status = axis_new(filter, height, to_height, &a, fault);
     if (status == ST_OK)
         apply(&a, to_height, from, width * CHANNELS, width, CHANNELS, to, CHANNELS);
@@ -127,24 +135,25 @@ static enum status rows(enum resample_filter filter, const uint8_t *from, int64_
     return status;
 }
 
-/* An axis that keeps its length is left alone. */
+/* An axis that keeps its length is left alone; where columns grow and rows shrink, rows are first. */
 enum status resample_rgb(enum resample_filter filter, const uint8_t *from, int64_t width,
                          int64_t height, uint8_t *to, int64_t to_width, int64_t to_height,
                          struct fault *fault)
 {
-    if (height == to_height && width == to_width) {
-        memcpy(to, from, (size_t)(width * height * CHANNELS));
-        return ST_OK;
-    }
-    if (height == to_height)
-        return columns(filter, from, width, height, to, to_width, fault);
-    if (width == to_width)
-        return rows(filter, from, width, height, to, to_height, fault);
-    uint8_t *middle = malloc((size_t)(to_width * height * CHANNELS));
+    const bool rows_first = to_width > width && to_height < height;
+    const int64_t middle_width = rows_first ? width : to_width;
+    const int64_t middle_height = rows_first ? to_height : height;
+    uint8_t *middle = malloc((size_t)(middle_width * middle_height * CHANNELS));
     if (!middle)
         return fault_set(fault, ST_NO_MEMORY, "out of memory for resampling an image");
-    enum status status = columns(filter, from, width, height, middle, to_width, fault);
-    if (status == ST_OK)
+    enum status status = ST_OK;
+    if (rows_first)
+        status = rows(filter, from, width, height, middle, to_height, fault);
+    else
+        status = columns(filter, from, width, height, middle, to_width, fault);
+    if (status == ST_OK && rows_first)
+        status = columns(filter, middle, width, to_height, to, to_width, fault);
+    else if (status == ST_OK)
         status = rows(filter, middle, to_width, height, to, to_height, fault);
     free(middle);
     return status;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* resample.h   An image in another size, to the bit as Pillow makes it, whose resampling the
+/* resample.h   An image in another size, to the bit as Pillow 13 makes it, whose resampling the
  * published models' own code uses: each pixel is a weighted mean of all that lie under the filter,
- * which grows with the reduction; columns first, rounded to 8 bits, then rows. */
+ * which grows with the reduction; one axis after the other, with 8 bits between. */
 #ifndef PATCHMARK_RESAMPLE_H
 #define PATCHMARK_RESAMPLE_H
 

@@ -15,6 +15,7 @@
 #include "model/generate.h"
 #include "model/image.h"
 #include "model/transformer.h"
+#include "picture.h"
 #include "presets/wan.h"
 #include "support/golden.h"
 #include "support/mini.h"
@@ -177,13 +178,13 @@ static void clip(void **state)
 
 /* ---- pipelines ------------------------------------------------------------------------------- */
 
-enum { WIDTH = 48, HEIGHT = 32, PIXELS = WIDTH * HEIGHT * 3, STEPS_MOST = 6, FRAMES_MOST = 9 };
-enum { CELLS_MOST = 3 * 4 * 6 };
+enum { HEIGHT = 32, WIDTH = 48, WIDTH_MOST = 64, STEPS_MOST = 6, FRAMES_MOST = 9 };
+enum { VALUES_MOST = 1152, FRAMES_STEP = 7 };
 
 struct seen {
-    int64_t values, next;
-    float latents[STEPS_MOST][Z * CELLS_MOST], finished[Z * CELLS_MOST];
-    float frames[FRAMES_MOST * PIXELS];
+    int64_t values, pixels, next; /* of all latents; of a frame; of the next frame */
+    float latents[STEPS_MOST][VALUES_MOST], finished[VALUES_MOST];
+    float frames[FRAMES_MOST * HEIGHT * WIDTH_MOST * 3];
 };
 
 static enum status see_latents(void *user, const float *latents, int64_t index, int64_t count)
@@ -205,44 +206,85 @@ static enum status see_frames(void *user, const float *rgb, int64_t first, int64
 {
     struct seen *seen = user;
     assert_int_equal(first, seen->next);
-    memcpy(seen->frames + first * PIXELS, rgb, (size_t)(count * PIXELS) * sizeof *rgb);
+    memcpy(seen->frames + first * seen->pixels, rgb, (size_t)(count * seen->pixels) * sizeof *rgb);
     seen->next = first + count;
     return ST_OK;
 }
 
-/* The picture of make_wan.py: 8x8 squares of one colour, here -1..1 from 8 bits. */
-static float *picture(const char *name)
+/* The picture of make_wan.py: 8x8 squares of one colour, in 8 bits. */
+static uint8_t *picture(const char *name, int height, int width)
 {
-    float *coarse = mini_uniform(name, HEIGHT / 8 * (WIDTH / 8) * 3, 1.0f);
-    float *out = malloc(PIXELS * sizeof *out);
-    for (int y = 0; y < HEIGHT; y++)
-        for (int x = 0; x < WIDTH; x++)
+    float *coarse = mini_uniform(name, height / 8 * (width / 8) * 3, 1.0f);
+    uint8_t *out = malloc((size_t)(height * width * 3));
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
             for (int c = 0; c < 3; c++) {
-                const float u = coarse[(y / 8 * (WIDTH / 8) + x / 8) * 3 + c];
-                const float byte = floorf((u + 1.0f) * 127.9f);
-                out[(y * WIDTH + x) * 3 + c] = 2.0f * (byte / 255.0f) - 1.0f;
+                const float u = coarse[(y / 8 * (width / 8) + x / 8) * 3 + c];
+                out[(y * width + x) * 3 + c] = (uint8_t)floorf((u + 1.0f) * 127.9f);
             }
     free(coarse);
     return out;
 }
 
-/* One pipeline of make_wan.py; what it leaves out is as in the first of them. */
+/* The resampling of the published code, to the last bit: what is larger and what is smaller, wide
+ * and tall. */
+static void images_are_prepared_as_published(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stream, *clip, *frame;
+        int height, width;
+    } row[] = {{"golden.wide", "wide.clip", "wide.frame", 96, 152},
+               {"golden.tall", "tall.clip", "tall.frame", 48, 24}};
+    struct safetensors *file = golden_open("wan");
+    const struct geometry g = {
+        .width = WIDTH, .height = HEIGHT, .pad_width = WIDTH, .pad_height = HEIGHT};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct picture p = {.width = row[i].width, .height = row[i].height};
+        float *frame, *pixels;
+        p.rgb = picture(row[i].stream, row[i].height, row[i].width);
+        assert_int_equal(picture_frame(&p, &g, &frame, NULL), ST_OK);
+        assert_int_equal(picture_pixels(&p, CLIP_SIDE, &pixels, NULL), ST_OK);
+        const int64_t values = WIDTH * HEIGHT * 3, clip_values = CLIP_SIDE * CLIP_SIDE * 3;
+        float *want = golden_values(file, row[i].frame, values);
+        float *clip_want = golden_values(file, row[i].clip, clip_values);
+        golden_close(row[i].frame, frame, want, values, 1e-7);
+        golden_close(row[i].clip, pixels, clip_want, clip_values, 1e-6);
+        free(clip_want), free(want), free(pixels), free(frame);
+        picture_free(&p);
+    }
+    safetensors_free(file);
+}
+
+/* As a frame of the clip, and as CLIP sees it. */
+static void prepare(const char *name, const struct generate_request *r, float **frame,
+                    float **pixels)
+{
+    const struct geometry *g = &r->geometry;
+    struct picture p = {.width = g->width, .height = g->height};
+    p.rgb = picture(name, (int)g->height, (int)g->width);
+    assert_int_equal(picture_frame(&p, g, frame, NULL), ST_OK);
+    *pixels = NULL;
+    if (r->model->image.layers)
+        assert_int_equal(picture_pixels(&p, CLIP_SIDE, pixels, NULL), ST_OK);
+    picture_free(&p);
+}
+
+/* One pipeline of make_wan.py. */
 struct pipeline {
     const char *name;
     struct model_config model;
     int64_t steps, frames;
     double shift, guidance, guidance_low;
-    bool first, last; /* images given */
+    int images; /* given */
+    int64_t width;
 };
 
-static void generate_into(struct plain_ops *p, struct safetensors *file, const struct pipeline *c,
-                          struct seen *seen)
+static void generate_into(struct plain_ops *p, const struct pipeline *c, struct seen *seen)
 {
     float *prompt = text_rows("golden.prompt", c->model.text.rows);
     float *negative = text_rows("golden.negative", c->model.text.rows);
-    float *image = picture("golden.image"), *last = picture("golden.last");
-    float *pixels = golden_values(file, "image.clip", CLIP_SIDE * CLIP_SIDE * 3);
-    float *last_pixels = golden_values(file, "last.clip", CLIP_SIDE * CLIP_SIDE * 3);
+    float *image, *last, *pixels, *last_pixels;
     struct generate_request request = {
         .model = &c->model,
         .steps = c->steps,
@@ -252,23 +294,39 @@ static void generate_into(struct plain_ops *p, struct safetensors *file, const s
         .prompt_embeds = prompt,
         .negative_embeds = negative,
         .embed_rows = REAL_ROWS,
-        .image = c->first ? image : NULL,
-        .last_image = c->last ? last : NULL,
-        .image_pixels = pixels,
-        .last_image_pixels = last_pixels,
         .sink = {.user = seen,
                  .frames_f32 = see_frames,
                  .latents = see_latents,
                  .denoised = see_denoised},
     };
     struct geometry *g = &request.geometry;
-    assert_int_equal(geometry_of(&c->model, WIDTH, HEIGHT, c->frames, g, NULL), ST_OK);
-    seen->values = Z * g->T * g->H * g->W;
+    assert_int_equal(geometry_of(&c->model, c->width, HEIGHT, c->frames, g, NULL), ST_OK);
+    seen->values = g->C * g->T * g->H * g->W;
+    seen->pixels = c->width * HEIGHT * 3;
+    assert_true(seen->values <= VALUES_MOST);
+    prepare("golden.image", &request, &image, &pixels);
+    prepare("golden.last", &request, &last, &last_pixels);
+    request.image = c->images > 0 ? image : NULL;
+    request.last_image = c->images > 1 ? last : NULL;
+    request.image_pixels = pixels, request.last_image_pixels = last_pixels;
     float *noise = mini_uniform("golden.noise", seen->values, 2.0f);
     request.noise = noise;
     golden_check(p, generate(plain_ops_table(p), &request));
     free(noise), free(last_pixels), free(pixels);
     free(last), free(image), free(negative), free(prompt);
+}
+
+/* Every seventh value of the clip. */
+static void check_frames(const char *name, const struct seen *seen)
+{
+    struct safetensors *file = golden_open("wan");
+    const int64_t values = seen->next * seen->pixels;
+    const int64_t count = (values + FRAMES_STEP - 1) / FRAMES_STEP;
+    float *want = golden_values(file, name, count);
+    for (int64_t i = 0; i < count; i++)
+        assert_true(fabsf(seen->frames[i * FRAMES_STEP] - want[i]) <= 1.0f / 255.0f);
+    free(want);
+    safetensors_free(file);
 }
 
 /* Latents after every step, on all cells together and within the bound of a pipeline. */
@@ -277,7 +335,7 @@ static void check_pipeline(const struct pipeline *c, struct seen *seen)
     struct safetensors *file = golden_open("wan");
     struct plain_ops *p = golden_ops(FILL_NORMAL);
     char name[64];
-    generate_into(p, file, c, seen);
+    generate_into(p, c, seen);
     snprintf(name, sizeof name, "%s.latents", c->name);
     float *want = golden_values(file, name, c->steps * seen->values);
     for (int64_t i = 0; i < c->steps; i++)
@@ -292,23 +350,27 @@ static void two_experts(void **state)
 {
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
-    struct pipeline c = {"experts", wan(IMAGE_NONE, Z, false, 0), 6, 9, 3.0, 4.0, 3.0, false,
-                         false};
+    struct pipeline c = {"experts", wan(IMAGE_NONE, Z, false, 0), 6, 9, 3.0, 4.0, 3.0, 0, WIDTH};
     c.model.boundary = 0.875;
     check_pipeline(&c, seen);
     free(seen);
 }
 
+/* With the latents of Wan 2.2, whose first frame is put back after the last step. */
 static void first_frame_stays(void **state)
 {
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
     struct safetensors *file = golden_open("wan");
-    const struct pipeline c = {
-        "first", wan(IMAGE_FIRST_FRAME, Z, false, 0), 4, 9, 5.0, 5.0, 0.0, true, false};
+    struct pipeline c = {"first",   wan(IMAGE_FIRST_FRAME, 48, false, 0), 4, 9, 5.0, 5.0, 0.0, 1,
+                         WIDTH_MOST};
+    c.model.transformer.out_channels = 48;
+    c.model.vae = (struct vae_config)WAN_2_2_VAE(4, 6);
     check_pipeline(&c, seen);
     float *end = golden_values(file, "first.end", seen->values);
     golden_close("first.end", seen->finished, end, seen->values, 1e-4);
+    assert_memory_not_equal(seen->finished, seen->latents[3], 8 * sizeof(float));
+    check_frames("first.frames", seen);
     free(end), free(seen);
     safetensors_free(file);
 }
@@ -317,8 +379,8 @@ static void first_frame_may_be_free(void **state)
 {
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
-    const struct pipeline c = {
-        "none", wan(IMAGE_FIRST_FRAME, Z, false, 0), 4, 9, 5.0, 5.0, 0.0, false, false};
+    const struct pipeline c = {"none", wan(IMAGE_FIRST_FRAME, Z, false, 0), 4, 9, 5.0, 5.0, 0.0, 0,
+                               WIDTH};
     check_pipeline(&c, seen);
     assert_memory_equal(seen->finished, seen->latents[3], (size_t)seen->values * sizeof(float));
     free(seen);
@@ -328,15 +390,11 @@ static void from_an_image(void **state)
 {
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
-    struct safetensors *file = golden_open("wan");
     const struct pipeline c = {
-        "one", wan(IMAGE_CHANNELS, Z + BESIDE, true, 0), 4, 5, 3.0, 5.0, 0.0, true, false};
+        "one", wan(IMAGE_CHANNELS, Z + BESIDE, true, 0), 4, 5, 3.0, 5.0, 0.0, 1, WIDTH};
     check_pipeline(&c, seen);
-    float *frames = golden_values(file, "one.frames", 5 * PIXELS);
-    for (int i = 0; i < 5 * PIXELS; i++)
-        assert_true(fabsf(seen->frames[i] - frames[i]) <= 1.0f / 255.0f);
-    free(frames), free(seen);
-    safetensors_free(file);
+    check_frames("one.frames", seen);
+    free(seen);
 }
 
 static void between_two_images(void **state)
@@ -344,8 +402,8 @@ static void between_two_images(void **state)
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
     const struct pipeline c = {
-        "two", wan(IMAGE_CHANNELS, Z + BESIDE, true, 2 * CLIP_ROWS), 3, 9, 16.0, 5.0, 0.0, true,
-        true};
+        "two", wan(IMAGE_CHANNELS, Z + BESIDE, true, 2 * CLIP_ROWS), 3, 9, 16.0, 5.0, 0.0, 2,
+        WIDTH};
     check_pipeline(&c, seen);
     free(seen);
 }
@@ -355,7 +413,7 @@ static void from_an_image_by_two_experts(void **state)
     (void)state;
     struct seen *seen = calloc(1, sizeof *seen);
     struct pipeline c = {
-        "channels", wan(IMAGE_CHANNELS, Z + BESIDE, false, 0), 4, 9, 5.0, 3.5, 3.5, true, false};
+        "channels", wan(IMAGE_CHANNELS, Z + BESIDE, false, 0), 4, 9, 5.0, 3.5, 3.5, 1, WIDTH};
     c.model.boundary = 0.9;
     check_pipeline(&c, seen);
     free(seen);
@@ -372,6 +430,7 @@ int main(void)
         cmocka_unit_test(equal_times_are_one_time),
         cmocka_unit_test(image_rows_must_fit),
         cmocka_unit_test(clip),
+        cmocka_unit_test(images_are_prepared_as_published),
         cmocka_unit_test(two_experts),
         cmocka_unit_test(first_frame_stays),
         cmocka_unit_test(first_frame_may_be_free),

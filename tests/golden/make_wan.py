@@ -23,6 +23,16 @@ CLIP_ROWS = 1 + (42 // 14) ** 2
 ROWS = 512  # diffusers counts the image's rows as what is beyond 512
 LATENTS = (1, 16, 3, 4, 6)  # of 9 frames of 32x48
 
+# Statistics of the 48 latent channels of Wan 2.2, as published.
+MEAN = [-.2289, -.0052, -.1323, -.2339, -.2799, .0174, .1838, .1557, -.1382, .0542, .2813, .0891,
+        .1570, -.0098, .0375, -.1825, -.2246, -.1207, -.0698, .5109, .2665, -.2108, -.2158, .2502,
+        -.2055, -.0322, .1109, .1567, -.0729, .0899, -.2799, -.1230, -.0313, -.1649, .0117, .0723,
+        -.2839, -.2083, -.0520, .3748, .0152, .1957, .1433, -.2944, .3573, -.0548, -.1681, -.0667]
+STD = [.4765, 1.0364, .4514, 1.1677, .5313, .4990, .4818, .5013, .8158, 1.0344, .5894, 1.0901,
+       .6885, .6165, .8454, .4978, .5759, .3523, .7135, .6804, .5833, 1.4146, .8986, .5659, .7069,
+       .5338, .4889, .4917, .4069, .4999, .6866, .4093, .5709, .6065, .6415, .4944, .5726, 1.2042,
+       .5458, 1.6887, .3971, 1.0600, .3943, .5537, .5444, .4089, .7468, .7744]
+
 
 # ---- the published models --------------------------------------------------------------------------
 
@@ -38,14 +48,20 @@ def fill(model, stream=""):
     return model.eval()
 
 
-def transformer(stream="", channels=16, image=False, positions=None):
+def transformer(stream="", channels=16, image=False, positions=None, out=16):
     model = diffusers.WanTransformer3DModel(
         num_attention_heads=HEADS, attention_head_dim=WIDTH, ffn_dim=MLP, num_layers=LAYERS,
-        text_dim=TEXT, in_channels=channels, out_channels=16,
+        text_dim=TEXT, in_channels=channels, out_channels=out,
         image_dim=CLIP["hidden_size"] if image else None,
         added_kv_proj_dim=HEADS * WIDTH if image else None, pos_embed_seq_len=positions)
     model.condition_embedder.timesteps_proj = DoubleTimesteps()
     return fill(model, stream)
+
+
+def vae_2_2():
+    return synthetic.fill_model(diffusers.AutoencoderKLWan(
+        base_dim=4, decoder_base_dim=6, z_dim=48, is_residual=True, in_channels=12, out_channels=12,
+        patch_size=2, scale_factor_spatial=16, latents_mean=MEAN, latents_std=STD), "normal")
 
 
 def image_encoder():
@@ -122,7 +138,7 @@ def preprocessed():
 
 # ---- pipelines -------------------------------------------------------------------------------------
 
-def run(pipeline, shape=LATENTS, frames=9, rows=24, **given):
+def run(pipeline, shape=LATENTS, frames=9, rows=24, width=48, **given):
     """Latents after every step, and what the pipeline makes of the last."""
     pipeline.set_progress_bar_config(disable=True)
     steps = []
@@ -133,7 +149,7 @@ def run(pipeline, shape=LATENTS, frames=9, rows=24, **given):
 
     out = pipeline(
         prompt_embeds=text("golden.prompt", rows), negative_prompt_embeds=text("golden.negative", rows),
-        height=32, width=48, num_frames=frames, latents=noise(*shape), callback_on_step_end=watch,
+        height=32, width=width, num_frames=frames, latents=noise(*shape), callback_on_step_end=watch,
         **given).frames[0]
     return torch.cat(steps), out
 
@@ -150,10 +166,13 @@ def pipelines():
     out["experts.latents"], _ = run(experts, num_inference_steps=6, guidance_scale=4.0,
                                     guidance_scale_2=3.0, output_type="latent")
 
-    first = from_image(transformer=transformer(), scheduler=unipc(4, 5.0), expand_timesteps=True,
-                       **parts)
-    out["first.latents"], out["first.end"] = run(
-        first, image=image, num_inference_steps=4, guidance_scale=5.0, output_type="latent")
+    for name, kind in (("first.end", "latent"), ("first.frames", "np")):
+        first = from_image(transformer=transformer("", 48, out=48), scheduler=unipc(4, 5.0),
+                           expand_timesteps=True, **{**parts, "vae": vae_2_2()})
+        out["first.latents"], out[name] = run(
+            first, (1, 48, 3, 2, 4), width=64, image=picture("golden.image", 32, 64),
+            num_inference_steps=4, guidance_scale=5.0, output_type=kind)
+    out["first.frames"] = out["first.frames"].reshape(-1)[::7]
     none = to_video(transformer=transformer(), scheduler=unipc(4, 5.0), expand_timesteps=True, **parts)
     out["none.latents"], _ = run(none, num_inference_steps=4, guidance_scale=5.0,
                                  output_type="latent")
@@ -162,13 +181,11 @@ def pipelines():
     out["one.latents"], out["one.frames"] = run(
         one, (1, 16, 2, 4, 6), 5, ROWS, image=image, num_inference_steps=4, guidance_scale=5.0,
         output_type="np")
+    out["one.frames"] = out["one.frames"].reshape(-1)[::7]
     two = from_image(transformer=transformer("", 36, True, 2 * CLIP_ROWS), scheduler=unipc(3, 16.0),
                      **clip, **parts)
     out["two.latents"], _ = run(two, rows=ROWS, image=image, last_image=last, num_inference_steps=3,
                                 guidance_scale=5.0, output_type="latent")
-    out["image.clip"], out["last.clip"] = (
-        image_processor()(images=i, return_tensors="pt").pixel_values[0].permute(1, 2, 0)
-        for i in (image, last))
 
     both_experts = from_image(
         transformer=transformer("", 36), transformer_2=transformer("transformer_2.", 36),
