@@ -41,6 +41,34 @@ static void parameters(void **state)
     assert_int_equal(transformer_parameters(large), INT64_C(14288491584));
     assert_int_equal(vae_decoder_parameters(&large->vae), 73295603);
     assert_int_equal(text_parameters(&large->text), INT64_C(5680910336));
+    /* CLIPVisionModel of ViT-H/14: 630766080 in all, less the last layer and the norm behind it */
+    assert_int_equal(image_parameters(&preset("wan2.1-i2v-14b-480p")->image), 630766080 - 19680000);
+    assert_int_equal(image_parameters(&large->image), 0);
+}
+
+/* WanTransformer3DModel of the published configs; of two experts, one. */
+static void transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t parameters;
+    } row[] = {
+        {"wan2.1-i2v-14b-480p", INT64_C(16394878784)},
+        {"wan2.1-i2v-14b-720p", INT64_C(16394878784)},
+        {"wan2.1-i2v-14b-4step", INT64_C(16394878784)},
+        {"wan2.1-flf2v-14b", INT64_C(16395536704)},
+        {"wan2.2-t2v-a14b", INT64_C(14288491584)},
+        {"wan2.2-i2v-a14b", INT64_C(14288901184)},
+        {"wan2.2-t2v-a14b-4step", INT64_C(14288491584)},
+        {"wan2.2-i2v-a14b-4step", INT64_C(14288901184)},
+        {"wan2.2-ti2v-5b", INT64_C(4999787712)},
+        {"wan2.2-ti2v-5b-4step", INT64_C(4999787712)},
+        {"wan2.1-t2v-1.3b-4step", 1418996800},
+        {"wan2.1-t2v-14b-4step", INT64_C(14288491584)},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        assert_int_equal(transformer_parameters(preset(row[i].name)), row[i].parameters);
 }
 
 static void geometry(void **state)
@@ -352,6 +380,13 @@ static void work(void **state)
     assert_tflop(large.flops[STAGE_DECODE], 639.22);
     assert_tflop(count("wan2.1-t2v-1.3b", 832, 480, 81, 5.0).flops[STAGE_DENOISE], 2 * 283.0);
     assert_tflop(count("wan2.1-t2v-1.3b", 832, 480, 1, 1.0).flops[STAGE_DECODE], 4.35);
+    const struct counting_ops image = count("wan2.1-i2v-14b-720p", 1280, 720, 81, 1.0);
+    assert_tflop(image.flops[STAGE_DENOISE], 6540.5);
+    assert_tflop(image.flops[STAGE_ENCODE], 381.67);
+    const struct counting_ops frame = count("wan2.2-ti2v-5b", 1280, 704, 121, 1.0);
+    assert_tflop(frame.flops[STAGE_DENOISE], 517.0);
+    assert_tflop(frame.flops[STAGE_DECODE], 2011.1);
+    assert_true(frame.flops[STAGE_ENCODE] == 0.0);
 }
 
 /* Sizes that no machine could hold must still be countable. */
@@ -522,21 +557,14 @@ static void decoder_memory_is_flat(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameters),
-        cmocka_unit_test(geometry),
-        cmocka_unit_test(geometry_refused),
-        cmocka_unit_test(tokens),
-        cmocka_unit_test(text_buckets),
-        cmocka_unit_test(noise_levels),
-        cmocka_unit_test(toy_example),
-        cmocka_unit_test(sampler_refused),
-        cmocka_unit_test(work),
-        cmocka_unit_test(absurd_size),
-        cmocka_unit_test(weight_fills),
-        cmocka_unit_test(weight_kinds),
-        cmocka_unit_test(clips),
-        cmocka_unit_test(clip_bf16),
-        cmocka_unit_test(decoder_memory_is_flat),
+        cmocka_unit_test(parameters),      cmocka_unit_test(transformers),
+        cmocka_unit_test(geometry),        cmocka_unit_test(geometry_refused),
+        cmocka_unit_test(tokens),          cmocka_unit_test(text_buckets),
+        cmocka_unit_test(noise_levels),    cmocka_unit_test(toy_example),
+        cmocka_unit_test(sampler_refused), cmocka_unit_test(work),
+        cmocka_unit_test(absurd_size),     cmocka_unit_test(weight_fills),
+        cmocka_unit_test(weight_kinds),    cmocka_unit_test(clips),
+        cmocka_unit_test(clip_bf16),       cmocka_unit_test(decoder_memory_is_flat),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -53,3 +53,19 @@ const struct model_config preset_tiny_flf2v = {
     .frames = 17,
     .image_input = IMAGE_CHANNELS,
 };
+
+const struct model_config preset_tiny_ti2v = {
+    .name = "tiny-ti2v",
+    .summary = "as wan2.2-ti2v-5b, small enough for a test on two cores",
+    .text = WAN_TEXT(WAN_BYTE_VOCAB, 2, 64, 256, 2, 64),
+    .transformer = WAN_NETWORK(48, 48, 2, 128, 1024, 4, 128, 0, 0),
+    .vae = WAN_2_2_VAE(8, 8),
+    .shift = 5.0,
+    .guidance = 5.0,
+    .fps = 24.0,
+    .steps = 20,
+    .width = 128,
+    .height = 64,
+    .frames = 17,
+    .image_input = IMAGE_FIRST_FRAME,
+};

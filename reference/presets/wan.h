@@ -29,6 +29,8 @@
 #define WAN_14B(channels_in, image_width, image_rows_)                                             \
     WAN_NETWORK(channels_in, 16, 40, 128, 13824, 40, 4096, image_width, image_rows_)
 
+#define WAN_5B WAN_NETWORK(48, 48, 24, 128, 14336, 30, 4096, 0, 0)
+
 /* The vision transformer of CLIP ViT-H/14. */
 #define WAN_CLIP                                                                                   \
     {                                                                                              \
@@ -94,9 +96,11 @@
 
 extern const struct model_config preset_tiny, preset_small;
 extern const struct model_config preset_tiny_a14b, preset_tiny_i2v, preset_tiny_flf2v;
+extern const struct model_config preset_tiny_ti2v;
 extern const struct model_config preset_wan_2_1_t2v_1_3b, preset_wan_2_1_t2v_14b;
 extern const struct model_config preset_wan_2_1_i2v_14b_480p, preset_wan_2_1_i2v_14b_720p;
 extern const struct model_config preset_wan_2_1_flf2v_14b;
+extern const struct model_config preset_wan_2_2_ti2v_5b, preset_wan_2_2_ti2v_5b_4step;
 extern const struct model_config preset_wan_2_2_t2v_a14b, preset_wan_2_2_i2v_a14b;
 extern const struct model_config preset_wan_2_1_t2v_1_3b_4step, preset_wan_2_1_t2v_14b_4step;
 extern const struct model_config preset_wan_2_1_i2v_14b_4step;

@@ -54,6 +54,23 @@ const struct model_config preset_wan_2_1_i2v_14b_4step = {
     .few_steps = true,
 };
 
+const struct model_config preset_wan_2_2_ti2v_5b_4step = {
+    .name = "wan2.2-ti2v-5b-4step",
+    .summary = "wan2.2-ti2v-5b in 4 steps without guidance",
+    .text = WAN_UMT5_XXL,
+    .transformer = WAN_5B,
+    .vae = WAN_2_2_VAE(160, 256),
+    .shift = 5.0,
+    .guidance = 1.0,
+    .fps = 24.0,
+    .steps = 4,
+    .width = 1280,
+    .height = 704,
+    .frames = 121,
+    .image_input = IMAGE_FIRST_FRAME,
+    .few_steps = true,
+};
+
 const struct model_config preset_wan_2_2_t2v_a14b_4step = {
     .name = "wan2.2-t2v-a14b-4step",
     .summary = "wan2.2-t2v-a14b in 4 steps without guidance",
