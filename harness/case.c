@@ -28,8 +28,14 @@ const char *const stage_names[STAGE_COUNT] = {
 
 bool stage_expected(const struct model_config *model, enum stage stage)
 {
-    return stage == STAGE_DENOISE || (stage == STAGE_TEXT && model->text.layers) ||
-           (stage == STAGE_DECODE && model->vae.base);
+    switch (stage) {
+    case STAGE_TEXT: return model->text.layers > 0;
+    case STAGE_IMAGE: return model->image.layers > 0;
+    case STAGE_ENCODE: return model->image_input == IMAGE_CHANNELS; /* else only of a given image */
+    case STAGE_DENOISE_LOW: return model->boundary > 0;
+    case STAGE_DECODE: return model->vae.base > 0;
+    default: return true;
+    }
 }
 
 bool model_ends_as_latents(const struct model_config *model) { return !model->vae.base; }

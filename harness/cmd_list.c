@@ -156,7 +156,7 @@ static void json_variants(struct json *j)
 /* ---- models ---- */
 
 struct model_figures {
-    int64_t text, transformer, decoder;
+    int64_t text, image, transformer, encoder, decoder;
     double forward_flops, decode_flops;
     int64_t tokens;
 };
@@ -182,7 +182,9 @@ static enum status count_model(const struct model_config *m, struct model_figure
     enum status status = engine_count(engine, &c.request, fault);
     *out = (struct model_figures){
         .text = text_parameters(&m->text),
+        .image = image_parameters(&m->image),
         .transformer = transformer_parameters(m),
+        .encoder = m->image_input == IMAGE_NONE ? 0 : vae_encoder_parameters(&m->vae),
         .decoder = vae_decoder_parameters(&m->vae),
         .tokens = c.request.geometry.S,
         .forward_flops = engine_stage(engine, STAGE_DENOISE)->flops / (double)case_passes(&c),
@@ -198,17 +200,26 @@ static bool by_formula(const struct model_config *m)
     return denoiser_families[m->family]->figures != NULL;
 }
 
+static int experts_of(const struct model_config *m) { return m->boundary > 0 ? 2 : 1; }
+
 static void text_model(const struct model_config *m, const struct model_figures *f)
 {
-    char decode[64] = "denoise only";
+    char clip[64], decode[64] = "denoise only";
+    snprintf(clip, sizeof clip, "%lldx%lldx%lld", (long long)m->width, (long long)m->height,
+             (long long)m->frames);
     if (by_formula(m))
         snprintf(decode, sizeof decode, "by formula");
     else if (!model_ends_as_latents(m))
-        snprintf(decode, sizeof decode, "%.4g to decode", f->decode_flops * 1e-12);
-    printf("%-18s %10.1f M parameters, %lldx%lldx%lld: %lld tokens, %.4g TFLOP a forward, %s; %s\n",
-           m->name, (double)f->transformer * 1e-6, (long long)m->width, (long long)m->height,
-           (long long)m->frames, (long long)f->tokens, f->forward_flops * 1e-12, decode,
-           m->summary);
+        snprintf(decode, sizeof decode, "%.4g", f->decode_flops * 1e-12);
+    printf("%-23s %s%8.1f M  %-12s %8lld %10.4g %12s  %s\n", m->name,
+           experts_of(m) > 1 ? "2 x " : "    ", (double)f->transformer * 1e-6, clip,
+           (long long)f->tokens, f->forward_flops * 1e-12, decode, m->summary);
+}
+
+static void text_heading(void)
+{
+    printf("%-23s %14s  %-12s %8s %10s %12s\n", "", "transformer", "clip", "tokens", "TF/forward",
+           "TF to decode");
 }
 
 /* The stages that are here: "denoise" alone is a denoise-only model, and where figures come by formula
@@ -226,6 +237,8 @@ static enum status list_models(struct json *j, struct fault *fault)
 {
     if (j)
         json_open_array(j, "models");
+    else
+        text_heading();
     for (const struct model_config *const *p = model_presets; *p; p++) {
         const struct model_config *m = *p;
         struct model_figures f;
@@ -240,7 +253,10 @@ static enum status list_models(struct json *j, struct fault *fault)
         json_stages(j, m);
         json_text(j, "figures", by_formula(m) ? "formula" : "counted");
         json_int(j, "parameters", f.transformer);
+        json_int(j, "experts", experts_of(m));
         json_int(j, "text_parameters", f.text);
+        json_int(j, "image_parameters", f.image);
+        json_int(j, "encoder_parameters", f.encoder);
         json_int(j, "decoder_parameters", f.decoder);
         json_int(j, "width", m->width);
         json_int(j, "height", m->height);
