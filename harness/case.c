@@ -76,16 +76,14 @@ const struct model_config *case_model(const char *name, struct fault *fault)
             names[count++] = (*m)->name;
     }
     struct stat info;
-    if (!stat(name, &info)) {
-        fault_set(fault, ST_BAD_INPUT,
-                  "--model %s is a path, and checkpoints cannot be read yet; name a"
-                  " preset ('patchmark list models')",
-                  name);
-        return NULL;
-    }
+    struct model_folder *folder;
+    if (!stat(name, &info) || strchr(name, '/'))
+        return model_folder_of(name, &folder, fault) == ST_OK ? model_folder_config(folder) : NULL;
     char near[256];
     nearest_names(name, names, count, near, sizeof near);
-    fault_set(fault, ST_BAD_INPUT, "there is no model '%s'%s 'patchmark list models' shows all",
+    fault_set(fault, ST_BAD_INPUT,
+              "there is no model '%s'%s 'patchmark list models' shows all, and a folder of"
+              " published weights is named by its path",
               name, near[0] ? near : ";");
     return NULL;
 }
@@ -160,7 +158,8 @@ static enum status resolve_wish(const struct case_spec *s, struct generate_reque
     if (s->class_label != CASE_UNSET)
         return fault_set(fault, ST_BAD_INPUT, "--class: %s takes %s", r->model->name,
                          r->model->text.layers ? "--prompt TEXT" : "--prompt-embeds FILE");
-    if (!r->model->text.layers && (r->prompt[0] || r->negative[0]))
+    if (!r->model->text.layers && !model_folder_owner(r->model) &&
+        (r->prompt[0] || r->negative[0]))
         return fault_set(fault, ST_BAD_INPUT,
                          "%s has no text encoder here, so it reads no prompt: its text rows are"
                          " drawn, or given by --prompt-embeds FILE",
@@ -212,6 +211,19 @@ static enum status resolve_guidance(const struct case_spec *s, struct generate_r
         r->guidance, r->guidance_low);
 }
 
+/* Where a folder's own scheduler cannot be followed, what it says is to be given instead. */
+static enum status check_scheduler(const struct case_spec *s, const struct pipeline_case *c,
+                                   struct fault *fault)
+{
+    const char *problem = c->folder ? model_folder_scheduler_problem(c->folder) : "";
+    if (!problem[0] || (s->scheduler && (!isnan(s->shift) || !sampler_shifts(c->request.scheduler))))
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT,
+                     "--model %s: the folder's scheduler is not followed here: %s; name another by"
+                     " --scheduler and --shift",
+                     s->model, problem);
+}
+
 static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
                                    struct fault *fault)
 {
@@ -220,6 +232,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     if (!(r->model = case_model(s->model, fault)))
         return ST_BAD_INPUT;
     TRY(denoiser_available(r->model, fault));
+    c->folder = model_folder_owner(r->model);
     c->fps = isnan(s->fps) ? r->model->fps : s->fps;
     TRY(in_range("--fps", c->fps, 0.1, 1000, fault));
     TRY(frames_of(s, r->model, c->fps, &frames, fault));
@@ -227,6 +240,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     int64_t height = s->size.height ? s->size.height : r->model->height;
     TRY(geometry_of(r->model, width, height, frames, &r->geometry, fault));
     TRY(resolve_sampler(s, r, fault));
+    TRY(check_scheduler(s, c, fault));
     TRY(resolve_wish(s, r, fault));
     r->fps = c->fps;
     TRY(resolve_guidance(s, r, fault));
@@ -251,12 +265,43 @@ enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out
     out->spec = *spec;
     TRY(resolve_request(spec, out, fault));
     TRY(resolve_config(spec, &out->config, fault));
+    out->config.weights = out->folder ? model_folder_weights(out->folder) : NULL;
     return resolve_device(out, fault);
 }
 
 enum status case_ready(const struct pipeline_case *c, struct fault *fault)
 {
     return c->absent == ST_OK ? ST_OK : fault_set(fault, c->absent, "%s", c->absent_why.text);
+}
+
+enum status case_prompts(struct pipeline_case *c, struct fault *fault)
+{
+    const struct generate_request *r = &c->request;
+    if (!c->folder || (r->prompt_embeds && (r->negative_embeds || case_passes(c) == 1)))
+        return ST_OK;
+    return model_folder_tokenizer(c->folder, &c->request.tokenizer, fault);
+}
+
+void case_describe_weights(const struct pipeline_case *c, char *out, size_t bytes)
+{
+    if (c->folder)
+        snprintf(out, bytes, "weights of the folder %s%s", c->spec.model,
+                 model_folder_reads_bytes(c->folder) ? ", prompts read byte by byte" : "");
+    else
+        snprintf(out, bytes, "synthetic weights");
+}
+
+void case_describe_nonfinite(const struct pipeline_case *c, char *out, size_t bytes)
+{
+    const char *where;
+    struct checkpoint_values v = {0};
+    out[0] = 0;
+    if (c->folder)
+        v = model_folder_values(c->folder, &where);
+    if (v.nan + v.inf > 0)
+        snprintf(out, bytes,
+                 "of the weights as %s, %lld are NaN and %lld infinite, the first in %s",
+                 elem_name(c->config.type), (long long)v.nan, (long long)v.inf, where);
 }
 
 int64_t case_passes(const struct pipeline_case *c)
@@ -384,6 +429,25 @@ static void image_members(const struct generate_request *r, struct json *j)
     }
 }
 
+static void recipe_weights(const struct pipeline_case *c, struct json *j)
+{
+    char hash[65];
+    struct fault fault = {{0}};
+    json_open_object(j, "weights");
+    json_text(j, "kind", c->folder ? "checkpoint" : "synthetic");
+    if (c->folder) {
+        enum status s = model_folder_sha256(c->folder, hash, &fault);
+        if (s == ST_OK)
+            json_text(j, "sha256", hash);
+        else
+            json_unavailable(j, "sha256", fault.text);
+    } else {
+        json_text(j, "fill", fill_names[c->config.fill]);
+        json_int(j, "seed", (int64_t)c->config.weights_seed);
+    }
+    json_end(j);
+}
+
 static void recipe_members(const struct pipeline_case *c, const struct engine *engine,
                            struct json *j)
 {
@@ -392,11 +456,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "model", r->model->name);
     geometry_sha256(r->model, hash);
     json_text(j, "geometry_sha256", hash);
-    json_open_object(j, "weights");
-    json_text(j, "kind", "synthetic");
-    json_text(j, "fill", fill_names[c->config.fill]);
-    json_int(j, "seed", (int64_t)c->config.weights_seed);
-    json_end(j);
+    recipe_weights(c, j);
     json_int(j, "width", r->geometry.width);
     json_int(j, "height", r->geometry.height);
     json_int(j, "frames", r->geometry.frames);

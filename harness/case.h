@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "json.h"
+#include "model_folder.h"
 #include "patchmark.h"
 
 #include <math.h>
@@ -53,6 +54,7 @@ struct pipeline_case {
     struct case_spec spec;
     struct generate_request request; /* without noise, embeds and sink */
     struct engine_config config;
+    struct model_folder *folder; /* where the weights are; NULL: synthetic */
     double fps;
     enum status absent; /* ST_OK, or why its device cannot be used here */
     struct fault absent_why;
@@ -63,10 +65,18 @@ struct pipeline_case {
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
                          struct fault *fault);
 enum status case_ready(const struct pipeline_case *c, struct fault *fault);
+/* A preset, or the geometry of a model's folder. */
 const struct model_config *case_model(const char *name, struct fault *fault);
+/* How prompts become tokens, where text rows are not given; ST_BAD_INPUT where the model's folder
+ * lacks what that needs. */
+enum status case_prompts(struct pipeline_case *c, struct fault *fault);
 
 /* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */
 void case_describe(const struct pipeline_case *c, char *out, size_t bytes);
+/* "synthetic weights", "weights of the folder NAME". */
+void case_describe_weights(const struct pipeline_case *c, char *out, size_t bytes);
+/* What of the weights loaded so far is NaN or infinite, in one sentence; "" where all are finite. */
+void case_describe_nonfinite(const struct pipeline_case *c, char *out, size_t bytes);
 /* Said once where more is generated than was asked for; "" where not. */
 void case_describe_padding(const struct pipeline_case *c, char *out, size_t bytes);
 

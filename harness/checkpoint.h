@@ -46,6 +46,9 @@ enum status checkpoint_read(struct checkpoint *c, const struct checkpoint_tensor
 struct checkpoint_values {
     int64_t nan, inf;
 };
+/* Adds what is not finite among f32, bf16 or f16 values. */
+void checkpoint_values_add(enum elem elem, const void *data, int64_t count,
+                           struct checkpoint_values *out);
 /* Counts what is not finite in every tensor: values has checkpoint_count entries, zero where a
  * dtype cannot hold such. All threads read, through a buffer of a fixed size each; progress is
  * called between pieces with the bytes done. Ends early with ST_INTERRUPTED. */

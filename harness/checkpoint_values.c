@@ -77,6 +77,15 @@ static void count_piece(const void *data, size_t bytes, const struct format *f,
                          : count_uint64_t)(data, bytes, f, out);
 }
 
+void checkpoint_values_add(enum elem elem, const void *data, int64_t count,
+                           struct checkpoint_values *out)
+{
+    const struct format *f = format_of(elem == ELEM_F32    ? "F32"
+                                       : elem == ELEM_BF16 ? "BF16"
+                                                           : "F16");
+    count_piece(data, (size_t)count * (f->bits / 8), f, out);
+}
+
 static enum status count_tensor(struct safetensors *file, const struct safetensor *t, char *buffer,
                                 struct checkpoint_values *out, struct fault *fault)
 {

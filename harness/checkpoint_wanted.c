@@ -4,8 +4,8 @@
  * only write down names and shapes; so a comparison cannot differ from a run. */
 #include "checkpoint.h"
 
+#include "model/denoiser.h"
 #include "model/text.h"
-#include "model/transformer.h"
 #include "model/vae.h"
 #include "model/vae_encoder.h"
 
@@ -45,7 +45,7 @@ enum status wanted_of(enum checkpoint_part part, const struct model_config *mode
         .ops = {.weight = record_weight, .mode = MODE_COUNT, .type = ELEM_F32, .fault = fault},
         .wanted = out};
     struct text text = {0};
-    struct transformer transformer = {0};
+    struct denoiser denoiser = {0};
     struct vae vae;
     struct vae_encoder encoder;
     *out = (struct wanted){0};
@@ -53,13 +53,13 @@ enum status wanted_of(enum checkpoint_part part, const struct model_config *mode
     if (part == PART_TEXT)
         status = text_load(&r.ops, &model->text, &text);
     else if (part == PART_TRANSFORMER)
-        status = transformer_load(&r.ops, &model->transformer, &transformer);
+        status = denoiser_load(&r.ops, model, &denoiser);
     else if (part == PART_VAE)
         status = vae_load(&r.ops, &model->vae, &vae);
     if (part == PART_VAE && status == ST_OK)
         status = vae_encoder_load(&r.ops, &model->vae, &encoder);
     text_free(&text);
-    transformer_free(&transformer);
+    denoiser_free(&denoiser);
     if (status != ST_OK)
         wanted_free(out);
     return status;

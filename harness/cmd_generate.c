@@ -20,7 +20,8 @@ static const char *image_path, *last_image_path;
 static bool dry_run, show_ops;
 
 static const struct option options[] = {
-    {"--model", "NAME", OPTION_TEXT, &spec.model, "a preset of 'list models' (tiny)"},
+    {"--model", "NAME|DIR", OPTION_TEXT, &spec.model,
+     "a preset of 'list models' (tiny), or a folder of published weights"},
     {"--prompt", "TEXT", OPTION_TEXT, &spec.prompt, "what the clip should show"},
     {"--image", "FILE", OPTION_TEXT, &image_path, "the first frame, for models that take an image"},
     {"--last-image", "FILE", OPTION_TEXT, &last_image_path,
@@ -162,7 +163,7 @@ static enum status load_inputs(struct job *job, struct fault *fault)
     r->extra_noise = job->extra_noise;
     r->prompt_embeds = job->prompt;
     r->negative_embeds = job->negative;
-    return ST_OK;
+    return case_prompts(&job->c, fault);
 }
 
 /* Hooks are set before the trace: what they ask for is work to be planned too. */
@@ -224,9 +225,10 @@ static bool on_cuda(const struct job *job) { return job->c.config.device == DEVI
 static void print_plan(const struct job *job)
 {
     const struct geometry *g = &job->c.request.geometry;
-    char text[2048];
+    char text[2048], weights[1024];
     case_describe(&job->c, text, sizeof text);
-    printf("%s, seed %llu, synthetic weights\n", text, (unsigned long long)job->c.request.seed);
+    case_describe_weights(&job->c, weights, sizeof weights);
+    printf("%s, seed %llu, %s\n", text, (unsigned long long)job->c.request.seed, weights);
     case_describe_padding(&job->c, text, sizeof text);
     if (text[0])
         printf("%s\n", text);
@@ -382,6 +384,10 @@ static void print_result(const struct job *job)
     printf("%-11s %8.3f s\n\n", "total", all_s);
     printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
            (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
+    char nonfinite[512];
+    case_describe_nonfinite(&job->c, nonfinite, sizeof nonfinite);
+    if (nonfinite[0])
+        printf("%s\n", nonfinite);
     if (!strcmp(device_ran_on(), "emulated"))
         printf("emulated on the CPU: these times say nothing about a GPU\n");
     if (show_ops)
@@ -441,6 +447,9 @@ static void print_json(const struct job *job)
         json_int(&j, "total_ns", engine_total_ns(job->engine));
         json_int(&j, "encode_ns", job->encode_ns);
         json_int(&j, "peak_resident_bytes", (int64_t)host_peak_resident());
+        char nonfinite[512];
+        case_describe_nonfinite(&job->c, nonfinite, sizeof nonfinite);
+        json_text(&j, "nonfinite_weights", nonfinite[0] ? nonfinite : NULL);
         if (show_ops)
             json_ops(job, &j);
         json_text(&j, "output", output ? output : dump_folder);

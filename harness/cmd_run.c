@@ -20,7 +20,8 @@ static bool dry_run;
 static const struct option options[] = {
     {"--suite", "NAME|FILE", OPTION_TEXT, &suite,
      "quick, standard, or a file of sections and lists"},
-    {"--model", "LIST", OPTION_TEXT, &axes.model, "presets, comma-separated (tiny)"},
+    {"--model", "LIST", OPTION_TEXT, &axes.model,
+     "presets or folders of published weights, comma-separated (tiny)"},
     {"--prompt", "TEXT", OPTION_TEXT, &base.prompt, "the same prompt for every case"},
     {"--size", "LIST", OPTION_TEXT, &axes.size, "sizes, as 128x72,72x128"},
     {"--frames", "LIST", OPTION_TEXT, &axes.frames, "frame counts"},
@@ -138,11 +139,12 @@ static double planned_flops(const struct engine *engine)
     return flops;
 }
 
-static enum status plan_case(const struct outcome *o, struct json *document, struct fault *fault)
+static enum status plan_case(struct outcome *o, struct json *document, struct fault *fault)
 {
     struct engine *engine;
     char name[192];
     TRY(case_ready(&o->c, fault));
+    TRY(case_prompts(&o->c, fault));
     TRY(engine_new(&o->c.config, &engine, fault));
     enum status s = engine_plan(engine, &o->c.request, false, fault);
     case_describe(&o->c, name, sizeof name);

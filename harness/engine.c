@@ -172,6 +172,7 @@ enum status engine_plan(struct engine *engine, const struct generate_request *re
         forget_trace(engine);
         reset(engine, MODE_TRACE);
         TRY(pass_on(engine, generate(&engine->ops, request), fault));
+        TRY(pass_on(engine, weights_check(engine), fault));
         if (check_memory)
             TRY(pass_on(engine, libraries_try(engine, &changed), fault));
     } while (changed);

@@ -26,6 +26,18 @@ struct kernel_choice {
  * first step of an expert always goes call by call: it loads kernels and opens libraries. */
 enum launch { LAUNCH_STREAM = 0, LAUNCH_GRAPH };
 
+/* Where weights come from when they are not drawn. Sentences go into the fault at hand.
+ *   check   before memory is taken: all weights that a stage asks for, one sentence where they are
+ *           not exactly what is there
+ *   read    elements first .. first + count - 1 of one of them as `elem`, by so many threads */
+struct weights_source {
+    enum status (*check)(void *user, enum stage stage, const struct weight_spec *spec,
+                         int64_t count, struct fault *fault);
+    enum status (*read)(void *user, enum stage stage, const struct weight_spec *spec, int64_t first,
+                        int64_t count, enum elem elem, void *to, int threads, struct fault *fault);
+    void *user;
+};
+
 struct engine_config {
     struct kernel_choice choice;
     enum elem type; /* f32, bf16, f16 */
@@ -34,6 +46,7 @@ struct engine_config {
     enum launch launch; /* on a CUDA device */
     bool op_times; /* waits for the device after each call, so that run_ns is each call's own */
     int threads;
+    const struct weights_source *weights; /* outlives the engine; NULL: drawn by fill and seed */
     enum fill fill;
     uint64_t weights_seed;
     bool quiet; /* no progress bar whatever stderr is */

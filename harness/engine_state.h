@@ -99,6 +99,7 @@ void weight_keep(struct engine *e,
 /* What a traced call means for its weights: packed forms, or raw ones. */
 enum status weight_uses(struct engine *e, const struct problem *problem,
                         const struct resolved *resolved);
+enum status weights_check(struct engine *e); /* of all stages, where they are not drawn */
 void weights_layout(struct stage_plan *plan);
 enum status weights_load(struct engine *e, enum stage stage);
 const void *weights_packed(const struct engine *e, const struct problem *problem,

@@ -144,6 +144,28 @@ enum status weight_uses(struct engine *e, const struct problem *problem,
     return owner ? add_pack(plan, problem, resolved, owner) : ST_OK;
 }
 
+static enum status check_stage(struct engine *e, enum stage stage)
+{
+    const struct stage_plan *plan = &e->stage[stage];
+    const struct weights_source *source = e->config.weights;
+    struct weight_spec *spec = malloc(((size_t)plan->weights + 1) * sizeof *spec);
+    if (!spec)
+        return ST_NO_MEMORY;
+    for (int32_t i = 0; i < plan->weights; i++)
+        spec[i] = plan->weight[i].spec;
+    enum status s = source->check(source->user, stage, spec, plan->weights, &e->fault);
+    free(spec);
+    return s;
+}
+
+enum status weights_check(struct engine *e)
+{
+    for (int i = 0; e->config.weights && i < STAGE_COUNT; i++)
+        if (e->stage[i].weights)
+            TRY(check_stage(e, (enum stage)i));
+    return ST_OK;
+}
+
 static size_t aligned(size_t bytes)
 {
     return (bytes + TENSOR_ALIGN - 1) & ~((size_t)TENSOR_ALIGN - 1);
@@ -190,7 +212,7 @@ static const char *const drawn_under[STAGE_COUNT] = {
     [STAGE_DENOISE_LOW] = "transformer_2.",
 };
 
-/* The source of weights: drawn by name, in pieces that every thread makes for itself. */
+/* Drawn by name, in pieces that every thread makes for itself. */
 static void draw_weight(const struct engine *e, const struct weight *w, int64_t begin,
                         int64_t elems, char *to)
 {
@@ -211,20 +233,29 @@ static void draw_weight(const struct engine *e, const struct weight *w, int64_t 
     }
 }
 
+static enum status fetch_weight(struct engine *e, const struct weight *w, int64_t first,
+                                int64_t count, char *to)
+{
+    const struct weights_source *source = e->config.weights;
+    if (source)
+        return source->read(source->user, (enum stage)e->current, &w->spec, first, count, w->elem,
+                            to, e->config.threads, &e->fault);
+    draw_weight(e, w, first, count, to);
+    return ST_OK;
+}
+
 /* A device's weights pass through the pinned buffer, one region after the other. */
 static enum status read_weight(struct engine *e, const struct weight *w, char *to)
 {
     size_t size = elem_bytes(w->elem);
     int64_t most = (int64_t)(GPU_STAGE_BYTES / size);
-    if (!on_device(e)) {
-        draw_weight(e, w, 0, w->elems, to);
-        return ST_OK;
-    }
+    if (!on_device(e))
+        return fetch_weight(e, w, 0, w->elems, to);
     for (int64_t first = 0, count; first < w->elems; first += count) {
         void *staged;
         count = w->elems - first < most ? w->elems - first : most;
         TRY(gpu_stage(e->gpu, (size_t)count * size, &staged, &e->fault));
-        draw_weight(e, w, first, count, staged);
+        TRY(fetch_weight(e, w, first, count, staged));
         TRY(gpu_send(e->gpu, to + (size_t)first * size, staged, (size_t)count * size, &e->fault));
     }
     return ST_OK;

@@ -99,9 +99,31 @@ void command_append(char *line, size_t bytes, const char *word)
     snprintf(line + used, bytes - used, "'");
 }
 
+const char *models_shown(const char *list)
+{
+    static char shown[4096];
+    size_t used = 0;
+    shown[0] = 0;
+    for (const char *word = list; *word && used < sizeof shown;) {
+        size_t n = strcspn(word, ","), from;
+        while (n && word[n - 1] == '/') /* a folder's name may end in slashes */
+            n--;
+        for (from = n; from && word[from - 1] != '/';)
+            from--;
+        used += (size_t)snprintf(shown + used, sizeof shown - used, "%s%.*s", used ? "," : "",
+                                 (int)(n - from), word + from);
+        word += strcspn(word, ",");
+        word += *word == ',';
+    }
+    return shown;
+}
+
+#define MODEL_FLAG "--model"
+
 const char *self_command_line(void)
 {
     static char text[8192];
+    bool names_models = false;
     char raw[4096];
     FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
     if (!in)
@@ -109,7 +131,14 @@ const char *self_command_line(void)
     size_t n = fread(raw, 1, sizeof raw - 1, in);
     fclose(in);
     raw[n] = 0;
-    for (const char *word = raw; word < raw + n; word += strlen(word) + 1)
-        command_append(text, sizeof text, word);
+    for (const char *word = raw; word < raw + n; word += strlen(word) + 1) {
+        char joined[4096 + sizeof MODEL_FLAG];
+        const size_t flag = strlen(MODEL_FLAG);
+        const bool both = !strncmp(word, MODEL_FLAG "=", flag + 1);
+        snprintf(joined, sizeof joined, MODEL_FLAG "=%s",
+                 both ? models_shown(word + flag + 1) : "");
+        command_append(text, sizeof text, both ? joined : names_models ? models_shown(word) : word);
+        names_models = !strcmp(word, MODEL_FLAG);
+    }
     return text;
 }

@@ -78,6 +78,8 @@ enum status stdout_take(FILE **out, struct fault *fault);
 /* This program's path, for workers; its whole command line, for records. */
 const char *self_path(void);
 const char *self_command_line(void);
+/* A list of models as a record tells it: folders by their last name alone. Until the next call. */
+const char *models_shown(const char *list);
 /* Appends a blank and the word, quoted for a shell where it must be; cuts at `bytes`. */
 void command_append(char *line, size_t bytes, const char *word);
 

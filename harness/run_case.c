@@ -93,7 +93,9 @@ static void describe_repro(struct outcome *o, const char *counters)
     words_of(o, counters, &w);
     snprintf(o->repro, sizeof o->repro, "build/patchmark run");
     for (int i = 0; i < w.count; i++)
-        command_append(o->repro, sizeof o->repro, w.word[i]);
+        command_append(o->repro, sizeof o->repro,
+                       i && !strcmp(w.word[i - 1], "--model") ? models_shown(w.word[i])
+                                                              : w.word[i]);
     for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
         command_append(o->repro, sizeof o->repro, "--plugin");
         command_append(o->repro, sizeof o->repro, *plugin);

@@ -237,6 +237,7 @@ static enum status prepare(struct session *s, struct fault *fault)
 {
     TRY(case_resolve(&spec, &s->c, fault));
     TRY(case_ready(&s->c, fault));
+    TRY(case_prompts(&s->c, fault));
     s->c.config.progress = tell_progress;
     s->c.config.user = s;
     s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
@@ -299,10 +300,13 @@ static void tell_host(const struct session *s)
 
 static enum status serve(struct session *s, struct fault *fault)
 {
-    char line[64];
+    char line[64], nonfinite[512];
     struct verdict again = {0};
     TRY(prepare(s, fault));
     TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
+    case_describe_nonfinite(&s->c, nonfinite, sizeof nonfinite);
+    if (nonfinite[0])
+        return fault_set(fault, ST_NONFINITE, "%s", nonfinite);
     fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
             s->frames_hash);
     fflush(s->out);
