@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "presets/wan.h"
+#include "support/drawn_folder.h"
 #include "support/files.h"
 #include "support/spawn.h"
 
@@ -292,14 +294,14 @@ static void record(const char *name, const char *first, ...)
         fail_msg("exit code %d\n%s\n%s", s.code, s.out, s.err);
 }
 
-#define PLUGIN(name) "--plugin=" BUILD_DIR "/tests/" name ".so"
+#define FROM_PLUGIN(name) "--plugin=" BUILD_DIR "/tests/" name ".so"
 #define CLIP "run", "--size=32x32", "--frames=1", "--steps=1", "--budget=0.1", "--repetitions=2"
 #define COUNTERS "--counters=perf::TASK-CLOCK,NO_SUCH_COUNTER"
 
 static void timed_clip(void **state)
 {
     (void)state;
-    record("clip", CLIP, COUNTERS, PLUGIN("broken/overstated_work"),
+    record("clip", CLIP, COUNTERS, FROM_PLUGIN("broken/overstated_work"),
            "--kernels=rms_norm=broken_90_overstated_work", NULL);
     const char *statuses = check_records("clip");
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
@@ -316,12 +318,34 @@ static void timed_latents(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* Two experts, and weights from a folder. */
+static void clip_of_a_folder(void **state)
+{
+    struct model_config two = preset_tiny;
+    char option[1024];
+    (void)state;
+    two.boundary = 0.9;
+    model_draw(at("%s/experts", folder), &two, ELEM_F32, 2);
+    snprintf(option, sizeof option, "--model=%s/experts", folder);
+    record("folder", CLIP, option, "--guidance=4,3", NULL);
+    const char *statuses = check_records("folder");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+    glob_t files;
+    assert_int_equal(glob(at("%s/folder/*/*.jsonl", folder), 0, NULL, &files), 0);
+    char *text = file_read(files.gl_pathv[0], NULL);
+    globfree(&files);
+    assert_true(has(text, "--model=experts") && has(text, "--model experts"));
+    assert_false(has(text, at("%s/experts", folder)));
+    free(text);
+}
+
 static void failed_clips(void **state)
 {
     (void)state;
-    record("crash", CLIP, PLUGIN("broken/crash"), "--kernels=rms_norm=broken_90_crash", NULL);
-    record("wrong", CLIP, PLUGIN("broken/wrong_scale"), "--kernels=rms_norm=broken_90_wrong_scale",
-           NULL);
+    record("crash", CLIP, FROM_PLUGIN("broken/crash"), "--kernels=rms_norm=broken_90_crash", NULL);
+    record("wrong", CLIP, FROM_PLUGIN("broken/wrong_scale"),
+           "--kernels=rms_norm=broken_90_wrong_scale", NULL);
     assert_string_equal(check_records("crash"), " crashed ");
     assert_string_equal(check_records("wrong"), " wrong ");
     assert_int_equal(complaints, 0);
@@ -331,7 +355,7 @@ static void timed_and_refused_kernels(void **state)
 {
     (void)state;
     record("kernels", "kernels", "linear", "--shape=linear:S=16,K=32,O=16,epilogue=gelu",
-           "--budget=1", "--repetitions=6", COUNTERS, PLUGIN("plugin/linear_rows"), NULL);
+           "--budget=1", "--repetitions=6", COUNTERS, FROM_PLUGIN("plugin/linear_rows"), NULL);
     const char *statuses = check_records("kernels");
     assert_true(has(statuses, "refused "));
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
@@ -342,7 +366,7 @@ static void failed_kernels(void **state)
 {
     (void)state;
     record("kernel", "kernels", "rms_norm", "--shape=rms_norm:S=9,C=64", "--budget=0.5",
-           "--repetitions=2", PLUGIN("broken/crash"), PLUGIN("broken/wrong_scale"), NULL);
+           "--repetitions=2", FROM_PLUGIN("broken/crash"), FROM_PLUGIN("broken/wrong_scale"), NULL);
     const char *statuses = check_records("kernel");
     assert_true(has(statuses, "crashed ") && has(statuses, "wrong "));
     assert_int_equal(complaints, 0);
@@ -372,9 +396,9 @@ static void checks(void **state)
 {
     (void)state;
     record("checks", "verify", "rms_norm", "--level=op", "--shape=rms_norm:S=3,C=8",
-           PLUGIN("broken/crash"), PLUGIN("broken/wrong_scale"), NULL);
+           FROM_PLUGIN("broken/crash"), FROM_PLUGIN("broken/wrong_scale"), NULL);
     record("refusal", "verify", "linear/rows_90_*", "--level=op",
-           "--shape=linear:S=3,K=8,O=8,epilogue=gelu", PLUGIN("plugin/linear_rows"), NULL);
+           "--shape=linear:S=3,K=8,O=8,epilogue=gelu", FROM_PLUGIN("plugin/linear_rows"), NULL);
     const char *statuses = check_records("checks");
     assert_true(has(statuses, "passed ") && has(statuses, "crashed ") && has(statuses, "wrong "));
     assert_string_equal(check_records("refusal"), " refused ");
@@ -388,9 +412,9 @@ static void plans(void **state)
     record("plans", "verify", "rms_norm/c_01_*", "--level=all", "--device=cpu",
            "--shape=rms_norm:S=3,C=8", NULL);
     record("wrong_plan", "verify", "rms_norm/broken_90_*", "--level=pipeline",
-           PLUGIN("broken/wrong_scale"), NULL);
+           FROM_PLUGIN("broken/wrong_scale"), NULL);
     record("refused_plan", "verify", "linear/rows_90_*", "--level=pipeline",
-           PLUGIN("plugin/linear_rows"), NULL);
+           FROM_PLUGIN("plugin/linear_rows"), NULL);
     assert_string_equal(check_records("plans"), " passed passed ");
     assert_string_equal(check_records("wrong_plan"), " wrong ");
     assert_string_equal(check_records("refused_plan"), " refused ");
@@ -488,6 +512,7 @@ int main(void)
         TEST(samples_keep_to_the_tables),
         TEST(timed_clip),
         TEST(timed_latents),
+        TEST(clip_of_a_folder),
         TEST(failed_clips),
         TEST(timed_and_refused_kernels),
         TEST(failed_kernels),
