@@ -231,10 +231,21 @@ static void check_outputs(struct check *c, uint64_t seed, double seconds)
     c->result->checked_ratio = all > 0 ? (double)checked / (double)all : 1;
 }
 
+#define SAMPLE_SECONDS 0.5 /* see struct check */
+
 void check_bound(struct bound *b, uint64_t seed, double seconds, struct check_result *out)
 {
+    check_bound_within(b, seed, seconds, SAMPLE_SECONDS, out);
+}
+
+void check_bound_within(struct bound *b, uint64_t seed, double seconds, double sample_seconds,
+                        struct check_result *out)
+{
     *out = (struct check_result){.status = ST_OK};
-    struct check c = {.bound = b, .info = op_table[b->operands->problem.op], .result = out};
+    struct check c = {.bound = b,
+                      .info = op_table[b->operands->problem.op],
+                      .result = out,
+                      .sample_seconds = sample_seconds};
     c.numerics = b->variant->numerics;
     if (!outputs_find(&c))
         return;

@@ -17,7 +17,6 @@
 #define SAMPLED_MAX 512
 #define SCANNED 4096         /* rows looked at together */
 #define SCAN_LARGE_ELEMS 1e5 /* worth waking threads for */
-#define SAMPLE_SECONDS 0.5   /* what a sample may take though the caller grants less */
 /* A Winograd tile reads at most 8 x 8 pixels, so an infinity reaches no further than 7. */
 #define TILE_REACH 7
 
@@ -430,9 +429,11 @@ static bool conclude(struct check *c, int k, const struct tally *t)
     r->nonfinite += t->nonfinite;
     if (t->verdict != FINE)
         return describe(o, t, r);
-    if (l2_binds(c->bound->operands->pattern) && o->tolerance->l2 > 0 && l2 > o->tolerance->l2)
+    const double growth = c->info->l2_growth ? c->info->l2_growth(problem_body(&c->pristine)) : 1;
+    const double ceiling = o->tolerance->l2 * growth;
+    if (l2_binds(c->bound->operands->pattern) && ceiling > 0 && l2 > ceiling)
         return check_fail(r, ST_WRONG, "relative L2 error of %s is %.3g, above %.3g", o->name, l2,
-                          o->tolerance->l2);
+                          ceiling);
     return true;
 }
 
@@ -447,7 +448,7 @@ bool check_rows(struct check *c, int k, uint64_t seed, double seconds, int64_t *
     double each = row_seconds(c, k, value);
     free(value);
     bool whole = each * (double)o->ref_rows <= seconds;
-    if (!whole && !sample_rows(c, k, seed, fmax(seconds, SAMPLE_SECONDS) / each, &sample))
+    if (!whole && !sample_rows(c, k, seed, fmax(seconds, c->sample_seconds) / each, &sample))
         return false;
     if (!compare_rows(c, k, whole ? NULL : sample.row, whole ? o->ref_rows : sample.count, &tally))
         return false;

@@ -24,6 +24,7 @@ struct check {
     int outputs;
     enum numerics numerics;
     struct check_result *result;
+    double sample_seconds; /* what a sample may take though the caller grants less */
 };
 
 /* Keeps the first failure; always false. */

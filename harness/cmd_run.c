@@ -14,8 +14,9 @@
 static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
 static const char *suite, *results = "results", *format = "text";
-static struct run_limits limits = {.budget_s = 12, .deadline_s = 600, .least_samples = 3};
-static bool dry_run;
+static struct run_limits limits = {.budget_s = NAN, .deadline_s = 600, .least_samples = 3};
+static bool dry_run, sample;
+static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
 
 static const struct option options[] = {
     {"--suite", "NAME|FILE", OPTION_TEXT, &suite,
@@ -33,7 +34,11 @@ static const struct option options[] = {
     {"--device", "LIST", OPTION_TEXT, &axes.device, "cpu, cuda:N (cpu)"},
     {"--launch", "LIST", OPTION_TEXT, &axes.launch,
      "on a CUDA device: stream, or graph (one CUDA graph per step)"},
-    {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s, "timing of one case ends here (12)"},
+    {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s, "timing of one case ends here (12; sampled 60)"},
+    {"--sample", NULL, OPTION_FLAG, &sample,
+     "run parts of the case and multiply out: for shapes that this machine cannot run whole"},
+    {"--against-full", "ROUNDS", OPTION_COUNT, &against_rounds,
+     "with --sample: full clips in turn with sampled ones, 6 or more; over 5% apart is a failure"},
     {"--repetitions", "N", OPTION_COUNT, &limits.least_samples,
      "at least so many timed clips a case (3)"},
     {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s,
@@ -74,8 +79,9 @@ static void show_progress(const struct outcome *o, double share)
     outcome_name(o, name, sizeof name);
     if (done > 0)
         snprintf(left, sizeof left, "; about %.0f s left", spent_s / done * (place.count - done));
-    progress_line("case %d of %d: %s %s, %lld clips timed, this one %.0f%%%s", place.at,
-                  place.count, name, outcome_plan(o), (long long)o->samples, 100 * share, left);
+    progress_line("case %d of %d: %s %s, %lld %s timed, this one %.0f%%%s", place.at,
+                  place.count, name, outcome_plan(o), (long long)o->samples,
+                  o->sampling ? "passes" : "clips", 100 * share, left);
 }
 
 static enum status count_outcome(struct totals *t, const struct outcome *o)
@@ -187,6 +193,68 @@ static enum status keep(const struct outcome *o, struct record_file *file, struc
     return record_write(file, &j, fault);
 }
 
+/* ---- sampled and full in turn ---- */
+
+#define AGAINST_MOST 0.05 /* what the medians may be apart */
+
+struct rounds {
+    const struct case_spec *spec;
+    struct outcome *sampled; /* the last one, whose record tells of all */
+    double sampled_s[SAMPLE_PASSES_MAX];
+    int64_t done;
+};
+
+static enum status sample_once(void *user, int round)
+{
+    struct rounds *r = user;
+    struct fault fault = {{0}};
+    outcome_free(r->sampled);
+    r->sampled = NULL;
+    TRY(outcome_new(r->spec, &r->sampled, &fault));
+    r->sampled->sampling = true;
+    r->sampled->progress = show_progress;
+    run_case(r->sampled, &limits);
+    r->sampled_s[round] = r->sampled->sampled.total_s;
+    r->done = round + 1;
+    return interrupted_by ? ST_INTERRUPTED : r->sampled->status;
+}
+
+static enum status finish_outcome(struct outcome *o, struct record_file *file,
+                                  struct json *document, struct totals *totals,
+                                  struct fault *fault)
+{
+    if (interrupted_by)
+        o->status = ST_INTERRUPTED;
+    json_end(&o->counters);
+    tell(o, document);
+    TRY(count_outcome(totals, o));
+    return keep(o, file, fault);
+}
+
+static enum status against_case(const struct case_spec *s, struct record_file *file,
+                                struct json *document, struct totals *totals, struct fault *fault)
+{
+    struct outcome *full = NULL;
+    struct rounds r = {.spec = s};
+    enum status status = outcome_new(s, &full, fault);
+    if (status == ST_OK) {
+        full->progress = show_progress;
+        run_case_between(full, &limits, (int)against_rounds, sample_once, &r);
+        status = finish_outcome(full, file, document, totals, fault);
+    }
+    if (status == ST_OK && r.sampled) {
+        struct against *a = &r.sampled->sampled.against;
+        *a = (struct against){(int)r.done, full->summary.median * 1e-9,
+                              stats_median(r.sampled_s, r.done), {0}};
+        memcpy(a->round_s, r.sampled_s, sizeof a->round_s);
+        status = finish_outcome(r.sampled, file, document, totals, fault);
+        totals->failed += outcome_timed(full) && !(fabs(against_deviation(a)) <= AGAINST_MOST);
+    }
+    outcome_free(full);
+    outcome_free(r.sampled);
+    return status;
+}
+
 static enum status one_case(const struct case_spec *s, struct record_file *file,
                             struct json *document, struct totals *totals, struct fault *fault)
 {
@@ -196,14 +264,9 @@ static enum status one_case(const struct case_spec *s, struct record_file *file,
         status = plan_case(o, document, fault);
     } else if (status == ST_OK) {
         o->progress = show_progress;
+        o->sampling = sample;
         run_case(o, &limits);
-        if (interrupted_by)
-            o->status = ST_INTERRUPTED;
-        json_end(&o->counters);
-        tell(o, document);
-        status = count_outcome(totals, o);
-        if (status == ST_OK)
-            status = keep(o, file, fault);
+        status = finish_outcome(o, file, document, totals, fault);
     }
     outcome_free(o);
     return status;
@@ -246,7 +309,8 @@ static enum status run_list(const struct case_list *list, struct totals *totals,
     place.started_s = clock_seconds();
     for (int i = 0; s == ST_OK && i < list->count && !interrupted_by; i++) {
         place.at = i + 1;
-        s = one_case(&list->item[i].spec, file, json ? &document : NULL, totals, fault);
+        s = (against_rounds && !dry_run ? against_case : one_case)(
+            &list->item[i].spec, file, json ? &document : NULL, totals, fault);
     }
     const char *path = NULL;
     if (file && s == ST_OK)
@@ -285,6 +349,17 @@ static enum status run_all(struct totals *totals, struct fault *fault)
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
+    if (sample && limits.counters)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--counters counts whole clips, and --sample runs none");
+    if (against_rounds && !sample)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--against-full sets sampled clips beside full ones; add --sample");
+    if (against_rounds && (against_rounds < 2 || against_rounds > SAMPLE_PASSES_MAX))
+        return fault_set(fault, ST_BAD_INPUT, "--against-full wants 2 to %d rounds",
+                         SAMPLE_PASSES_MAX);
+    if (isnan(limits.budget_s))
+        limits.budget_s = sample ? SAMPLE_BUDGET_SECONDS : 12;
     enum status s = suite ? cases_from_suite(suite, &base, &axes, &list, fault)
                           : cases_from_axes(&base, &axes, &list, fault);
     give_prompts(&list);

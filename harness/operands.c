@@ -463,6 +463,17 @@ void operands_poison(struct operands *o)
     }
 }
 
+void operands_renew(struct operands *o)
+{
+    operands_poison(o);
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        struct operand_block *b = &o->block[i];
+        if (b->guarded.map && b->info->role == ROLE_IN && b->overwritten_by < 0)
+            block_copy(b->guarded.data, b->kept, b->guarded.bytes,
+                       threads_for(o, b->guarded.bytes));
+    }
+}
+
 bool operands_memory(const struct operands *o, int index, struct operand_memory *out)
 {
     const struct operand_block *b = &o->block[index];

@@ -42,6 +42,9 @@ void operands_free(struct operands *o);
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern);
 /* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
 void operands_poison(struct operands *o);
+/* As the ops before it leave them in a pipeline: outputs are poisoned, then inputs are written anew,
+ * so that both are as near as their size allows. Weights are left alone. */
+void operands_renew(struct operands *o);
 /* False where a guard band, a gap between rows or an input changed since fill; `where` names it. */
 bool operands_intact(const struct operands *o, char *where, size_t bytes);
 /* The problem with inputs as filled, for the reference: in-place inputs come from kept copies. */

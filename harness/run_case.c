@@ -79,19 +79,29 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add(w, "--counters", counters);
 }
 
-static enum status spawn(const struct outcome *o, const char *counters, struct worker **out,
-                         struct fault *fault)
+/* The budget also says how large tiles are, so the worker knows it. */
+static void add_sampling(struct words *w, const struct outcome *o, const struct run_limits *limits)
+{
+    if (o->sampling)
+        add_number(w, "--sample", limits->budget_s);
+}
+
+static enum status spawn(const struct outcome *o, const struct run_limits *limits,
+                         struct worker **out, struct fault *fault)
 {
     struct words w = {.word = {"worker", "pipeline"}, .count = 2};
-    words_of(o, counters, &w);
+    words_of(o, limits->counters, &w);
+    add_sampling(&w, o, limits);
     return worker_spawn(w.word, out, fault);
 }
 
-static void describe_repro(struct outcome *o, const char *counters)
+static void describe_repro(struct outcome *o, const struct run_limits *limits)
 {
     struct words w = {.count = 0};
-    words_of(o, counters, &w);
-    snprintf(o->repro, sizeof o->repro, "build/patchmark run");
+    words_of(o, limits->counters, &w);
+    if (o->sampling)
+        add_number(&w, "--budget", limits->budget_s);
+    snprintf(o->repro, sizeof o->repro, "build/patchmark run%s", o->sampling ? " --sample" : "");
     for (int i = 0; i < w.count; i++)
         command_append(o->repro, sizeof o->repro,
                        i && !strcmp(w.word[i - 1], "--model") ? models_shown(w.word[i])
@@ -227,6 +237,19 @@ static bool take_share(struct outcome *o, const char *text)
     return true;
 }
 
+static bool take_part(struct outcome *o, const char *text)
+{
+    return sampled_take_part(&o->sampled, text);
+}
+
+/* One pass per "pass". */
+static bool take_times(struct outcome *o, const char *text)
+{
+    const bool asked = o->asked;
+    o->asked = false;
+    return asked && sampled_take_times(&o->sampled, text);
+}
+
 static bool take_rechecked(struct outcome *o, const char *text) { return (o->rechecked = !*text); }
 static bool take_nothing(struct outcome *o, const char *text) { return o && !*text; }
 
@@ -246,6 +269,8 @@ static const struct {
     {"host", take_host},
     {"at", take_share},
     {"sample", take_sample},
+    {"part", take_part},
+    {"times", take_times},
     {"counter", take_counter},
     {"ready", take_nothing},
     {"bye", take_nothing},
@@ -339,6 +364,16 @@ static const char *reason_to_stop(const struct outcome *o, const struct run_limi
     return next_s > allowed_s && o->samples >= limits->least_samples ? "budget" : NULL;
 }
 
+double outcome_stage_ns(const struct outcome *o, enum stage stage)
+{
+    if (!o->sampling)
+        return stats_median(o->stage[stage], o->samples);
+    const double *s = o->sampled.stage_s;
+    return 1e9 * (stage == STAGE_ENCODE    ? s[STAGE_IMAGE] + s[STAGE_ENCODE]
+                  : stage == STAGE_DENOISE ? s[STAGE_DENOISE] + s[STAGE_DENOISE_LOW]
+                                           : s[stage]);
+}
+
 /* Too few or too scattered samples, or a rate that the machine cannot have. */
 static void judge(struct outcome *o)
 {
@@ -360,7 +395,18 @@ static void judge(struct outcome *o)
                  (long long)o->samples);
     else if (o->unstable)
         snprintf(o->reason, sizeof o->reason,
-                 "after %lld clips the interval is still wider than 5%%", (long long)o->samples);
+                 "after %lld %s the interval is still wider than 5%%", (long long)o->samples,
+                 o->sampling ? "passes" : "clips");
+}
+
+static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                             struct fault *fault)
+{
+    o->asked = true;
+    TRY(worker_send(w, "go", fault));
+    TRY(wait_for(w, limits, o, "sample", fault));
+    o->summary = stats_summary(o->total, o->samples);
+    return ST_OK;
 }
 
 static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -368,10 +414,7 @@ static enum status time_clips(struct worker *w, const struct run_limits *limits,
 {
     double start = clock_seconds();
     for (o->stop_reason = NULL; !o->stop_reason;) {
-        o->asked = true;
-        TRY(worker_send(w, "go", fault));
-        TRY(wait_for(w, limits, o, "sample", fault));
-        o->summary = stats_summary(o->total, o->samples);
+        TRY(time_clip(w, limits, o, fault));
         o->stop_reason = reason_to_stop(o, limits, clock_seconds() - start);
     }
     return ST_OK;
@@ -399,10 +442,68 @@ static enum status time_watched(struct worker *w, const struct run_limits *limit
     return s;
 }
 
-static enum status take_samples(struct worker *w, const struct run_limits *limits,
-                                struct outcome *o, struct fault *fault)
+/* ---- sampling ---- */
+
+static void sum_up(struct outcome *o)
 {
-    TRY(time_watched(w, limits, o, fault));
+    struct sampled *s = &o->sampled;
+    double pass_ns[SAMPLE_PASSES_MAX];
+    sampled_sum_up(s, o->c.spec.seed);
+    for (int i = 0; i < s->passes; i++)
+        o->total[i] = pass_ns[i] = 1e9 * s->pass_s[i];
+    o->samples = s->passes;
+    o->summary = stats_summary(pass_ns, s->passes);
+    o->summary.median = 1e9 * s->total_s;
+    o->summary.lo = 1e9 * s->lo_s;
+    o->summary.hi = 1e9 * s->hi_s;
+    o->summary.level = s->passes >= MEASURE_LEAST_SAMPLES ? 0.95 : 0;
+}
+
+/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
+static const char *reason_to_end(const struct outcome *o, const struct run_limits *limits,
+                                 double spent_s, double pass_s)
+{
+    const int passes = o->sampled.passes;
+    if (passes == SAMPLE_PASSES_MAX)
+        return "count";
+    if (passes >= 2 * MEASURE_LEAST_SAMPLES && passes >= limits->least_samples &&
+        narrow(&o->summary, 0.01))
+        return "interval";
+    return spent_s + pass_s > limits->budget_s && passes >= MEASURE_LEAST_SAMPLES &&
+                   passes >= limits->least_samples
+               ? "budget"
+               : NULL;
+}
+
+static enum status time_passes(struct worker *w, const struct run_limits *limits,
+                               struct outcome *o, double started_s, struct fault *fault)
+{
+    for (o->stop_reason = NULL; !o->stop_reason;) {
+        const double begin = clock_seconds();
+        o->asked = true;
+        TRY(worker_send(w, "pass", fault));
+        TRY(wait_for(w, limits, o, "times", fault));
+        const double now = clock_seconds();
+        sum_up(o);
+        o->stop_reason = reason_to_end(o, limits, now - started_s, now - begin);
+        outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));
+    }
+    return ST_OK;
+}
+
+static enum status take_passes(struct worker *w, const struct run_limits *limits,
+                               struct outcome *o, double started_s, struct fault *fault)
+{
+    TRY(time_passes(w, limits, o, started_s, fault));
+    TRY(worker_send(w, "end", fault));
+    TRY(wait_for(w, limits, o, "bye", fault));
+    judge(o);
+    return ST_OK;
+}
+
+static enum status end_samples(struct worker *w, const struct run_limits *limits,
+                               struct outcome *o, struct fault *fault)
+{
     TRY(worker_send(w, "end", fault));
     TRY(wait_for(w, limits, o, "bye", fault));
     judge(o);
@@ -413,22 +514,59 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
     return ST_OK;
 }
 
+static enum status start(struct outcome *o, const struct run_limits *limits, struct worker **w,
+                         struct fault *fault)
+{
+    describe_repro(o, limits);
+    TRY(case_ready(&o->c, fault));
+    TRY(spawn(o, limits, w, fault));
+    return wait_for(*w, limits, o, "ready", fault);
+}
+
+static void finish(struct outcome *o, struct worker *w, enum status status,
+                   const struct fault *fault)
+{
+    o->status = status;
+    if (status != ST_OK && !o->reason[0])
+        snprintf(o->reason, sizeof o->reason, "%s", fault->text);
+    if (w)
+        worker_end(w);
+}
+
+static enum status take_samples(struct worker *w, const struct run_limits *limits,
+                                struct outcome *o, struct fault *fault)
+{
+    TRY(time_watched(w, limits, o, fault));
+    return end_samples(w, limits, o, fault);
+}
+
 void run_case(struct outcome *o, const struct run_limits *limits)
 {
     struct fault fault = {{0}};
     struct worker *w = NULL;
-    describe_repro(o, limits->counters);
-    o->status = case_ready(&o->c, &fault);
-    if (o->status == ST_OK)
-        o->status = spawn(o, limits->counters, &w, &fault);
-    if (o->status == ST_OK)
-        o->status = wait_for(w, limits, o, "ready", &fault);
-    if (o->status == ST_OK)
-        o->status = take_samples(w, limits, o, &fault);
-    if (o->status != ST_OK && !o->reason[0])
-        snprintf(o->reason, sizeof o->reason, "%s", fault.text);
-    if (w)
-        worker_end(w);
+    const double started_s = clock_seconds();
+    enum status status = start(o, limits, &w, &fault);
+    if (status == ST_OK)
+        status = o->sampling ? take_passes(w, limits, o, started_s, &fault)
+                             : take_samples(w, limits, o, &fault);
+    finish(o, w, status, &fault);
+}
+
+void run_case_between(struct outcome *o, const struct run_limits *limits, int clips,
+                      enum status (*between)(void *user, int clip), void *user)
+{
+    struct fault fault = {{0}};
+    struct worker *w = NULL;
+    enum status status = start(o, limits, &w, &fault);
+    for (int i = 0; status == ST_OK && i < clips; i++) {
+        status = time_clip(w, limits, o, &fault);
+        if (status == ST_OK)
+            status = between(user, i);
+    }
+    o->stop_reason = "count";
+    if (status == ST_OK)
+        status = end_samples(w, limits, o, &fault);
+    finish(o, w, status, &fault);
 }
 
 enum status outcome_new(const struct case_spec *s, struct outcome **out, struct fault *fault)
@@ -451,6 +589,7 @@ void outcome_free(struct outcome *o)
         return;
     json_free(&o->counters);
     json_free(&o->gpu);
+    sampled_free(&o->sampled);
     free(o->step);
     free(o);
 }

@@ -5,6 +5,7 @@
 #define PATCHMARK_RUN_CASE_H
 
 #include "case.h"
+#include "sample.h"
 #include "stats.h"
 
 #define SAMPLES_MAX 1000
@@ -35,6 +36,8 @@ struct outcome {
     bool asked, frames_differ, rechecked;
     const char *stop_reason; /* interval, budget, count */
     struct summary summary;
+    bool sampling; /* nothing runs whole: `sampled` has the figures, total and stage have none */
+    struct sampled sampled;
     struct json counters;
     char repro[4096];
     void (*progress)(const struct outcome *o, double share); /* or NULL */
@@ -56,8 +59,14 @@ void outcome_free(struct outcome *o);
  * Whatever happens is in the outcome. */
 void run_case(struct outcome *o, const struct run_limits *limits);
 
+/* Verified, run once, then timed `clips` times; after each clip `between` is called while the worker
+ * sleeps, and what it returns, where it is not ST_OK, is the outcome's status. */
+void run_case_between(struct outcome *o, const struct run_limits *limits, int clips,
+                      enum status (*between)(void *user, int clip), void *user);
+
 /* A number of the worker's "work" line; NAN where it said none. */
 double outcome_work(const struct outcome *o, const char *key);
+double outcome_stage_ns(const struct outcome *o, enum stage stage); /* median */
 bool outcome_timed(const struct outcome *o); /* passed or unstable */
 void outcome_progress(const struct outcome *o, double share);
 const char *outcome_state(const struct outcome *o); /* the state of its record */

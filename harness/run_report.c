@@ -28,7 +28,7 @@ static double video_s_per_h(const struct outcome *o)
 static double tokens_per_s(const struct outcome *o)
 {
     double tokens = (double)(o->c.request.geometry.S * o->c.request.steps * case_passes(&o->c));
-    return tokens * 1e9 / median_of(o->stage[STAGE_DENOISE], o);
+    return tokens * 1e9 / outcome_stage_ns(o, STAGE_DENOISE);
 }
 
 static void json_timing(const struct outcome *o, struct json *j)
@@ -50,8 +50,8 @@ static void json_timing(const struct outcome *o, struct json *j)
         json_number(j, NULL, o->total[i]);
     json_end(j);
     json_text(j, "stop_reason", o->stop_reason);
-    json_text(j, "schedule", "sequential");
-    json_int(j, "warmup_n", 1);
+    json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
+    json_int(j, "warmup_n", o->sampling ? 0 : 1);
     json_text(j, "backend", "loop");
     json_end(j);
 }
@@ -59,27 +59,29 @@ static void json_timing(const struct outcome *o, struct json *j)
 /* Of a stage that every clip of the model passes; NaN where the model has none. */
 static double expected_ns(const struct outcome *o, enum stage stage)
 {
-    return stage_expected(o->c.request.model, stage) ? median_of(o->stage[stage], o) : NAN;
+    return stage_expected(o->c.request.model, stage) ? outcome_stage_ns(o, stage) : NAN;
 }
 
+/* Of a sampled case no step, no load and no first run was there to time. */
 static void json_stages(const struct outcome *o, struct json *j)
 {
     json_open_object(j, "stages");
     json_number(j, "text_ns", expected_ns(o, STAGE_TEXT));
-    if (median_of(o->stage[STAGE_ENCODE], o) > 0)
-        json_number(j, "encode_ns", median_of(o->stage[STAGE_ENCODE], o));
-    json_number(j, "denoise_ns", median_of(o->stage[STAGE_DENOISE], o));
+    if (outcome_stage_ns(o, STAGE_ENCODE) > 0)
+        json_number(j, "encode_ns", outcome_stage_ns(o, STAGE_ENCODE));
+    json_number(j, "denoise_ns", outcome_stage_ns(o, STAGE_DENOISE));
     json_number(j, "decode_ns", expected_ns(o, STAGE_DECODE));
     json_open_array(j, "step_ns");
-    for (int64_t k = 0; k < o->c.request.steps; k++)
+    for (int64_t k = 0; !o->sampling && k < o->c.request.steps; k++)
         json_number(j, NULL, median_of(o->step + k * SAMPLES_MAX, o));
     json_end(j);
     json_open_object(j, "load_ns");
     for (int i = 0; i < STAGE_COUNT; i++)
-        if (median_of(o->load[i], o) > 0 || stage_expected(o->c.request.model, (enum stage)i))
-            json_number(j, stage_names[i], median_of(o->load[i], o));
+        if (stage_expected(o->c.request.model, (enum stage)i) ||
+            (!o->sampling && median_of(o->load[i], o) > 0))
+            json_number(j, stage_names[i], o->sampling ? NAN : median_of(o->load[i], o));
     json_end(j);
-    json_number(j, "first_run_ns", o->first_ns);
+    json_number(j, "first_run_ns", o->sampling ? NAN : o->first_ns);
     if (o->c.config.device == DEVICE_CUDA) {
         json_int(j, "host_step_ns", o->host_step_ns);
         json_int(j, "graph_nodes", o->graph_nodes);
@@ -143,7 +145,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "case_kind", "pipeline");
     json_text(j, "status", outcome_state(o));
     json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
-    json_text(j, "claim", "measured");
+    json_text(j, "claim", o->sampling ? "sampled" : "measured");
     json_text(j, "ran_on",
               o->check.given ? device_ran_on_of(o->c.config.device, o->c.config.device_index)
                              : NULL);
@@ -162,6 +164,8 @@ void outcome_json(const struct outcome *o, struct json *j)
         json_timing(o, j);
         json_stages(o, j);
         json_derived(o, j);
+        if (o->sampling)
+            sampled_json(&o->sampled, j, "sampled");
     } else {
         json_none(j, "timing");
         json_none(j, "stages");
@@ -209,8 +213,23 @@ static void describe_split(const struct outcome *o, char *out, size_t bytes)
     }
     double share[3];
     for (int i = 0; i < 3; i++)
-        share[i] = 100 * median_of(o->stage[parts[i]], o) / o->summary.median;
+        share[i] = 100 * outcome_stage_ns(o, parts[i]) / o->summary.median;
     snprintf(out, bytes, "%.0f/%.0f/%.0f %%", share[0], share[1], share[2]);
+}
+
+/* What stands behind the figures of the row above. */
+static void sampled_line(const struct outcome *o, FILE *out)
+{
+    const struct sampled *s = &o->sampled;
+    fprintf(out,
+            "%-32s sampled: %.3g%% of the work ran, %d of %d problems whole, in %d passes;"
+            " %.3f s a step; +- is what passes differ by\n",
+            "", 100 * s->flops_share, s->whole, s->parts, s->passes,
+            outcome_stage_ns(o, STAGE_DENOISE) * 1e-9 / (double)o->c.request.steps);
+    const struct against *a = &s->against;
+    if (a->rounds)
+        fprintf(out, "%-32s in %d rounds: full %.3f s, sampled %.3f s, %+.1f%%\n", "", a->rounds,
+                a->full_s, a->sampled_s, 100 * against_deviation(a));
 }
 
 void outcome_row(const struct outcome *o, FILE *out)
@@ -236,4 +255,6 @@ void outcome_row(const struct outcome *o, FILE *out)
     fprintf(out, "%8.1f %7s\n", flops * 1e-9, peak);
     if (o->unstable)
         fprintf(out, "%-32s %s\n", "", o->reason);
+    if (o->sampling)
+        sampled_line(o, out);
 }

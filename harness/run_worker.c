@@ -10,6 +10,7 @@
  *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
  *   in:  go | end
+ * With --sample SECONDS nothing is run whole, and sample.h says what follows `peak`.
  * After "end" every kernel is checked once more: one that stops computing after a while would be
  * fast. */
 #include "case.h"
@@ -19,6 +20,7 @@
 #include "gpu.h"
 #include "host.h"
 #include "measure.h"
+#include "sample.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -28,6 +30,7 @@
 
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *counter_names;
+static double sample_budget_s = NAN; /* a number: the case is sampled */
 
 static const struct option options[] = {
     {"--model", "NAME", OPTION_TEXT, &spec.model, ""},
@@ -42,6 +45,7 @@ static const struct option options[] = {
     {"--device", "D", OPTION_TEXT, &spec.device, ""},
     {"--launch", "HOW", OPTION_TEXT, &spec.launch, ""},
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
+    {"--sample", "SECONDS", OPTION_REAL, &sample_budget_s, ""},
     CASE_OPTIONS(spec),
     {0},
 };
@@ -212,28 +216,30 @@ static enum status verify_plan(const struct session *s, struct fault *fault)
 
 /* A CUDA device's roof is its units' at the highest clock, for the class that the type's fastest
  * kernels have. */
-static void tell_device_peak(const struct session *s)
+static double tell_device_peak(const struct session *s)
 {
     static const enum numerics class_of[ELEM_COUNT] = {
         [ELEM_F32] = NUM_F32, [ELEM_BF16] = NUM_BF16, [ELEM_F16] = NUM_F16};
     struct gpu_info info;
-    if (gpu_describe(s->c.config.device_index, &info, NULL) == ST_OK)
-        fprintf(s->out, "peak %.17g sm%d%d\n", gpu_peak_flops(&info, class_of[s->c.config.type]),
-                info.major, info.minor);
+    if (gpu_describe(s->c.config.device_index, &info, NULL) != ST_OK)
+        return 0;
+    const double peak = gpu_peak_flops(&info, class_of[s->c.config.type]);
+    fprintf(s->out, "peak %.17g sm%d%d\n", peak, info.major, info.minor);
+    return peak;
 }
 
-static void tell_peak(const struct session *s)
+static double tell_peak(const struct session *s)
 {
     const char *isa;
-    if (s->c.config.device == DEVICE_CUDA) {
-        tell_device_peak(s);
-        return;
-    }
+    if (s->c.config.device == DEVICE_CUDA)
+        return tell_device_peak(s);
     double peak = measure_fma_peak(s->c.config.threads, &isa);
     fprintf(s->out, "peak %.17g %s\n", peak, isa);
+    return peak;
 }
 
-static enum status prepare(struct session *s, struct fault *fault)
+/* A sampled case needs the memory of one problem at a time, so what all need is not asked for. */
+static enum status plan(struct session *s, bool check_memory, struct fault *fault)
 {
     TRY(case_resolve(&spec, &s->c, fault));
     TRY(case_ready(&s->c, fault));
@@ -246,11 +252,17 @@ static enum status prepare(struct session *s, struct fault *fault)
     if (!(s->step_ns = calloc((size_t)s->c.request.steps, sizeof *s->step_ns)))
         return ST_NO_MEMORY;
     TRY(engine_new(&s->c.config, &s->engine, fault));
-    TRY(engine_plan(s->engine, &s->c.request, true, fault));
+    TRY(engine_plan(s->engine, &s->c.request, check_memory, fault));
     tell_recipe(s);
     tell_work(s);
     tell_plugins(s);
     fflush(s->out);
+    return ST_OK;
+}
+
+static enum status prepare(struct session *s, struct fault *fault)
+{
+    TRY(plan(s, true, fault));
     TRY(verify_plan(s, fault));
     if (!strcmp(device_ran_on(), "emulated"))
         return fault_set(fault, ST_UNAVAILABLE,
@@ -323,6 +335,23 @@ static enum status serve(struct session *s, struct fault *fault)
     return ST_OK;
 }
 
+static enum status serve_sampled(struct session *s, struct fault *fault)
+{
+    TRY(plan(s, false, fault));
+    const struct sample_job job = {.engine = s->engine,
+                                   .threads = s->c.config.threads,
+                                   .budget_s = sample_budget_s,
+                                   .peak_flops = tell_peak(s),
+                                   .seed = fresh_seed(),
+                                   .out = s->out,
+                                   .alive = tell_progress,
+                                   .user = s};
+    TRY(sample_serve(&job, fault));
+    tell_peak(s);
+    fprintf(s->out, "resident %zu\nbye\n", host_peak_resident());
+    return ST_OK;
+}
+
 int worker_pipeline(int argc, char **argv, struct fault *fault)
 {
     struct session s = {0};
@@ -331,7 +360,7 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
         return EXIT_CHECK;
     enum status status = options_parse(options, argc, argv, NULL, NULL, &mine);
     if (status == ST_OK)
-        status = serve(&s, &mine);
+        status = isnan(sample_budget_s) ? serve(&s, &mine) : serve_sampled(&s, &mine);
     if (status != ST_OK)
         fprintf(s.out, "fail %d %s\n", (int)status, mine.text[0] ? mine.text : "no reason given");
     fflush(s.out);

@@ -39,7 +39,21 @@ static double flops(const void *problem)
     return 4.0 * (double)p->B * (double)p->N * (double)p->Sq * (double)p->Sk * (double)p->D;
 }
 
+/* Of random values the mean over Sk keys shrinks with the root of Sk, rounding does not. */
+static double l2_growth(const void *problem)
+{
+    const struct attention_problem *p = problem;
+    return sqrt(fmax(1, (double)p->Sk / 65536));
+}
+
 OP_REF(attention)
+
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct attention_problem *p = problem;
+    int64_t *const count[] = {&p->B, &p->N, &p->Sq};
+    return axis > 2 ? 0 : cut_count(count[axis], units);
+}
 
 static const char *const verify_shapes[] = {"attention:Sq=1,N=1,D=16,type=f32",
                                             "attention:Sq=5,Sk=1,N=2,D=64,type=f32",
@@ -73,11 +87,13 @@ const struct op_info op_info_attention = {
                   {ELEM_BF16, NUM_BF16, 2, 1, 8e-3},
                   {ELEM_F16, NUM_F32, 1, 4e-3, 1e-3},
                   {ELEM_F16, NUM_F16, 2, 1, 1e-3}},
+    .l2_growth = l2_growth,
     .extent = extent,
     .ref_row_elems = ref_row_elems,
     .complete = complete,
     .flops = flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "attention:Sq=780,N=6,D=128,type=f32",
 };

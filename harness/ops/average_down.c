@@ -41,6 +41,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(average_down)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct average_down_problem *p = problem;
+    return axis ? 0 : cut_cells(&p->H, p->fs, units);
+}
+
 static const char *const verify_shapes[] = {
     "average_down:T=1,H=2,W=2,C=1,O=1,type=f32",
     "average_down:T=3,H=6,W=10,C=12,O=12,type=f32",
@@ -68,6 +74,7 @@ const struct op_info op_info_average_down = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "average_down:T=4,H=88,W=160,C=160,O=320,ft=2,aux=1,type=f32",
 };

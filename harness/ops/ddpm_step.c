@@ -47,6 +47,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(ddpm_step)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct ddpm_step_problem *p = problem;
+    return axis ? 0 : cut_count(&p->S, units);
+}
+
 static const char *const verify_shapes[] = {"ddpm_step:S=31,C=4,type=f32",
                                             "ddpm_step:S=9,C=4,guided=3,type=f32",
                                             "ddpm_step:S=1,C=1,uncond=0,type=f32",
@@ -73,6 +79,7 @@ const struct op_info op_info_ddpm_step = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "ddpm_step:S=4096,C=4,type=f32",
 };

@@ -42,6 +42,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(duplicate_up)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct duplicate_up_problem *p = problem;
+    return axis ? 0 : cut_count(&p->H, units);
+}
+
 static const char *const verify_shapes[] = {
     "duplicate_up:T=1,H=1,W=1,C=1,O=1,type=f32",
     "duplicate_up:T=2,H=3,W=5,C=20,O=20,ft=2,aux=1,type=f32",
@@ -69,6 +75,7 @@ const struct op_info op_info_duplicate_up = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "duplicate_up:T=2,H=88,W=160,C=128,O=128,ft=2,aux=1,type=f32",
 };

@@ -60,6 +60,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(elementwise)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct elementwise_problem *p = problem;
+    return axis ? 0 : cut_rows(&p->S, &p->G, units);
+}
+
 static const char *const verify_shapes[] = {"elementwise:S=1,C=1,type=f32",
                                             "elementwise:S=23,C=37,type=f32",
                                             "elementwise:S=9,C=65,out=f32,type=bf16",
@@ -98,6 +104,7 @@ const struct op_info op_info_elementwise = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "elementwise:S=780,C=768,kind=silu,type=f32",
 };

@@ -29,6 +29,13 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(embedding)
 
+/* Rows of the table are picked, not summed: a smaller table is picked from alike. */
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct embedding_problem *p = problem;
+    return axis ? 0 : cut_count(&p->V, units);
+}
+
 static const char *const verify_shapes[] = {"embedding:S=1,V=1,C=16,type=f32",
                                             "embedding:S=21,V=50,C=37,type=f32",
                                             "embedding:S=9,V=33,C=64,type=bf16",
@@ -51,6 +58,7 @@ const struct op_info op_info_embedding = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "embedding:S=512,V=384,C=768,type=f32",
 };

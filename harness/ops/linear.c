@@ -54,6 +54,12 @@ static double flops(const void *problem)
 
 OP_REF(linear)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct linear_problem *p = problem;
+    return axis ? 0 : cut_rows(&p->S, &p->G, units);
+}
+
 static const char *const verify_shapes[] = {"linear:S=1,K=16,O=16,type=f32",
                                             "linear:S=1,K=129,O=77,epilogue=silu,type=f32",
                                             "linear:S=67,K=130,O=101,type=f32",
@@ -94,6 +100,7 @@ const struct op_info op_info_linear = {
     .check = check,
     .flops = flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "linear:S=780,K=768,O=3072,epilogue=gelu,type=f32",
 };

@@ -37,6 +37,12 @@ static enum status check(const void *problem, struct fault *fault)
 /* Mean 1, variance 3, normalising 2 or, for rms, square and add 2, scaling 1; modulation 2. */
 OP_REF(modulate)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct modulate_problem *p = problem;
+    return axis ? 0 : cut_rows(&p->S, &p->G, units);
+}
+
 static const char *const verify_shapes[] = {"modulate:S=1,C=16,type=f32",
                                             "modulate:S=37,C=100,type=f32",
                                             "modulate:S=12,C=768,G=4,type=f32",
@@ -62,6 +68,7 @@ const struct op_info op_info_modulate = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "modulate:S=780,C=768,type=f32",
 };

@@ -58,6 +58,15 @@ static double flops(const void *problem)
 
 OP_REF(norm_conv3d)
 
+/* Never in time, as conv3d. */
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct norm_conv3d_problem *p = problem;
+    if (axis == 0)
+        return cut_window(&p->H, &p->pad_top, &p->pad_bottom, p->kh, 1, units);
+    return axis > 1 ? 0 : cut_window(&p->W, &p->pad_left, &p->pad_right, p->kw, 1, units);
+}
+
 static enum status expand(struct ops *ops, const void *problem)
 {
     return expand_norm_conv3d(ops, problem);
@@ -109,6 +118,7 @@ const struct op_info op_info_norm_conv3d = {
     .check = check,
     .flops = flops,
     .ref = ref,
+    .cut = cut,
     .expand = expand,
     .verify_shapes = verify_shapes,
     .timing_shape = "norm_conv3d:T=4,H=30,W=52,C=64,O=64,P=2,type=f32",

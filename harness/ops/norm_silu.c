@@ -21,6 +21,12 @@ static int64_t ref_row_elems(const void *problem, int index)
 /* Square and add, scale by factor and gamma; SiLU as elementwise counts it. */
 OP_REF(norm_silu)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct norm_silu_problem *p = problem;
+    return axis ? 0 : cut_count(&p->S, units);
+}
+
 static const char *const verify_shapes[] = {
     "norm_silu:S=1,C=16,type=f32",   "norm_silu:S=35,C=96,type=f32",
     "norm_silu:S=19,C=101,type=f32", "norm_silu:S=7,C=384,silu=0,type=f32",
@@ -40,6 +46,7 @@ const struct op_info op_info_norm_silu = {
     .ref_row_elems = ref_row_elems,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "norm_silu:S=6240,C=64,type=f32",
 };

@@ -120,6 +120,46 @@ static inline enum status check_out(const char *op, enum elem out, enum elem typ
                      elem_name(out), elem_name(type));
 }
 
+/* ---- cuts (op_info.cut) ---- */
+
+static inline int64_t cut_count(int64_t *count, int64_t units)
+{
+    if (units)
+        *count = units;
+    return *count;
+}
+
+/* Rows of which each S / G meet one row of a broadcast operand: whole groups, or part of one. */
+static inline int64_t cut_rows(int64_t *S, int64_t *G, int64_t units)
+{
+    const int64_t share = *S / *G;
+    if (!units)
+        return *S;
+    *G = units < share ? 1 : units / share;
+    *S = units < share ? units : *G * share;
+    return *S;
+}
+
+/* Cells of `cell` rows each. */
+static inline int64_t cut_cells(int64_t *rows, int64_t cell, int64_t units)
+{
+    if (units)
+        *rows = units * cell;
+    return *rows / cell;
+}
+
+/* Outputs of a window along one axis; those that remain lie inside, where every tap meets data. */
+static inline int64_t cut_window(int64_t *size, int64_t *before, int64_t *behind, int64_t kernel,
+                                 int64_t stride, int64_t units)
+{
+    const int64_t have = (*size + *before + *behind - kernel) / stride + 1;
+    if (!units || units >= have)
+        return have;
+    *size = (units - 1) * stride + kernel;
+    *before = *behind = 0;
+    return units;
+}
+
 /* Of ops bound by memory. */
 static inline double no_flops(const void *problem)
 {

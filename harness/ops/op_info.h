@@ -100,6 +100,8 @@ struct op_info {
     struct op_dim dim[OP_DIMS_MAX];          /* ends where name is NULL; "type" is parsed for all */
     struct op_tensor tensor[OP_TENSORS_MAX]; /* ends where name is NULL */
     struct tolerance tolerance[OP_TOLERANCES_MAX]; /* ends where rel, abs and l2 are all 0 */
+    /* what the l2 ceilings are multiplied by at this problem, at least 1; NULL: 1 */
+    double (*l2_growth)(const void *problem);
     /* rows and row elements of tensor `index` for the problem's dims; false: absent in this
      * problem. A row is what stride steps over. */
     bool (*extent)(const void *problem, int index, int64_t *rows, int64_t *row_elems);
@@ -114,6 +116,11 @@ struct op_info {
      * for ops whose work is moving memory */
     double (*flops)(const void *problem);
     void (*ref)(const void *problem, int output, int64_t row, double *value, double *mag);
+    /* A smaller problem of the same kind, for `run --sample`. Axes 0, 1, ... in the order in which
+     * they are cut; units 0 asks how many units there are along one, 0: there is no such axis.
+     * Otherwise the problem is cut to `units` or a few less, which are returned. No axis is one
+     * that is summed over: an output costs what it cost before. NULL: it is always run whole. */
+    int64_t (*cut)(void *problem, int axis, int64_t units);
     enum status (*expand)(struct ops *ops, const void *problem); /* composites */
     const char *const *verify_shapes; /* NULL-terminated shape lines, <= 50 MFLOP each */
     const char *timing_shape;

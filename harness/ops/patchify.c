@@ -37,6 +37,16 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(patchify)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct patchify_problem *p = problem;
+    if (axis == 0)
+        return cut_count(&p->B, units);
+    return axis == 1   ? cut_cells(&p->T, p->pt, units)
+           : axis == 2 ? cut_cells(&p->H, p->ph, units)
+                       : 0;
+}
+
 static const char *const verify_shapes[] = {"patchify:T=1,H=2,W=2,C=16,type=f32",
                                             "patchify:T=3,H=6,W=10,C=16,type=f32",
                                             "patchify:T=3,H=6,W=10,C=16,type=bf16",
@@ -60,6 +70,7 @@ const struct op_info op_info_patchify = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "patchify:T=5,H=30,W=52,C=16,type=f32",
 };

@@ -44,6 +44,12 @@ static enum status check(const void *problem, struct fault *fault)
 /* Norm: square and add, scale by r and by weight. Rotation: two products and a sum. */
 OP_REF(qk_norm_rope)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct qk_norm_rope_problem *p = problem;
+    return axis > 1 ? 0 : cut_count(axis ? &p->S : &p->B, units);
+}
+
 static const char *const verify_shapes[] = {
     "qk_norm_rope:S=1,N=1,D=16,type=f32",
     "qk_norm_rope:S=37,N=3,D=64,type=f32",
@@ -84,6 +90,7 @@ const struct op_info op_info_qk_norm_rope = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "qk_norm_rope:S=780,N=6,D=128,type=f32",
 };

@@ -51,6 +51,12 @@ static double flops(const void *problem)
 
 OP_REF(qkv)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct qkv_problem *p = problem;
+    return axis > 1 ? 0 : cut_count(axis ? &p->S : &p->B, units);
+}
+
 static enum status expand(struct ops *ops, const void *problem) { return expand_qkv(ops, problem); }
 
 static const char *const verify_shapes[] = {"qkv:S=1,C=16,N=1,D=16,type=f32",
@@ -99,6 +105,7 @@ const struct op_info op_info_qkv = {
     .check = check,
     .flops = flops,
     .ref = ref,
+    .cut = cut,
     .expand = expand,
     .verify_shapes = verify_shapes,
     .timing_shape = "qkv:S=780,C=768,N=6,D=128,type=f32",

@@ -27,6 +27,12 @@ static void complete(void *problem, enum elem type)
 /* Square and add, scale by 1 / root and by weight. */
 OP_REF(rms_norm)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct rms_norm_problem *p = problem;
+    return axis ? 0 : cut_count(&p->S, units);
+}
+
 static const char *const verify_shapes[] = {
     "rms_norm:S=1,C=16,type=f32",   "rms_norm:S=29,C=101,type=f32", "rms_norm:S=5,C=768,type=f32",
     "rms_norm:S=11,C=64,type=bf16", "rms_norm:S=7,C=35,type=f16",   NULL};
@@ -44,6 +50,7 @@ const struct op_info op_info_rms_norm = {
     .complete = complete,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "rms_norm:S=512,C=768,type=f32",
 };

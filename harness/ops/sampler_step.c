@@ -59,6 +59,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(sampler_step)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct sampler_step_problem *p = problem;
+    return axis ? 0 : cut_count(&p->S, units);
+}
+
 static const char *const verify_shapes[] = {
     "sampler_step:S=1,C=16,corrector=0,m1=0,m2=0,type=f32",
     "sampler_step:S=31,C=16,type=f32",
@@ -89,6 +95,7 @@ const struct op_info op_info_sampler_step = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "sampler_step:S=7800,C=16,type=f32",
 };

@@ -30,6 +30,12 @@ static enum status check(const void *problem, struct fault *fault)
 
 OP_REF(time_embed)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct time_embed_problem *p = problem;
+    return axis ? 0 : cut_count(&p->S, units);
+}
+
 static const char *const verify_shapes[] = {
     "time_embed:S=1,C=256,type=f32",       "time_embed:S=7,C=2,type=f32",
     "time_embed:S=3,C=34,drop=1,type=f32", "time_embed:S=5,C=100,type=bf16",
@@ -48,6 +54,7 @@ const struct op_info op_info_time_embed = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "time_embed:S=1,C=256,type=f32",
 };

@@ -38,6 +38,17 @@ static enum status check(const void *problem, struct fault *fault)
 /* Clamp 2, scale and shift 2. */
 OP_REF(to_rgb)
 
+/* Lines: what is cropped below goes first. */
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct to_rgb_problem *p = problem;
+    if (axis > 1)
+        return 0;
+    if (axis && units)
+        p->H = units;
+    return cut_count(axis ? &p->Ho : &p->T, units);
+}
+
 static const char *const verify_shapes[] = {
     "to_rgb:T=1,H=1,W=1,Ho=1,Wo=1,type=f32",           "to_rgb:T=2,H=9,W=16,Ho=7,Wo=13,type=f32",
     "to_rgb:T=2,H=5,W=11,Ho=5,Wo=10,out=f32,type=f32", "to_rgb:T=1,H=8,W=8,Ho=8,Wo=7,type=bf16",
@@ -57,6 +68,7 @@ const struct op_info op_info_to_rgb = {
     .check = check,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "to_rgb:T=4,H=240,W=416,Ho=240,Wo=416,type=f32",
 };

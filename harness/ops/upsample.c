@@ -24,6 +24,12 @@ static int64_t ref_row_elems(const void *problem, int index)
 
 OP_REF(upsample)
 
+static int64_t cut(void *problem, int axis, int64_t units)
+{
+    struct upsample_problem *p = problem;
+    return axis > 1 ? 0 : cut_count(axis ? &p->H : &p->T, units);
+}
+
 static const char *const verify_shapes[] = {"upsample:T=1,H=1,W=1,C=16,type=f32",
                                             "upsample:T=2,H=5,W=7,C=19,type=f32",
                                             "upsample:T=3,H=4,W=3,C=9,ft=2,type=f32",
@@ -44,6 +50,7 @@ const struct op_info op_info_upsample = {
     .ref_row_elems = ref_row_elems,
     .flops = no_flops,
     .ref = ref,
+    .cut = cut,
     .verify_shapes = verify_shapes,
     .timing_shape = "upsample:T=4,H=30,W=52,C=64,type=f32",
 };
