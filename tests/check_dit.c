@@ -340,7 +340,7 @@ static double forward_flops(const char *model, int64_t *tokens)
     struct engine *engine;
     spec.model = model;
     spec.steps = 1;
-    spec.guidance = 1.0;
+    spec.guidance.first = 1.0;
     assert_int_equal(case_resolve(&spec, &c, NULL), ST_OK);
     assert_int_equal(engine_new(&c.config, &engine, NULL), ST_OK);
     assert_int_equal(engine_count(engine, &c.request, NULL), ST_OK);

@@ -369,7 +369,7 @@ static double denoise_flops(const char *model, int64_t steps)
     struct fault fault = {0};
     spec.model = model;
     spec.prompt = "";
-    spec.guidance = 1.0;
+    spec.guidance.first = 1.0;
     spec.steps = steps;
     if (case_resolve(&spec, &c, &fault) || engine_new(&c.config, &engine, &fault) ||
         engine_count(engine, &c.request, &fault))
