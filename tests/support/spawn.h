@@ -9,7 +9,7 @@
 
 struct spawned {
     int code;                    /* exit code; 128 + signal; -1 where it could not be started */
-    char out[16384], err[16384]; /* what it wrote, as much as fits, NUL-terminated */
+    char out[65536], err[16384]; /* what it wrote, as much as fits, NUL-terminated */
 };
 
 /* argv[0] is searched in PATH; environment NULL: this process's. Waits for the end. */
