@@ -23,6 +23,7 @@
         .z_dim = 16, .scale_time = 4, .scale_space = 8                                             \
     }
 
+extern const struct model_config preset_tiny_cogvideox;
 extern const struct model_config preset_cogvideox_2b, preset_cogvideox_5b, preset_cogvideox_1_5_5b;
 
 #endif

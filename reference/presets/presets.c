@@ -31,6 +31,7 @@ const struct model_config *const model_presets[] = {
     &preset_tiny_hunyuanvideo,
     &preset_hunyuanvideo,
     &preset_hunyuanvideo_1_5,
+    &preset_tiny_cogvideox,
     &preset_cogvideox_2b,
     &preset_cogvideox_5b,
     &preset_cogvideox_1_5_5b,
