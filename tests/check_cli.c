@@ -364,7 +364,7 @@ static void latents_are_what_a_denoiser_alone_gives(void **state)
     s = patchmark(LATENTS, "--class=3", "--scheduler=ddpm", "--dry-run", NULL);
     assert_ok(&s);
     s = patchmark("list", "models", NULL);
-    assert_non_null(strstr(s.out, "denoise only; DiT"));
+    assert_non_null(strstr(s.out, "denoise only  DiT"));
 }
 
 static void denoisers_alone_refuse_what_they_lack(void **state)
