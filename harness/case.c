@@ -10,6 +10,7 @@
 #include "model/denoiser.h"
 #include "model/dit.h"
 #include "model/hunyuan.h"
+#include "model/ltx_2.h"
 #include "model/sampler.h"
 #include "record.h"
 
@@ -410,6 +411,14 @@ static void geometry_sha256(const struct model_config *m, char out[65])
                       (long long)m->cogvideox->trained_height,
                       (long long)m->cogvideox->trained_width, m->cogvideox->interval);
     n += image_geometry(m, text + n, sizeof text - (size_t)n);
+    if (m->ltx)
+        n += snprintf(text + n, sizeof text - (size_t)n, "; ltx %lld",
+                      (long long)m->ltx->pixel_frames);
+    if (m->ltx_2)
+        n += snprintf(text + n, sizeof text - (size_t)n, "; ltx 2 %lld %lld %lld %lld %lld %g",
+                      (long long)m->ltx_2->audio_N, (long long)m->ltx_2->audio_D,
+                      (long long)m->ltx_2->audio_F, (long long)m->ltx_2->hop,
+                      (long long)m->ltx_2->scale, m->ltx_2->gate_time);
     sha256_hex(text, (size_t)n, out);
 }
 

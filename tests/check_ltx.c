@@ -19,6 +19,7 @@
 #include "model/sampler.h"
 #include "support/golden.h"
 #include "support/mini.h"
+#include "support/spawn.h"
 
 /* The geometries of make_ltx.py. Widths leave a remainder to the axes of a position, and half a
  * head of the sound is odd. */
@@ -400,6 +401,55 @@ static void work(void **state)
     }
 }
 
+/* ---- the program ----------------------------------------------------------------------------- */
+
+static struct spawned generate_tiny(const char *dump, const char *noise)
+{
+    char *argv[] = {BUILD_DIR "/patchmark",
+                    "generate",
+                    "--model=tiny-ltx-2",
+                    "--size=64x64",
+                    "--frames=9",
+                    "--steps=2",
+                    "--dump",
+                    (char *)dump,
+                    noise ? "--noise" : NULL,
+                    (char *)noise,
+                    NULL};
+    return spawn_program(argv, NULL);
+}
+
+static float *dumped(const char *path, const char *name, int64_t count)
+{
+    struct safetensors *file;
+    struct fault fault = {0};
+    if (safetensors_open(path, &file, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    float *values = golden_values(file, name, count);
+    safetensors_free(file);
+    return values;
+}
+
+/* Sound goes out beside the video, and comes in with it. */
+static void sound_in_and_out(void **state)
+{
+    (void)state;
+    const int64_t rows = 9, channels = 128;
+    char *folder = temporary_folder(), first[256], path[512];
+    snprintf(first, sizeof first, "%s/first", folder);
+    snprintf(path, sizeof path, "%s/latents_final.safetensors", first);
+    assert_int_equal(generate_tiny(first, NULL).code, 0);
+    float *once = dumped(path, "audio_latents", rows * channels);
+    char again[256], other[512];
+    snprintf(again, sizeof again, "%s/again", folder);
+    snprintf(other, sizeof other, "%s/latents_final.safetensors", again);
+    assert_int_equal(generate_tiny(again, path).code, 0);
+    float *twice = dumped(other, "audio_latents", rows * channels);
+    assert_true(mini_relative_l2(twice, once, rows * channels) > 1e-2);
+    free(twice), free(once);
+    temporary_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,7 +457,7 @@ int main(void)
         cmocka_unit_test(video_loop),  cmocka_unit_test(video_and_audio_loop),
         cmocka_unit_test(extra_rows),  cmocka_unit_test(levels),
         cmocka_unit_test(levels_fall), cmocka_unit_test(parameters),
-        cmocka_unit_test(work),
+        cmocka_unit_test(work),        cmocka_unit_test(sound_in_and_out),
     };
     return cmocka_run_group_tests_name("ltx", tests, NULL, NULL);
 }

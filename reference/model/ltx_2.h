@@ -3,8 +3,9 @@
 /* ltx_2.h   LTX-2: a stream of video and one of sound. In every block each attends to itself and to
  * its own text, then the two attend to each other by time alone, then the MLPs. What comes before
  * the transformer, Gemma and its connectors, is not here: text rows are the connectors' outputs,
- * those for the video beside those for the sound. Latents: the rows of the sound follow the cells
- * of the grid. */
+ * those for the video beside those for the sound. The connectors fill up a prompt with rows of
+ * their own, so in published runs all rows are real. Latents: the rows of the sound follow the
+ * cells of the grid. */
 #ifndef PATCHMARK_LTX_2_H
 #define PATCHMARK_LTX_2_H
 

@@ -26,5 +26,6 @@
     }
 
 extern const struct model_config preset_ltx_video_2b, preset_ltx_video_13b, preset_ltx_2_19b;
+extern const struct model_config preset_tiny_ltx_2;
 
 #endif

@@ -39,6 +39,7 @@ const struct model_config *const model_presets[] = {
     &preset_open_sora_2_0,
     &preset_tiny_dit,
     DIT_PRESETS,
+    &preset_tiny_ltx_2,
     &preset_ltx_video_2b,
     &preset_ltx_video_13b,
     &preset_ltx_2_19b,
