@@ -351,8 +351,9 @@ static double forward_flops(const char *model, int64_t *tokens)
 }
 
 /* Parameters with the one embedder that was published, and with a copy in every block: what
- * diffusers 0.42.1 counts for DiTTransformer2DModel(num_attention_heads = N, attention_head_dim = D,
- * in_channels = 4, out_channels = 8, num_layers = layers, sample_size = side / 8, patch_size).
+ * diffusers 0.42.1 counts for DiTTransformer2DModel(num_attention_heads = N,
+ * attention_head_dim = D, in_channels = 4, out_channels = 8, num_layers = layers,
+ * sample_size = side / 8, patch_size).
  * Multiply-adds of a forward in 10^9, as the paper's table has them. */
 static void presets(void **state)
 {

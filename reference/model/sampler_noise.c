@@ -88,8 +88,8 @@ void ddim_coefficients(const struct sampler *s, int64_t step, struct sampler_ste
 /* ---- DDPM (arXiv 2006.11239) with the variance of arXiv 2102.09672 --------------------------- */
 
 /* From share a to share b of the next, less noisy step: beta = 1 - a/b, the data prediction
- * x0 = (x - sqrt(1 - a) v) / sqrt(a), mean = (sqrt(b) beta x0 + sqrt(1 - beta) (1 - b) x) / (1 - a).
- * The variance lies between beta (1 - b) / (1 - a) and beta. */
+ * x0 = (x - sqrt(1 - a) v) / sqrt(a),
+ * mean = (sqrt(b) beta x0 + sqrt(1 - beta) (1 - b) x) / (1 - a). The variance lies between beta (1 - b) / (1 - a) and beta. */
 void sampler_ddpm_coefficients(const struct sampler *s, int64_t step, struct ddpm_step_problem *p)
 {
     const double a = s->level[step], b = s->level[step + 1], beta = 1.0 - a / b;
