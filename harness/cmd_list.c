@@ -211,15 +211,15 @@ static void text_model(const struct model_config *m, const struct model_figures 
         snprintf(decode, sizeof decode, "by formula");
     else if (!model_ends_as_latents(m))
         snprintf(decode, sizeof decode, "%.4g", f->decode_flops * 1e-12);
-    printf("%-23s %s%8.1f M  %-12s %8lld %10.4g %12s  %s\n", m->name,
+    printf("%-23s %s%8.1f M  %-12s %8lld %13.4g %12s  %s\n", m->name,
            experts_of(m) > 1 ? "2 x " : "    ", (double)f->transformer * 1e-6, clip,
            (long long)f->tokens, f->forward_flops * 1e-12, decode, m->summary);
 }
 
 static void text_heading(void)
 {
-    printf("%-23s %14s  %-12s %8s %10s %12s\n", "", "transformer", "clip", "tokens", "TF/forward",
-           "TF to decode");
+    printf("%-23s %14s  %-12s %8s %13s %12s\n", "model", "transformer", "clip", "tokens",
+           "TFLOP/forward", "TFLOP/decode");
 }
 
 /* The stages that are here: "denoise" alone is a denoise-only model, and where figures come by formula

@@ -192,6 +192,26 @@ static void a_case_can_be_repeated_from_its_record(void **state)
             fail_msg("repro lacks %s:\n%s", parts[i], s.out);
 }
 
+/* Of two experts the line that repeats a case names both guidances, as its recipe does; a model that
+ * needs an image draws it, and says how long looking at it took. */
+static void experts_and_images_are_cases_too(void **state)
+{
+    (void)state;
+    const char *experts[] = {
+        "run",          "--model=tiny-a14b", "--size=32x32",  "--frames=1",          "--steps=2",
+        "--budget=0.1", "--results=none",    "--format=json", "--guidance=3.5,1.25", NULL};
+    const char *image[] = {"run",       "--model=tiny-i2v", "--size=32x32",   "--frames=1",
+                           "--steps=1", "--budget=0.1",     "--results=none", "--format=json",
+                           NULL};
+    struct spawned s = patchmark(experts);
+    assert_int_equal(s.code, 0);
+    assert_non_null(strstr(s.out, "--guidance 3.5,1.25"));
+    assert_non_null(strstr(s.out, "\"guidance_low\":1.25"));
+    s = patchmark(image);
+    assert_int_equal(s.code, 0);
+    assert_non_null(strstr(s.out, "\"encode_ns\": "));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(noise_must_be_finite),
         cmocka_unit_test(absurd_thread_counts_are_refused),
         cmocka_unit_test(a_case_can_be_repeated_from_its_record),
+        cmocka_unit_test(experts_and_images_are_cases_too),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }
