@@ -266,12 +266,14 @@ GPU_FN void cuda_head_pairs(const struct cuda_norm_rope *n, const X *x, Y *y, in
     }
 }
 
-/* A lane holds both values of its pairs, so y may be x here too. */
+/* A lane holds both values of its pairs, so y may be x here too; but other lanes summed them up, and
+ * a shuffle orders no memory. */
 template <typename X, typename Y>
 GPU_FN void cuda_head_halves(const struct cuda_norm_rope *n, const X *x, Y *y, int64_t head,
                              struct cuda_norm_by by, int64_t angle, int lane)
 {
     int64_t half = n->D / 2;
+    __syncwarp();
     for (int64_t d = lane; d < half; d += 32) {
         float cosine = n->cos[angle + d], sine = n->sin[angle + d];
         float low = cuda_normed(n, x, head, d, by);
