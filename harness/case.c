@@ -225,6 +225,28 @@ static enum status check_scheduler(const struct case_spec *s, const struct pipel
                      s->model, problem);
 }
 
+/* "256" or "256,192" */
+static enum status resolve_tiling(const struct case_spec *s, struct generate_request *r,
+                                  struct fault *fault)
+{
+    struct vae_tiling *t = &r->tiling;
+    long long size, stride;
+    int used = 0;
+    if (!s->tile)
+        return ST_OK;
+    if (model_ends_as_latents(r->model))
+        return fault_set(fault, ST_BAD_INPUT, "--tile: %s has no video autoencoder here",
+                         r->model->name);
+    const int found = sscanf(s->tile, "%lld%n,%lld%n", &size, &used, &stride, &used);
+    if (found < 1 || s->tile[used] || size <= 0)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--tile '%s' should be PIXELS or PIXELS,STRIDE,"
+                         " as 256 or 256,192",
+                         s->tile);
+    *t = (struct vae_tiling){size, found == 2 ? stride : vae_tile_stride(&r->model->vae, size)};
+    return vae_tiling_check(&r->model->vae, t, fault);
+}
+
 static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
                                    struct fault *fault)
 {
@@ -245,6 +267,7 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     TRY(resolve_wish(s, r, fault));
     r->fps = c->fps;
     TRY(resolve_guidance(s, r, fault));
+    TRY(resolve_tiling(s, r, fault));
     r->seed = s->seed;
     return ST_OK;
 }
@@ -501,6 +524,10 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     if (model_ends_as_latents(r->model))
         json_text(j, "result", "latents");
     image_members(r, j);
+    if (r->tiling.size) {
+        json_int(j, "tile_px", r->tiling.size);
+        json_int(j, "tile_stride_px", r->tiling.stride);
+    }
     json_int(j, "seed", (int64_t)r->seed);
 }
 

@@ -17,7 +17,7 @@
 
 struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *kernels, *plan,
-        *fill;
+        *fill, *tile;
     struct size2 size;
     int64_t frames, steps, threads, class_label;
     double seconds, fps, shift;

@@ -41,6 +41,8 @@ static const struct option options[] = {
     {"--launch", "HOW", OPTION_TEXT, &spec.launch,
      "on a CUDA device: stream, or graph (one CUDA graph per step)"},
     CASE_OPTIONS(spec),
+    {"--tile", "PX[,STRIDE]", OPTION_TEXT, &spec.tile,
+     "decode in tiles of PX pixels, STRIDE apart (three quarters), for less memory"},
     {"--noise", "FILE", OPTION_TEXT, &noise_path,
      "safetensors with latents [1,C,T,H,W] (LTX-2: and audio_latents [1,R,C])"},
     {"--prompt-embeds", "FILE", OPTION_TEXT, &embeds_path,

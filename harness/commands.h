@@ -9,6 +9,7 @@
 
 int cmd_list(int argc, char **argv, struct fault *fault);
 int cmd_generate(int argc, char **argv, struct fault *fault);
+int cmd_reconstruct(int argc, char **argv, struct fault *fault);
 int cmd_verify(int argc, char **argv, struct fault *fault);
 int cmd_run(int argc, char **argv, struct fault *fault);
 int cmd_kernels(int argc, char **argv, struct fault *fault);
@@ -18,6 +19,7 @@ int cmd_inspect(int argc, char **argv, struct fault *fault);
 
 void help_list(FILE *out);
 void help_generate(FILE *out);
+void help_reconstruct(FILE *out);
 void help_verify(FILE *out);
 void help_run(FILE *out);
 void help_kernels(FILE *out);

@@ -41,6 +41,10 @@ const struct subcommand subcommands[] = {
      "generate --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --dry-run\n"
      "generate --model tiny-dit --class 3 --dump latents\n",
      cmd_generate, help_generate, false},
+    {"reconstruct", "FILE -o FILE", "a clip or still through the video autoencoder and back",
+     "reconstruct clip.mp4 -o again.mp4\n"
+     "reconstruct photo.png --model wan2.1-t2v-1.3b --size 832x480 --tile 256 -o again.png\n",
+     cmd_reconstruct, help_reconstruct, false},
     {"verify", "[GLOB]", "hold every variant against the reference",
      "verify\n"
      "verify 'attention/*'\n"
@@ -83,7 +87,7 @@ static void usage(FILE *out)
           out);
     for (const struct subcommand *c = subcommands; c->name; c++)
         if (!c->hidden)
-            fprintf(out, "  %-10s %s\n", c->name, c->summary);
+            fprintf(out, "  %-11s %s\n", c->name, c->summary);
     fputs(
         "\n'patchmark COMMAND --help' shows the options and examples of one.\n"
         "exit codes: 0 ok, 1 a check failed or a row went wrong, 2 bad input or too little memory,"
