@@ -17,7 +17,8 @@ static struct case_spec spec = CASE_DEFAULTS;
 static const char *output, *format = "text";
 
 static const struct option options[] = {
-    {"--model", "NAME", OPTION_TEXT, &spec.model, "whose autoencoder: a preset of 'list models'"},
+    {"--model", "NAME|DIR", OPTION_TEXT, &spec.model,
+     "whose autoencoder: a preset of 'list models' (tiny), or a folder of published weights"},
     {"--size", "WxH", OPTION_SIZE, &spec.size, "scale frames to this size (the file's own)"},
     {"--frames", "N", OPTION_COUNT, &spec.frames, "only the first N frames (all)"},
     {"--fps", "F", OPTION_REAL, &spec.fps, "frames per second of the output (the file's own)"},
@@ -174,14 +175,18 @@ static enum status on_whole(void *user, const uint8_t *rgb, int64_t first, int64
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
+static bool synthetic(const struct job *job) { return !job->c.folder; }
+
 static void print_plan(const struct job *job)
 {
     const struct geometry *g = &job->c.request.geometry;
     const struct vae_tiling *t = &job->c.request.tiling;
-    printf("%s  %" PRId64 "x%" PRId64 ", %" PRId64 " frame%s, %s, %d thread%s, synthetic weights\n",
+    char weights[1024];
+    case_describe_weights(&job->c, weights, sizeof weights);
+    printf("%s  %" PRId64 "x%" PRId64 ", %" PRId64 " frame%s, %s, %d thread%s, %s\n",
            job->c.request.model->name, g->width, g->height, g->frames, g->frames == 1 ? "" : "s",
            elem_name(job->c.config.type), job->c.config.threads,
-           job->c.config.threads == 1 ? "" : "s");
+           job->c.config.threads == 1 ? "" : "s", weights);
     if (g->pad_width != g->width || g->pad_height != g->height || g->pad_frames != g->frames)
         printf("encodes %" PRId64 "x%" PRId64 ", %" PRId64
                " frames, edges repeated, and keeps what the file has\n",
@@ -247,7 +252,7 @@ static void print_json(const struct job *job)
     json_init(&j, true);
     json_open_object(&j, NULL);
     json_text(&j, "model", job->c.request.model->name);
-    json_bool(&j, "synthetic_weights", true);
+    json_bool(&j, "synthetic_weights", synthetic(job));
     json_text(&j, "input", job->input);
     json_text(&j, "output", output);
     json_int(&j, "width", g->width);
