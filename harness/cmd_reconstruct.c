@@ -214,10 +214,13 @@ static void print_result(const struct job *job)
     print_stage("decode", &job->decode);
     if (!strcmp(device_ran_on(), "emulated"))
         printf("emulated on the CPU: these times say nothing about a GPU\n");
-    printf(
-        "\nPSNR    %.2f dB, the worst frame %.2f dB (with synthetic weights it says nothing of the"
-        " model)\n",
-        psnr(&job->loss), worst_psnr(&job->loss));
+    printf("\nPSNR    %.2f dB, the worst frame %.2f dB%s\n", psnr(&job->loss),
+           worst_psnr(&job->loss),
+           synthetic(job) ? " (with synthetic weights it says nothing of the model)" : "");
+    char nonfinite[512];
+    case_describe_nonfinite(&job->c, nonfinite, sizeof nonfinite);
+    if (nonfinite[0])
+        printf("%s\n", nonfinite);
     if (job->no_seams.text[0])
         printf("seams   not known: %s\n", job->no_seams.text);
     else if (job->c.request.tiling.size)
