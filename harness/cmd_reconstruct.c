@@ -181,16 +181,16 @@ static void print_plan(const struct job *job)
 {
     const struct geometry *g = &job->c.request.geometry;
     const struct vae_tiling *t = &job->c.request.tiling;
-    char weights[1024];
-    case_describe_weights(&job->c, weights, sizeof weights);
+    char text[1024];
+    case_describe_weights(&job->c, text, sizeof text);
     printf("%s  %" PRId64 "x%" PRId64 ", %" PRId64 " frame%s, %s, %d thread%s, %s\n",
            job->c.request.model->name, g->width, g->height, g->frames, g->frames == 1 ? "" : "s",
            elem_name(job->c.config.type), job->c.config.threads,
-           job->c.config.threads == 1 ? "" : "s", weights);
+           job->c.config.threads == 1 ? "" : "s", text);
     if (g->pad_width != g->width || g->pad_height != g->height || g->pad_frames != g->frames)
         printf("encodes %" PRId64 "x%" PRId64 ", %" PRId64
-               " frames, edges repeated, and keeps what the file has\n",
-               g->pad_width, g->pad_height, g->pad_frames);
+               " frame%s, edges repeated, and keeps what the file has\n",
+               g->pad_width, g->pad_height, g->pad_frames, g->pad_frames == 1 ? "" : "s");
     printf("latent  %" PRId64 "x%" PRId64 "x%" PRId64 " of %" PRId64 " channels\n", g->T, g->H,
            g->W, g->C);
     if (t->size)
