@@ -21,7 +21,8 @@ struct decoder {
     AVFrame *frame;
     AVPacket *packet;
     int stream;
-    bool drained; /* the file has no more packets */
+    int64_t packets; /* read of that stream */
+    bool drained;    /* the file has no more of them */
 };
 
 static enum status failed(const struct media_reader *r, struct fault *fault, const char *what,
@@ -187,6 +188,7 @@ static enum status feed(struct media_reader *r, struct decoder *d, struct fault 
         code = AVERROR_INVALIDDATA;
     if (code < 0 && !d->drained)
         return failed(r, fault, "the next frame", code);
+    d->packets += !d->drained;
     code = avcodec_send_packet(d->codec, d->drained ? NULL : d->packet);
     av_packet_unref(d->packet);
     return code < 0 ? failed(r, fault, "decoding a frame", code) : ST_OK;
@@ -202,12 +204,13 @@ static enum status decode(struct media_reader *r, struct decoder *d, bool *end, 
     return code < 0 && !*end ? failed(r, fault, "decoding a frame", code) : ST_OK;
 }
 
-/* A container that announces its frames must hold them; a decoder may drop what it cannot show. */
+/* A container that announces its frames must hold them, though not all need be shown: an edited
+ * clip hides some. */
 static enum status check_count(const struct media_reader *r, const struct decoder *d,
                                struct fault *fault)
 {
     const int64_t announced = d->format->streams[d->stream]->nb_frames;
-    if (r->done > 0 && r->done >= announced)
+    if (r->done > 0 && d->packets >= announced)
         return ST_OK;
     return fault_set(fault, ST_BAD_INPUT,
                      "%s ends after %" PRId64 " of %" PRId64
