@@ -42,6 +42,8 @@ DEFAULTS = {
     "qk_norm_rope": {"B": 1, "norm": "all", "rope": 1},
     "norm_silu": {"silu": 1},
     "upsample": {"ft": 1, "fs": 2},
+    "average_down": {"ft": 1, "fs": 2, "lead": 0, "order": "lines", "aux": 0},
+    "duplicate_up": {"ft": 1, "fs": 2, "skip": 0, "order": "lines", "aux": 0},
     "sampler_step": {"corrector": 1, "uncond": 1, "m1": 1, "m2": 1, "guided": 0},
     "ddpm_step": {"uncond": 1, "noise": 1, "guided": 0},
     "elementwise": {"G": 1, "kind": "copy"},
@@ -284,6 +286,33 @@ def upsample(p, dtype):
     return rows_problem(run, (x,), (1,), "upsample", t)
 
 
+def average_down(p, dtype):
+    t, h, w, c, o, ft, fs = (p[k] for k in ("T", "H", "W", "C", "O", "ft", "fs"))
+    if p["lead"] or p["order"] != "lines" or not p["aux"]:
+        raise Refused("shortcuts after the first chunk only")
+    x = uniform(t // ft, ft, h, w, c, dtype=dtype)
+    aux = uniform(t // ft, h // fs, w // fs, o, dtype=dtype)
+
+    def run(x, aux):
+        y = x.view(-1, ft, h // fs, fs, w // fs, fs, c).permute(0, 2, 4, 6, 1, 3, 5)
+        return y.reshape(-1, h // fs, w // fs, o, c * ft * fs * fs // o).mean(-1) + aux
+
+    return rows_problem(run, (x, aux), (1, 1), "average-down", t // ft)
+
+
+def duplicate_up(p, dtype):
+    t, h, w, c, o, ft, fs = (p[k] for k in ("T", "H", "W", "C", "O", "ft", "fs"))
+    if p["skip"] or p["order"] != "lines" or not p["aux"]:
+        raise Refused("shortcuts after the first chunk only")
+    x, aux = uniform(t, h, w, c, dtype=dtype), uniform(t, ft, h * fs, w * fs, o, dtype=dtype)
+
+    def run(x, aux):
+        y = x.repeat_interleave(o * ft * fs * fs // c, -1).view(-1, h, w, o, ft, fs, fs)
+        return y.permute(0, 4, 1, 5, 2, 6, 3).reshape(-1, ft, h * fs, w * fs, o) + aux
+
+    return rows_problem(run, (x, aux), (1, 1), "duplicate-up", t)
+
+
 def sampler_step(p, dtype):
     if p["guided"]:
         raise Refused("guidance of all channels only")
@@ -331,6 +360,7 @@ def elementwise(p, dtype):
 
 PROBLEMS = {"attention": attention, "linear": linear, "conv3d": conv3d, "modulate": modulate,
             "qk_norm_rope": qk_norm_rope, "norm_silu": norm_silu, "upsample": upsample,
+            "average_down": average_down, "duplicate_up": duplicate_up,
             "sampler_step": sampler_step, "ddpm_step": ddpm_step, "elementwise": elementwise}
 
 
