@@ -159,8 +159,7 @@ static enum status resolve_wish(const struct case_spec *s, struct generate_reque
     if (s->class_label != CASE_UNSET)
         return fault_set(fault, ST_BAD_INPUT, "--class: %s takes %s", r->model->name,
                          r->model->text.layers ? "--prompt TEXT" : "--prompt-embeds FILE");
-    if (!r->model->text.layers && !model_folder_owner(r->model) &&
-        (r->prompt[0] || r->negative[0]))
+    if (!r->model->text.layers && !model_folder_owner(r->model) && (r->prompt[0] || r->negative[0]))
         return fault_set(fault, ST_BAD_INPUT,
                          "%s has no text encoder here, so it reads no prompt: its text rows are"
                          " drawn, or given by --prompt-embeds FILE",
@@ -217,7 +216,8 @@ static enum status check_scheduler(const struct case_spec *s, const struct pipel
                                    struct fault *fault)
 {
     const char *problem = c->folder ? model_folder_scheduler_problem(c->folder) : "";
-    if (!problem[0] || (s->scheduler && (!isnan(s->shift) || !sampler_shifts(c->request.scheduler))))
+    if (!problem[0] ||
+        (s->scheduler && (!isnan(s->shift) || !sampler_shifts(c->request.scheduler))))
         return ST_OK;
     return fault_set(fault, ST_BAD_INPUT,
                      "--model %s: the folder's scheduler is not followed here: %s; name another by"
@@ -301,7 +301,8 @@ enum status case_ready(const struct pipeline_case *c, struct fault *fault)
 enum status case_prompts(struct pipeline_case *c, struct fault *fault)
 {
     const struct generate_request *r = &c->request;
-    if (!c->folder || (r->prompt_embeds && (r->negative_embeds || case_passes(c) == 1)))
+    if (!c->folder || r->model->dit ||
+        (r->prompt_embeds && (r->negative_embeds || case_passes(c) == 1)))
         return ST_OK;
     return model_folder_tokenizer(c->folder, &c->request.tokenizer, fault);
 }

@@ -8,6 +8,7 @@
 #ifndef PATCHMARK_CHECKPOINT_H
 #define PATCHMARK_CHECKPOINT_H
 
+#include "model/dit.h"
 #include "model/model.h"
 #include "safetensors.h"
 
@@ -57,13 +58,21 @@ enum status checkpoint_count_values(struct checkpoint *c, struct checkpoint_valu
 
 /* ---- config.json ----------------------------------------------------------------------------- */
 
-enum checkpoint_part { PART_OTHER = 0, PART_TRANSFORMER, PART_VAE, PART_TEXT, PART_COUNT };
+enum checkpoint_part {
+    PART_OTHER = 0,
+    PART_TRANSFORMER,
+    PART_VAE,
+    PART_TEXT,
+    PART_IMAGE,
+    PART_COUNT
+};
 
 struct checkpoint_config {
     char class_name[64]; /* "" where none is given */
     enum checkpoint_part part;
-    struct model_config model; /* the member of `part` alone */
-    char unsupported[256];     /* what the model code here cannot do: "image_dim 1280"; "" */
+    struct model_config model; /* the member of `part` alone, and the family of a transformer */
+    struct dit_config dit;     /* model.dit points here, where it is one: not to be copied */
+    char unsupported[256];     /* what the model code here cannot do: "qk_norm null"; "" */
 };
 
 /* ST_NOT_BUILT without jansson. */
@@ -73,9 +82,10 @@ enum status checkpoint_config_read(const char *path, struct checkpoint_config *o
 /* A field of a part's geometry by its name in config.json. */
 struct checkpoint_field {
     enum checkpoint_part part;
+    enum transformer_family family; /* of transformers */
     const char *name;
     size_t offset;    /* of an int64_t within struct model_config */
-    int64_t fallback; /* where config.json leaves it out; 0: it must be there */
+    int64_t fallback; /* where config.json leaves it out; below `least`: it must be there */
     int64_t least, most;
     bool flag;    /* true or false there */
     bool or_null; /* null there for 0 */
@@ -83,9 +93,15 @@ struct checkpoint_field {
 extern const struct checkpoint_field checkpoint_fields[];
 extern const int checkpoint_field_count;
 int64_t checkpoint_field_of(const struct model_config *m, const struct checkpoint_field *field);
-/* The lists that are no single number: how they differ, or NULL. */
+/* Whether the part of this model has the field. */
+bool checkpoint_has_field(enum checkpoint_part part, const struct model_config *m,
+                          const struct checkpoint_field *field);
+/* What is no single number of the table: how it differs, or NULL. */
 const char *checkpoint_lists_differ(enum checkpoint_part part, const struct model_config *a,
                                     const struct model_config *b);
+/* How many fields of a part are not the same, lists as one; another family is one more than all. */
+int checkpoint_fields_apart(enum checkpoint_part part, const struct model_config *a,
+                            const struct model_config *b);
 
 /* ---- what the model code asks for ------------------------------------------------------------ */
 
@@ -93,6 +109,7 @@ struct wanted {
     struct weight_spec *spec; /* names owned */
     int64_t count, room;
 };
+/* Nothing of a part that the model has not. */
 enum status wanted_of(enum checkpoint_part part, const struct model_config *model,
                       struct wanted *out, struct fault *fault);
 void wanted_free(struct wanted *w);
@@ -117,7 +134,7 @@ struct differences {
     struct difference *row; /* free() */
     int64_t count;
     int64_t
-        unused; /* known tensors that no stage here reads: the encoder of the autoencoder, ... */
+        unused; /* known tensors that no stage here reads: the last layer of CLIP, ... */
 };
 enum status checkpoint_compare(const struct checkpoint *c, enum checkpoint_part part,
                                const struct wanted *wanted, struct differences *out,

@@ -18,6 +18,12 @@
         .part = (part_), .name = (name_), .offset = offsetof(struct model_config, member),         \
         .fallback = (fallback_), .least = (least_), .most = (most_)                                \
     }
+#define DIT_FIELD(name_, member, fallback_, least_, most_)                                         \
+    {                                                                                              \
+        .part = PART_TRANSFORMER, .family = FAMILY_DIT, .name = (name_),                           \
+        .offset = offsetof(struct model_config, member), .fallback = (fallback_),                  \
+        .least = (least_), .most = (most_)                                                         \
+    }
 
 /* A field that is true or false; one that is null where there is nothing of it. Both count as 0. */
 #define FIELD_FLAG(part_, name_, member)                                                           \
@@ -42,6 +48,14 @@ const struct checkpoint_field checkpoint_fields[] = {
     FIELD(PART_TRANSFORMER, "out_channels", transformer.out_channels, 16, 1, 65536),
     FIELD(PART_TRANSFORMER, "text_dim", transformer.text_dim, 4096, 1, 1 << 24),
     FIELD(PART_TRANSFORMER, "freq_dim", transformer.freq_dim, 256, 2, 65536),
+    FIELD_OR_NULL(PART_TRANSFORMER, "image_dim", transformer.image_dim, 65536),
+    FIELD_OR_NULL(PART_TRANSFORMER, "pos_embed_seq_len", transformer.image_rows, 65536),
+    DIT_FIELD("num_attention_heads", transformer.N, 16, 1, 4096),
+    DIT_FIELD("attention_head_dim", transformer.D, 72, 1, 4096),
+    DIT_FIELD("num_layers", transformer.layers, 28, 1, 4096),
+    DIT_FIELD("in_channels", transformer.in_channels, 4, 1, VAE_Z_MAX),
+    DIT_FIELD("out_channels", transformer.out_channels, 0, 1, 2 * VAE_Z_MAX),
+    DIT_FIELD("patch_size", transformer.ph, 2, 1, 64),
     FIELD(PART_VAE, "base_dim", vae.base, 96, 1, 65536),
     FIELD(PART_VAE, "z_dim", vae.z_dim, 16, 1, VAE_Z_MAX),
     FIELD(PART_VAE, "num_res_blocks", vae.res_blocks, 2, 1, 3),
@@ -58,6 +72,11 @@ const struct checkpoint_field checkpoint_fields[] = {
     FIELD(PART_TEXT, "num_layers", text.layers, 0, 1, 4096),
     FIELD(PART_TEXT, "relative_attention_num_buckets", text.buckets, 32, 4, 65536),
     FIELD(PART_TEXT, "relative_attention_max_distance", text.max_distance, 128, 2, 1 << 20),
+    FIELD(PART_IMAGE, "image_size", image.size, 224, 1, 4096),
+    FIELD(PART_IMAGE, "patch_size", image.patch, 32, 1, 4096),
+    FIELD(PART_IMAGE, "num_attention_heads", image.N, 12, 1, 4096),
+    FIELD(PART_IMAGE, "intermediate_size", image.F, 3072, 1, 1 << 24),
+    FIELD(PART_IMAGE, "num_hidden_layers", image.layers, 12, 2, 4096),
 };
 const int checkpoint_field_count = sizeof checkpoint_fields / sizeof *checkpoint_fields;
 
@@ -66,6 +85,12 @@ int64_t checkpoint_field_of(const struct model_config *m, const struct checkpoin
     int64_t value;
     memcpy(&value, (const char *)m + field->offset, sizeof value);
     return value;
+}
+
+bool checkpoint_has_field(enum checkpoint_part part, const struct model_config *m,
+                          const struct checkpoint_field *field)
+{
+    return field->part == part && (part != PART_TRANSFORMER || field->family == m->family);
 }
 
 static bool reals_differ(const double *a, const double *b, int64_t count)
@@ -81,8 +106,14 @@ const char *checkpoint_lists_differ(enum checkpoint_part part, const struct mode
 {
     const struct transformer_config *t = &a->transformer, *u = &b->transformer;
     const struct vae_config *v = &a->vae, *w = &b->vae;
+    if (part == PART_TRANSFORMER && a->dit && b->dit)
+        return a->dit->classes != b->dit->classes ? "num_embeds_ada_norm"
+               : a->dit->sample != b->dit->sample ? "sample_size"
+                                                  : NULL;
     if (part == PART_TRANSFORMER)
         return t->pt != u->pt || t->ph != u->ph || t->pw != u->pw ? "patch_size" : NULL;
+    if (part == PART_IMAGE)
+        return a->image.N * a->image.D != b->image.N * b->image.D ? "hidden_size" : NULL;
     if (part != PART_VAE)
         return NULL;
     return memcmp(v->mult, w->mult, sizeof v->mult)            ? "dim_mult"
@@ -90,6 +121,20 @@ const char *checkpoint_lists_differ(enum checkpoint_part part, const struct mode
            : reals_differ(v->mean, w->mean, VAE_Z_MAX)         ? "latents_mean"
            : reals_differ(v->std, w->std, VAE_Z_MAX)           ? "latents_std"
                                                                : NULL;
+}
+
+int checkpoint_fields_apart(enum checkpoint_part part, const struct model_config *a,
+                            const struct model_config *b)
+{
+    if (part == PART_TRANSFORMER && a->family != b->family)
+        return checkpoint_field_count + 1;
+    int apart = checkpoint_lists_differ(part, a, b) != NULL;
+    for (int i = 0; i < checkpoint_field_count; i++) {
+        const struct checkpoint_field *f = &checkpoint_fields[i];
+        if (checkpoint_has_field(part, a, f))
+            apart += checkpoint_field_of(a, f) != checkpoint_field_of(b, f);
+    }
+    return apart;
 }
 
 #ifndef HAVE_JANSSON
@@ -192,18 +237,25 @@ static enum status read_reals(const struct reader *r, const char *name, int64_t 
 
 /* ---- what the model code here does not compute ----------------------------------------------- */
 
-/* The one value of a field that is supported, as JSON; a field that is left out has it. */
+/* The one value of a field that is supported, as JSON; a field that is left out has it, but for
+ * those that must be there. */
 static const struct supported {
     enum checkpoint_part part;
+    enum transformer_family family;
     const char *name, *value;
+    bool must_be;
 } supported[] = {
-    {PART_TRANSFORMER, "cross_attn_norm", "true"},
-    {PART_TRANSFORMER, "qk_norm", "\"rms_norm_across_heads\""},
-    {PART_TRANSFORMER, "image_dim", "null"},
-    {PART_TRANSFORMER, "added_kv_proj_dim", "null"},
-    {PART_TRANSFORMER, "pos_embed_seq_len", "null"},
-    {PART_VAE, "attn_scales", "[]"},
-    {PART_TEXT, "feed_forward_proj", "\"gated-gelu\""},
+    {PART_TRANSFORMER, FAMILY_WAN, "cross_attn_norm", "true", false},
+    {PART_TRANSFORMER, FAMILY_WAN, "qk_norm", "\"rms_norm_across_heads\"", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "activation_fn", "\"gelu-approximate\"", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "norm_type", "\"ada_norm_zero\"", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "norm_elementwise_affine", "false", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "attention_bias", "true", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "upcast_attention", "false", false},
+    {PART_VAE, FAMILY_WAN, "attn_scales", "[]", false},
+    {PART_TEXT, FAMILY_WAN, "feed_forward_proj", "\"gated-gelu\"", false},
+    {PART_IMAGE, FAMILY_WAN, "hidden_act", "\"gelu\"", true},
+    {PART_IMAGE, FAMILY_WAN, "num_channels", "3", false},
 };
 
 static void note_unsupported(const struct reader *r)
@@ -211,28 +263,83 @@ static void note_unsupported(const struct reader *r)
     char *out = r->out->unsupported;
     const size_t bytes = sizeof r->out->unsupported;
     for (size_t i = 0; i < sizeof supported / sizeof *supported; i++) {
-        const json_t *value = json_object_get(r->root, supported[i].name);
-        char *text = supported[i].part == r->out->part && value
-                         ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII)
-                         : NULL;
+        const struct supported *s = &supported[i];
+        const json_t *value = json_object_get(r->root, s->name);
+        if (s->part != r->out->part || s->family != r->out->model.family)
+            continue;
+        char *text =
+            value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
         size_t used = strlen(out);
-        if (text && strcmp(text, supported[i].value) != 0)
-            snprintf(out + used, bytes - used, "%s%s %.60s", used ? ", " : "", supported[i].name,
-                     text);
+        if (text ? strcmp(text, s->value) != 0 : s->must_be)
+            snprintf(out + used, bytes - used, "%s%s %.60s", used ? ", " : "", s->name,
+                     text ? text : "left out");
         free(text);
     }
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
 
+/* A whole number that must follow from the others; left out where there is none. */
+static void expect_number(const struct reader *r, const char *name, int64_t wanted)
+{
+    const json_t *value = json_object_get(r->root, name);
+    const int64_t got = json_integer_value(value); /* 0 of null */
+    char *out = r->out->unsupported;
+    const size_t used = strlen(out);
+    if (value && got != wanted)
+        snprintf(out + used, sizeof r->out->unsupported - used, "%s%s %" PRId64, used ? ", " : "",
+                 name, got);
+}
+
 static enum status read_transformer(const struct reader *r)
 {
     struct transformer_config *t = &r->out->model.transformer;
     int64_t patch[3] = {1, 2, 2};
+    expect_number(r, "added_kv_proj_dim", t->image_dim ? t->N * t->D : 0);
     TRY(read_integers(r, "patch_size", 3, 1, 64, patch));
     t->pt = patch[0], t->ph = patch[1], t->pw = patch[2];
     const json_t *eps = json_object_get(r->root, "eps");
     t->eps = json_is_number(eps) ? json_number_value(eps) : 1e-6;
+    return ST_OK;
+}
+
+/* As diffusers runs it: with the time's weights once in every block. */
+static enum status read_dit(const struct reader *r)
+{
+    struct checkpoint_config *c = r->out;
+    struct transformer_config *t = &c->model.transformer;
+    const json_t *eps = json_object_get(r->root, "norm_eps");
+    const json_t *classes = json_object_get(r->root, "num_embeds_ada_norm");
+    const json_t *sample = json_object_get(r->root, "sample_size");
+    t->pt = 1;
+    t->pw = t->ph;
+    t->F = 4 * t->N * t->D;
+    t->freq_dim = 256;
+    t->eps = 1e-6;
+    c->dit = (struct dit_config){
+        .classes = classes ? (int64_t)json_integer_value(classes) : 1000,
+        .sample = sample ? (int64_t)json_integer_value(sample) : 32,
+        .time_drop = 1,
+        .mlp_eps = json_is_number(eps) ? json_number_value(eps) : 1e-5,
+    };
+    c->model.dit = &c->dit;
+    if (c->dit.classes < 1 || c->dit.classes > 1 << 24)
+        return refuse(r, "num_embeds_ada_norm", "a whole number from 1 to 16777216", classes);
+    if (c->dit.sample < 1 || c->dit.sample > 65536)
+        return refuse(r, "sample_size", "a whole number from 1 to 65536", sample);
+    return ST_OK;
+}
+
+static enum status read_image(const struct reader *r)
+{
+    struct image_config *i = &r->out->model.image;
+    const json_t *value = json_object_get(r->root, "hidden_size");
+    const json_t *eps = json_object_get(r->root, "layer_norm_eps");
+    const int64_t width = value ? (int64_t)json_integer_value(value) : 768;
+    i->eps = json_is_number(eps) ? json_number_value(eps) : 1e-5;
+    if (width < i->N || width > 65536 || width % i->N)
+        return refuse(r, "hidden_size", "a multiple of num_attention_heads, up to 65536", value);
+    i->D = width / i->N;
     return ST_OK;
 }
 
@@ -277,41 +384,50 @@ static enum status read_text(const struct reader *r)
     return ST_OK;
 }
 
-static const struct part {
+/* An open list: a class that the model code here knows is one line. */
+static const struct part_class {
     const char *class_name;
+    enum checkpoint_part part;
+    enum transformer_family family;
     enum status (*read)(const struct reader *r);
-} parts[PART_COUNT] = {
-    [PART_TRANSFORMER] = {"WanTransformer3DModel", read_transformer},
-    [PART_VAE] = {"AutoencoderKLWan", read_vae},
-    [PART_TEXT] = {"UMT5EncoderModel", read_text},
+} classes[] = {
+    {"WanTransformer3DModel", PART_TRANSFORMER, FAMILY_WAN, read_transformer},
+    {"DiTTransformer2DModel", PART_TRANSFORMER, FAMILY_DIT, read_dit},
+    {"Transformer2DModel", PART_TRANSFORMER, FAMILY_DIT, read_dit}, /* its name until 0.30 */
+    {"AutoencoderKLWan", PART_VAE, FAMILY_WAN, read_vae},
+    {"UMT5EncoderModel", PART_TEXT, FAMILY_WAN, read_text},
+    {"CLIPVisionModel", PART_IMAGE, FAMILY_WAN, read_image},
 };
 
 /* diffusers writes _class_name, transformers a list of architectures. */
-static void read_class(const struct reader *r)
+static const struct part_class *read_class(const struct reader *r)
 {
     const json_t *list = json_object_get(r->root, "architectures");
     const char *name = json_string_value(json_object_get(r->root, "_class_name"));
     if (!name)
         name = json_string_value(json_array_get(list, 0));
     if (!name)
-        return;
+        return NULL;
     text_printable(name, strlen(name), r->out->class_name, sizeof r->out->class_name);
-    for (int i = 0; i < PART_COUNT; i++)
-        if (parts[i].class_name && !strcmp(name, parts[i].class_name))
-            r->out->part = (enum checkpoint_part)i;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (!strcmp(name, classes[i].class_name))
+            return &classes[i];
+    return NULL;
 }
 
 static enum status read_config(const struct reader *r)
 {
-    read_class(r);
-    if (r->out->part == PART_OTHER)
+    const struct part_class *class = read_class(r);
+    if (!class)
         return ST_OK;
+    r->out->part = class->part;
+    r->out->model.family = class->family;
     note_unsupported(r);
     for (int i = 0; i < checkpoint_field_count; i++)
-        if (checkpoint_fields[i].part == r->out->part)
+        if (checkpoint_has_field(class->part, &r->out->model, &checkpoint_fields[i]))
             TRY(checkpoint_fields[i].flag ? read_flag(r, &checkpoint_fields[i])
                                           : read_integer(r, &checkpoint_fields[i]));
-    return r->out->unsupported[0] ? ST_OK : parts[r->out->part].read(r);
+    return r->out->unsupported[0] ? ST_OK : class->read(r);
 }
 
 enum status checkpoint_config_read(const char *path, struct checkpoint_config *out,

@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 
 #include "model/denoiser.h"
+#include "model/image.h"
 #include "model/text.h"
 #include "model/vae.h"
 #include "model/vae_encoder.h"
@@ -38,6 +39,14 @@ static enum status record_weight(struct ops *ops, struct tensor *t, const struct
     return ST_OK;
 }
 
+static enum status load_vae(struct ops *ops, const struct vae_config *config)
+{
+    struct vae decoder;
+    struct vae_encoder encoder;
+    TRY(vae_encoder_load(ops, config, &encoder));
+    return vae_load(ops, config, &decoder);
+}
+
 enum status wanted_of(enum checkpoint_part part, const struct model_config *model,
                       struct wanted *out, struct fault *fault)
 {
@@ -46,19 +55,19 @@ enum status wanted_of(enum checkpoint_part part, const struct model_config *mode
         .wanted = out};
     struct text text = {0};
     struct denoiser denoiser = {0};
-    struct vae vae;
-    struct vae_encoder encoder;
+    struct image image = {0};
     *out = (struct wanted){0};
     enum status status = ST_OK;
-    if (part == PART_TEXT)
+    if (part == PART_TEXT && model->text.layers)
         status = text_load(&r.ops, &model->text, &text);
     else if (part == PART_TRANSFORMER)
         status = denoiser_load(&r.ops, model, &denoiser);
-    else if (part == PART_VAE)
-        status = vae_load(&r.ops, &model->vae, &vae);
-    if (part == PART_VAE && status == ST_OK)
-        status = vae_encoder_load(&r.ops, &model->vae, &encoder);
+    else if (part == PART_VAE && model->vae.base)
+        status = load_vae(&r.ops, &model->vae);
+    else if (part == PART_IMAGE && model->image.layers)
+        status = image_load(&r.ops, &model->image, &image);
     text_free(&text);
+    image_free(&image);
     denoiser_free(&denoiser);
     if (status != ST_OK)
         wanted_free(out);
@@ -79,7 +88,7 @@ void wanted_free(struct wanted *w)
 #define TABLE "shared.weight"
 #define TABLE_ALIAS "encoder.embed_tokens.weight"
 
-/* Published tensors that making a clip from text does not read, by how their names begin or, with
+/* Published tensors that making a clip does not read, by how their names begin or, with
  * a '*', end. */
 static const struct {
     enum checkpoint_part part;
@@ -87,6 +96,9 @@ static const struct {
 } unused[] = {
     {PART_TEXT, TABLE_ALIAS},
     {PART_TRANSFORMER, "*.attn2.norm_added_q.weight"},
+    {PART_IMAGE, "vision_model.encoder.layers."}, /* the last one */
+    {PART_IMAGE, "vision_model.post_layernorm."},
+    {PART_IMAGE, "vision_model.embeddings.position_ids"},
 };
 
 static bool is_unused(enum checkpoint_part part, const char *name)

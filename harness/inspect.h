@@ -12,7 +12,7 @@
 
 #define INSPECT_PARTS_MAX 5
 #define INSPECT_LINES_MAX 32
-#define INSPECT_PRESETS_MAX 64
+#define INSPECT_PRESETS_MAX 256
 
 /* A component: its weights, or why they cannot be had. */
 struct inspected {

@@ -80,21 +80,12 @@ static bool tensors_are(const struct inspected *p, enum checkpoint_part part,
     struct differences d = {.count = 1};
     if (wanted_of(part, preset, &wanted, NULL) != ST_OK)
         return false;
-    enum status status = checkpoint_compare(p->weights, part, &wanted, &d, NULL);
+    enum status status = ST_REFUSED; /* a preset without this part */
+    if (wanted.count)
+        status = checkpoint_compare(p->weights, part, &wanted, &d, NULL);
     free(d.row);
     wanted_free(&wanted);
     return status == ST_OK && d.count == 0;
-}
-
-static int fields_apart(const struct inspected *p, const struct model_config *preset)
-{
-    int apart = checkpoint_lists_differ(p->part, &p->config.model, preset) != NULL;
-    for (int i = 0; i < checkpoint_field_count; i++) {
-        const struct checkpoint_field *f = &checkpoint_fields[i];
-        if (f->part == p->part)
-            apart += checkpoint_field_of(&p->config.model, f) != checkpoint_field_of(preset, f);
-    }
-    return apart;
 }
 
 /* Types that are read here and computed with nowhere. */
@@ -116,8 +107,11 @@ static void check_types(struct inspection *in, const struct inspected *p)
 static void find_presets(struct inspected *p)
 {
     for (int i = 0; model_presets[i] && i < INSPECT_PRESETS_MAX; i++) {
+        if (model_presets[i]->few_steps)
+            continue; /* the same networks again */
         if (p->configured && p->part != PART_OTHER)
-            p->is_preset[i] = !p->config.unsupported[0] && !fields_apart(p, model_presets[i]);
+            p->is_preset[i] = !p->config.unsupported[0] &&
+                              !checkpoint_fields_apart(p->part, &p->config.model, model_presets[i]);
         else if (!p->configured)
             for (int part = PART_TRANSFORMER; part < PART_COUNT; part++)
                 if (tensors_are(p, (enum checkpoint_part)part, model_presets[i])) {
@@ -301,6 +295,9 @@ static void look_at_model(struct inspection *in, bool values)
 static bool all_are(const struct inspection *in, int preset, int *known)
 {
     *known = 0;
+    if (in->kind == INSPECT_MODEL && in->indexed &&
+        (model_presets[preset]->boundary > 0) != !isnan(in->boundary_ratio))
+        return false;
     for (int i = 0; i < in->parts; i++) {
         if (in->part[i].part == PART_OTHER)
             continue;
@@ -324,7 +321,7 @@ static void describe_apart(struct inspection *in, const struct model_config *pre
             int64_t here = checkpoint_field_of(&p->config.model, f);
             int64_t there = checkpoint_field_of(preset, f);
             size_t used = strlen(out);
-            if (f->part == p->part && here != there)
+            if (checkpoint_has_field(p->part, &p->config.model, f) && here != there)
                 snprintf(out + used, sizeof in->apart - used, "%s%s.%s %" PRId64 " (%" PRId64 ")",
                          used ? ", " : "", p->name, f->name, here, there);
         }
@@ -342,7 +339,8 @@ static void find_nearest(struct inspection *in)
         int apart = 0, known = 0;
         for (int k = 0; k < in->parts; k++)
             if (in->part[k].configured && in->part[k].part != PART_OTHER) {
-                apart += fields_apart(&in->part[k], model_presets[i]);
+                apart += checkpoint_fields_apart(in->part[k].part, &in->part[k].config.model,
+                                                 model_presets[i]);
                 known++;
             }
         if (known && apart < least) {

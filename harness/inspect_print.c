@@ -307,12 +307,12 @@ static void json_geometry(struct json *j, const struct inspected *p)
     }
     json_open_object(j, "geometry");
     for (int i = 0; i < checkpoint_field_count; i++)
-        if (checkpoint_fields[i].part == p->part)
+        if (checkpoint_has_field(p->part, &p->config.model, &checkpoint_fields[i]))
             json_int(j, checkpoint_fields[i].name,
                      checkpoint_field_of(&p->config.model, &checkpoint_fields[i]));
     const struct transformer_config *t = &p->config.model.transformer;
     const struct vae_config *v = &p->config.model.vae;
-    if (p->part == PART_TRANSFORMER)
+    if (p->part == PART_TRANSFORMER && p->config.model.family == FAMILY_WAN)
         json_shape(j, "patch_size", 3, (const int64_t[]){t->pt, t->ph, t->pw});
     if (p->part == PART_VAE) {
         json_shape(j, "dim_mult", VAE_LEVELS, v->mult);

@@ -41,6 +41,7 @@ enum status model_folder_of(const char *path, struct model_folder **out, struct 
         return fault_set(fault, ST_NO_MEMORY, "out of memory for %s", path);
     }
     take_name(f);
+    f->model.shift = 1; /* where a scheduler's file leaves it out */
     f->weights = model_folder_source;
     f->weights.user = f;
     enum status s = model_folder_configure(f, fault);

@@ -87,15 +87,14 @@ static enum status read_component(struct model_folder *f, int i, enum checkpoint
 /* Experts differ in their weights alone. */
 static enum status check_experts(const struct model_folder *f, struct fault *fault)
 {
-    const struct checkpoint_config *a = &f->component[FOLDER_TRANSFORMER].config;
-    const struct checkpoint_config *b = &f->component[FOLDER_TRANSFORMER_2].config;
-    const char *apart = checkpoint_lists_differ(PART_TRANSFORMER, &a->model, &b->model);
-    if (a->model.family != b->model.family)
-        apart = "_class_name";
+    const struct model_config *a = &f->component[FOLDER_TRANSFORMER].config.model;
+    const struct model_config *b = &f->component[FOLDER_TRANSFORMER_2].config.model;
+    const char *apart =
+        a->family != b->family ? "_class_name" : checkpoint_lists_differ(PART_TRANSFORMER, a, b);
     for (int i = 0; i < checkpoint_field_count && !apart; i++) {
         const struct checkpoint_field *field = &checkpoint_fields[i];
-        if (field->part == PART_TRANSFORMER &&
-            checkpoint_field_of(&a->model, field) != checkpoint_field_of(&b->model, field))
+        if (checkpoint_has_field(PART_TRANSFORMER, a, field) &&
+            checkpoint_field_of(a, field) != checkpoint_field_of(b, field))
             apart = field->name;
     }
     return apart ? fault_set(fault, ST_BAD_INPUT,
@@ -105,6 +104,15 @@ static enum status check_experts(const struct model_folder *f, struct fault *fau
                  : ST_OK;
 }
 
+/* Of a model of classes the transformer alone runs here; an image encoder whose rows no transformer
+ * takes is left alone too. */
+static bool is_read(const struct model_folder *f, int i)
+{
+    const struct model_config *m = &f->component[FOLDER_TRANSFORMER].config.model;
+    return f->component[i].is_there && (i == FOLDER_TRANSFORMER || m->family == FAMILY_WAN) &&
+           (i != FOLDER_IMAGE || m->transformer.image_dim);
+}
+
 static enum status read_components(struct model_folder *f, struct fault *fault)
 {
     static const enum checkpoint_part part[FOLDER_COMPONENTS] = {
@@ -112,20 +120,51 @@ static enum status read_components(struct model_folder *f, struct fault *fault)
         [FOLDER_TRANSFORMER_2] = PART_TRANSFORMER,
         [FOLDER_VAE] = PART_VAE,
         [FOLDER_TEXT] = PART_TEXT,
+        [FOLDER_IMAGE] = PART_IMAGE,
     };
-    for (int i = 0; i < FOLDER_COMPONENTS; i++)
-        if (f->component[i].is_there && part[i] != PART_OTHER)
-            TRY(read_component(f, i, part[i], fault));
     const struct component *c = f->component;
+    for (int i = 0; i < FOLDER_COMPONENTS; i++)
+        if (is_read(f, i))
+            TRY(read_component(f, i, part[i], fault));
     f->model.family = c[FOLDER_TRANSFORMER].config.model.family;
+    f->model.dit = c[FOLDER_TRANSFORMER].config.model.dit;
     f->model.transformer = c[FOLDER_TRANSFORMER].config.model.transformer;
     f->model.vae = c[FOLDER_VAE].config.model.vae;
     f->model.text = c[FOLDER_TEXT].config.model.text;
-    return c[FOLDER_TRANSFORMER_2].is_there ? check_experts(f, fault) : ST_OK;
+    f->model.image = c[FOLDER_IMAGE].config.model.image;
+    return is_read(f, FOLDER_TRANSFORMER_2) ? check_experts(f, fault) : ST_OK;
+}
+
+static enum status widths_differ(const struct model_folder *f, const char *what, int64_t given,
+                                 int64_t taken, struct fault *fault)
+{
+    return fault_set(fault, ST_BAD_INPUT, "%s: %s of %lld, the transformer takes %lld", f->path,
+                     what, (long long)given, (long long)taken);
+}
+
+/* Channels beside the noise: a mask of the frames in a latent frame, and the image's latents. */
+static enum status fit_image(struct model_folder *f, struct fault *fault)
+{
+    struct model_config *m = &f->model;
+    const int64_t in = m->transformer.in_channels;
+    if (in == 2 * m->vae.z_dim + m->vae.scale_time)
+        m->image_input = IMAGE_CHANNELS;
+    else if (in != m->vae.z_dim)
+        return widths_differ(f, "the vae gives latents", m->vae.z_dim, in, fault);
+    if (!m->transformer.image_dim)
+        return ST_OK;
+    if (!f->component[FOLDER_IMAGE].is_there)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s holds no folder 'image_encoder', whose rows the transformer takes",
+                         f->path);
+    if (m->image.N * m->image.D != m->transformer.image_dim)
+        return widths_differ(f, "the image encoder gives rows", m->image.N * m->image.D,
+                             m->transformer.image_dim, fault);
+    return ST_OK;
 }
 
 /* Widths that one component hands to the next, and rows without an encoder. */
-static enum status fit_together(struct model_folder *f, struct fault *fault)
+static enum status fit_wan(struct model_folder *f, struct fault *fault)
 {
     struct model_config *m = &f->model;
     if (!f->component[FOLDER_VAE].is_there)
@@ -134,14 +173,32 @@ static enum status fit_together(struct model_folder *f, struct fault *fault)
     if (!f->component[FOLDER_TEXT].is_there)
         m->text = (struct text_config){.C = m->transformer.text_dim, .rows = 512};
     if (m->text.C != m->transformer.text_dim)
-        return fault_set(fault, ST_BAD_INPUT,
-                         "%s: the text encoder gives rows of %lld, the transformer takes %lld",
-                         f->path, (long long)m->text.C, (long long)m->transformer.text_dim);
+        return widths_differ(f, "the text encoder gives rows", m->text.C, m->transformer.text_dim,
+                             fault);
     if (m->vae.z_dim != m->transformer.out_channels)
         return fault_set(fault, ST_BAD_INPUT,
                          "%s: the transformer gives latents of %lld channels, the vae takes %lld",
                          f->path, (long long)m->transformer.out_channels, (long long)m->vae.z_dim);
-    return ST_OK;
+    return fit_image(f, fault);
+}
+
+/* Its autoencoder is not here: the latents' grid alone. */
+static enum status fit_dit(struct model_folder *f, struct fault *fault)
+{
+    const struct transformer_config *t = &f->model.transformer;
+    f->model.vae = (struct vae_config){.z_dim = t->in_channels, .scale_time = 1, .scale_space = 8};
+    if (t->out_channels == t->in_channels || t->out_channels == 2 * t->in_channels)
+        return ST_OK;
+    return fault_set(
+        fault, ST_BAD_INPUT,
+        "%s: out_channels is %lld; noise for %lld channels is wanted, or noise and its "
+        "variance",
+        f->path, (long long)t->out_channels, (long long)t->in_channels);
+}
+
+static enum status fit_together(struct model_folder *f, struct fault *fault)
+{
+    return f->model.family == FAMILY_DIT ? fit_dit(f, fault) : fit_wan(f, fault);
 }
 
 /* ---- the scheduler --------------------------------------------------------------------------- */
@@ -175,6 +232,18 @@ static const struct wanted_value {
     {SCHEDULER_EULER, "stochastic_sampling", "false", true},
     {SCHEDULER_EULER, "shift_terminal", "null", true},
     {SCHEDULER_EULER, "num_train_timesteps", "1000", true},
+    {SCHEDULER_DDIM, "prediction_type", "\"epsilon\"", true},
+    {SCHEDULER_DDIM, "clip_sample", "false", false},
+    {SCHEDULER_DDIM, "set_alpha_to_one", "true", true},
+    {SCHEDULER_DDIM, "steps_offset", "0", true},
+    {SCHEDULER_DDIM, "thresholding", "false", true},
+    {SCHEDULER_DDIM, "timestep_spacing", "\"leading\"", true},
+    {SCHEDULER_DDIM, "rescale_betas_zero_snr", "false", true},
+    {SCHEDULER_DDIM, "trained_betas", "null", true},
+    {SCHEDULER_DDIM, "beta_schedule", "\"linear\"", true},
+    {SCHEDULER_DDIM, "beta_start", "0.0001", true},
+    {SCHEDULER_DDIM, "beta_end", "0.02", true},
+    {SCHEDULER_DDIM, "num_train_timesteps", "1000", true},
 };
 
 static const struct scheduler_class {
@@ -184,6 +253,7 @@ static const struct scheduler_class {
 } scheduler_classes[] = {
     {"UniPCMultistepScheduler", SCHEDULER_UNIPC, "flow_shift"},
     {"FlowMatchEulerDiscreteScheduler", SCHEDULER_EULER, "shift"},
+    {"DDIMScheduler", SCHEDULER_DDIM, NULL},
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct model_folder *f,
@@ -209,8 +279,9 @@ static bool is_value(const json_t *root, const struct wanted_value *w)
 static void read_shift(struct model_folder *f, const json_t *root, const char *name)
 {
     const json_t *value = json_object_get(root, name);
-    f->model.shift = value ? json_number_value(value) : 1.0;
-    if (value && (!json_is_number(value) || !(f->model.shift > 0)))
+    if (value && json_number_value(value) > 0)
+        f->model.shift = json_number_value(value);
+    else if (value)
         problem(f, "its %s is no number over 0", name);
 }
 
@@ -272,26 +343,15 @@ static enum status read_pipeline(struct model_folder *f, const json_t *index, st
     return ST_OK;
 }
 
-static bool same_part(const struct checkpoint_config *c, const struct model_config *preset)
-{
-    if (c->part == PART_TRANSFORMER && c->model.family != preset->family)
-        return false;
-    for (int i = 0; i < checkpoint_field_count; i++)
-        if (checkpoint_fields[i].part == c->part &&
-            checkpoint_field_of(&c->model, &checkpoint_fields[i]) !=
-                checkpoint_field_of(preset, &checkpoint_fields[i]))
-            return false;
-    return !checkpoint_lists_differ(c->part, &c->model, preset);
-}
-
 static const struct model_config *preset_of(const struct model_folder *f)
 {
     for (const struct model_config *const *m = model_presets; *m; m++) {
-        bool same = ((*m)->boundary > 0) == (f->model.boundary > 0) &&
-                    (*m)->image_input == f->model.image_input;
-        for (int i = 0; i < FOLDER_COMPONENTS && same; i++)
-            same = !f->component[i].is_there || f->component[i].config.part == PART_OTHER ||
-                   same_part(&f->component[i].config, *m);
+        bool same = !(*m)->few_steps && (*m)->image_input == f->model.image_input &&
+                    ((*m)->boundary > 0) == (f->model.boundary > 0);
+        for (int i = 0; i < FOLDER_COMPONENTS && same; i++) {
+            const struct checkpoint_config *c = &f->component[i].config;
+            same = c->part == PART_OTHER || !checkpoint_fields_apart(c->part, &c->model, *m);
+        }
         if (same)
             return *m;
     }
@@ -302,17 +362,24 @@ static const struct model_config *preset_of(const struct model_folder *f)
  * number of text rows is one too. */
 static void set_defaults(struct model_folder *f)
 {
+    static const struct model_config wan = {
+        .guidance = 5, .fps = 16, .steps = 50, .width = 832, .height = 480, .frames = 81};
     struct model_config *m = &f->model;
-    const struct model_config *preset = preset_of(f);
+    struct model_config dit = {.guidance = 4, .fps = 1, .steps = 50, .frames = 1};
+    const struct model_config *preset = preset_of(f), *from = preset ? preset : &wan;
+    if (!preset && m->dit) {
+        dit.width = dit.height = m->dit->sample * m->vae.scale_space;
+        from = &dit;
+    }
     m->name = preset ? preset->name : f->name;
     m->summary = "a folder of published weights";
-    m->guidance = preset ? preset->guidance : 5.0;
-    m->guidance_low = preset ? preset->guidance_low : 0;
-    m->fps = preset ? preset->fps : 16.0;
-    m->steps = preset ? preset->steps : 50;
-    m->width = preset ? preset->width : 832;
-    m->height = preset ? preset->height : 480;
-    m->frames = preset ? preset->frames : 81;
+    m->guidance = from->guidance;
+    m->guidance_low = from->guidance_low;
+    m->fps = from->fps;
+    m->steps = from->steps;
+    m->width = from->width;
+    m->height = from->height;
+    m->frames = from->frames;
     m->text.rows = preset ? preset->text.rows : m->text.rows;
 }
 

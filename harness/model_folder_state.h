@@ -27,7 +27,7 @@ struct model_folder {
     struct model_folder *next; /* of this process */
     char *path;
     char name[128];
-    struct model_config model;
+    struct model_config model; /* its own structs are the components' */
     struct component component[FOLDER_COMPONENTS];
     char scheduler_problem[256];
     struct weights_source weights;

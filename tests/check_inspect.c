@@ -85,6 +85,8 @@ static void published_counts(void **state)
         {"wan2.1-t2v-14b", PART_TEXT, 242, "encoder.block.23.layer.1.DenseReluDense.wi_1.weight"},
         {"wan2.1-t2v-14b", PART_VAE, 194, "decoder.up_blocks.1.upsamplers.0.time_conv.weight"},
         {"wan2.1-t2v-14b", PART_VAE, 194, "encoder.down_blocks.8.time_conv.bias"},
+        {"wan2.1-i2v-14b-480p", PART_TRANSFORMER, 1303, "blocks.39.attn2.add_k_proj.weight"},
+        {"wan2.2-i2v-a14b", PART_TRANSFORMER, 1095, "patch_embedding.weight"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct wanted w;
@@ -431,8 +433,15 @@ static void configs_are_held_to_their_rules(void **state)
         {"[1]", "one JSON object", 2},
         {"{", "malformed JSON at line 1", 2},
         {"", "malformed JSON", 2},
-        {"{\"_class_name\": \"WanTransformer3DModel\", \"image_dim\": 1280, \"qk_norm\": null}",
-         "does not know qk_norm null, image_dim 1280", 0},
+        {"{\"_class_name\": \"WanTransformer3DModel\", \"qk_norm\": null}",
+         "does not know qk_norm null", 0},
+        {"{\"_class_name\": \"WanTransformer3DModel\", \"added_kv_proj_dim\": 1280}",
+         "does not know added_kv_proj_dim 1280", 0},
+        {"{\"_class_name\": \"WanTransformer3DModel\", \"image_dim\": 1280,"
+         " \"added_kv_proj_dim\": 5120, \"in_channels\": 36}",
+         "geometry       wan2.1-i2v-14b-480p, wan2.1-i2v-14b-720p\n", 1},
+        {"{\"_class_name\": \"DiTTransformer2DModel\", \"out_channels\": 8}",
+         "geometry       dit-xl-2-256\n", 1},
         {"{\"_class_name\": \"OtherModel\"}", "OtherModel", 0},
         /* the class' own defaults are those of 14B */
         {"{\"_class_name\": \"WanTransformer3DModel\"}", "geometry       wan2.1-t2v-14b", 1},

@@ -18,6 +18,7 @@
 
 #include "case.h"
 #include "elem.h"
+#include "presets/dit.h"
 #include "presets/wan.h"
 #include "support/drawn_folder.h"
 #include "support/files.h"
@@ -277,7 +278,7 @@ static void two_experts_are_read_from_two_folders(void **state)
     s.guidance = (struct real2){5, 2};
     if (case_resolve(&s, &c, &fault) != ST_OK || case_prompts(&c, &fault) != ST_OK)
         fail_msg("%s", fault.text);
-    assert_string_equal(c.request.model->name, "experts");
+    assert_string_equal(c.request.model->name, "tiny-a14b");
     assert_true(c.request.model->boundary == 0.8);
     assert_true(c.request.guidance == 5 && c.request.guidance_low == 2);
     float *read = final_latents(&c, c.request.model);
@@ -289,6 +290,64 @@ static void two_experts_are_read_from_two_folders(void **state)
     float *one = final_latents(&c, &two);
     assert_memory_not_equal(read, one, 16 * 3 * 4 * 6 * sizeof *read);
     free(read), free(drawn), free(one);
+}
+
+/* ---- other models ---------------------------------------------------------------------------- */
+
+/* Without a text encoder and without an autoencoder of ours: the clip ends as latents. */
+static void a_model_of_classes_is_read(void **state)
+{
+    struct model_config m = preset_tiny_dit;
+    struct dit_config own = *preset_tiny_dit.dit;
+    const char *dir = job_word("%s/classes", folder), *out = job_word("%s/class_3", folder);
+    (void)state;
+    own.shared_embedder = 0; /* as diffusers stores it */
+    m.dit = &own;
+    component_draw(dir, "transformer", PART_TRANSFORMER, &m, ELEM_F32, 1, "");
+    mkdir(at("%s/vae", dir), 0700);
+    file_write(at("%s/vae/config.json", dir), "{\"_class_name\": \"AutoencoderKL\"}", false);
+    mkdir(at("%s/scheduler", dir), 0700);
+    file_write(at("%s/scheduler/scheduler_config.json", dir),
+               "{\"_class_name\": \"DDIMScheduler\", \"beta_end\": 0.02, \"beta_schedule\":"
+               " \"linear\", \"beta_start\": 0.0001, \"clip_sample\": false, \"steps_offset\": 0}",
+               false);
+    struct job job = {.argv = {BUILD_DIR "/patchmark", "generate", "--model", dir, "--class", "3",
+                               "--steps", "2", "--threads", "2", "--format", "json", "--dump",
+                               job_word("%s.dump", out)}};
+    succeed(&job);
+    says(job.out, "\"model\": \"tiny-dit\"");
+    says(job.out, "\"scheduler\": \"ddim\"");
+    says(job.out, "\"kind\": \"checkpoint\"");
+    assert_true(file_exists(at("%s.dump/latents_final.safetensors", out)));
+    jobs_free(&job, 1);
+}
+
+/* CLIP's rows and the mask beside the noise: as the preset draws them. */
+static void a_model_from_images_is_read(void **state)
+{
+    const char *dir = job_word("%s/images", folder), *image = job_word("%s/image.ppm", folder);
+    const char *drawn = job_word("%s/drawn.image", folder);
+    const char *read = job_word("%s/read.image", folder);
+    char pixels[11 + 4 * 4 * 3] = "P6\n4 4\n255\n";
+    (void)state;
+    for (int i = 0; i < 48; i++)
+        pixels[11 + i] = (char)(40 + 3 * i);
+    file_put(image, pixels, sizeof pixels);
+    model_draw(dir, &preset_tiny_i2v, ELEM_F32, 1);
+    struct job job[2] = {clip_of("tiny-i2v", "f32", drawn), clip_of(dir, "f32", read)};
+    for (int i = 0; i < 2; i++) {
+        int n = 0;
+        while (job[i].argv[n])
+            n++;
+        job[i].argv[n] = "--image";
+        job[i].argv[n + 1] = image;
+        succeed(&job[i]);
+    }
+    same_clip(drawn, read);
+    same_file(at("%s.dump/image_condition.safetensors", drawn),
+              at("%s.dump/image_condition.safetensors", read));
+    says(job[1].out, "\"model\": \"tiny-i2v\"");
+    jobs_free(job, 2);
 }
 
 /* ---- parts and defaults ---------------------------------------------------------------------- */
@@ -521,7 +580,7 @@ static void experts_that_do_not_fit_are_refused(void **state)
     refuse(dir, "transformer and transformer_2 differ in num_layers");
     struct job job = {.argv = {BUILD_DIR "/patchmark", "generate", "--guidance", "4,3", "--prompt",
                                "x", "-o", job_word("%s/refused.y4m", folder)}};
-    refused(&job, at("%s/refused", folder), "has a second number, and tiny has no second expert");
+    refused(&job, at("%s/refused", folder), "is of two experts, and tiny has one");
 }
 
 static void configs_that_do_not_fit_are_refused(void **state)
@@ -650,6 +709,8 @@ int main(void)
         cmocka_unit_test(every_type_is_read_as_every_type),
         cmocka_unit_test(a_file_that_shrinks_is_said),
         cmocka_unit_test(two_experts_are_read_from_two_folders),
+        cmocka_unit_test(a_model_of_classes_is_read),
+        cmocka_unit_test(a_model_from_images_is_read),
         cmocka_unit_test(what_a_clip_does_not_need_may_be_missing),
         cmocka_unit_test(defaults_are_the_folder_s),
         cmocka_unit_test(euler_folders_are_followed),

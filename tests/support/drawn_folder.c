@@ -174,6 +174,8 @@ void model_draw(const char *path, const struct model_config *model, enum elem la
                        "transformer_2.");
     component_draw(dir, "vae", PART_VAE, model, large, 1, "");
     component_draw(dir, "text_encoder", PART_TEXT, model, large, 1, "");
+    if (model->image.layers)
+        component_draw(dir, "image_encoder", PART_IMAGE, model, large, 1, "image_encoder.");
     scheduler_put(dir, model->shift);
     index_put(dir, model->boundary);
 }

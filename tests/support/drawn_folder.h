@@ -14,8 +14,8 @@ void component_draw(const char *dir, const char *name, enum checkpoint_part part
                     const struct model_config *model, enum elem large, int shards,
                     const char *under);
 
-/* transformer (and transformer_2 where there is a boundary), vae, text_encoder, scheduler and
- * model_index.json; no tokenizer, as befits a vocabulary of bytes. */
+/* transformer (and transformer_2 where there is a boundary), vae, text_encoder (image_encoder where
+ * there is one), scheduler and model_index.json; no tokenizer, as befits a vocabulary of bytes. */
 void model_draw(const char *path, const struct model_config *model, enum elem large, int shards);
 
 /* scheduler/scheduler_config.json as the published folders of Wan have it. */

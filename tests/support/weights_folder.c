@@ -108,25 +108,37 @@ char *config_text(enum checkpoint_part part, const struct model_config *model)
 {
     static const char *const classes[PART_COUNT] = {[PART_TRANSFORMER] = "WanTransformer3DModel",
                                                     [PART_VAE] = "AutoencoderKLWan",
-                                                    [PART_TEXT] = "UMT5EncoderModel"};
+                                                    [PART_TEXT] = "UMT5EncoderModel",
+                                                    [PART_IMAGE] = "CLIPVisionModel"};
+    const bool is_dit = part == PART_TRANSFORMER && model->dit;
     struct json j;
     json_init(&j, true);
     json_open_object(&j, NULL);
-    if (part == PART_TEXT) {
+    if (part == PART_TEXT || part == PART_IMAGE) {
         json_open_array(&j, "architectures");
         json_text(&j, NULL, classes[part]);
         json_end(&j);
     } else {
-        json_text(&j, "_class_name", classes[part]);
+        json_text(&j, "_class_name", is_dit ? "DiTTransformer2DModel" : classes[part]);
     }
     for (int i = 0; i < checkpoint_field_count; i++)
-        if (checkpoint_fields[i].part == part)
+        if (checkpoint_has_field(part, model, &checkpoint_fields[i]))
             field_member(&j, model, &checkpoint_fields[i]);
-    if (part == PART_TRANSFORMER) {
+    if (is_dit) {
+        json_int(&j, "num_embeds_ada_norm", model->dit->classes);
+        json_int(&j, "sample_size", model->dit->sample);
+    } else if (part == PART_TRANSFORMER) {
         const struct transformer_config *t = &model->transformer;
         list_integers(&j, "patch_size", 3, (const int64_t[]){t->pt, t->ph, t->pw});
         json_bool(&j, "cross_attn_norm", true);
-        json_none(&j, "image_dim");
+        if (t->image_dim)
+            json_int(&j, "added_kv_proj_dim", t->N * t->D);
+        else
+            json_none(&j, "added_kv_proj_dim");
+    }
+    if (part == PART_IMAGE) {
+        json_text(&j, "hidden_act", "gelu");
+        json_int(&j, "hidden_size", model->image.N * model->image.D);
     }
     if (part == PART_VAE)
         vae_members(&j, &model->vae);
