@@ -99,6 +99,9 @@ static const struct {
     {PART_IMAGE, "vision_model.encoder.layers."}, /* the last one */
     {PART_IMAGE, "vision_model.post_layernorm."},
     {PART_IMAGE, "vision_model.embeddings.position_ids"},
+    {PART_IMAGE, "encoder.layers."},
+    {PART_IMAGE, "post_layernorm."},
+    {PART_IMAGE, "embeddings.position_ids"},
 };
 
 static bool is_unused(enum checkpoint_part part, const char *name)
@@ -112,6 +115,18 @@ static bool is_unused(enum checkpoint_part part, const char *name)
             return true;
     }
     return false;
+}
+
+/* Under either of its names: newer releases of transformers leave CLIP's prefix out. */
+static const struct checkpoint_tensor *find_weight(const struct checkpoint *c, const char *name)
+{
+    static const char prefix[] = "vision_model.";
+    const struct checkpoint_tensor *t = checkpoint_find(c, name);
+    if (!t && !strcmp(name, TABLE))
+        t = checkpoint_find(c, TABLE_ALIAS);
+    if (!t && !strncmp(name, prefix, strlen(prefix)))
+        t = checkpoint_find(c, name + strlen(prefix));
+    return t;
 }
 
 static bool same_shape(const struct weight_spec *spec, const struct safetensor *t)
@@ -139,9 +154,7 @@ enum status checkpoint_weight(const struct checkpoint *c, const struct weight_sp
                               const struct checkpoint_tensor **out, struct fault *fault)
 {
     char wanted[SHAPE_BYTES], found[SHAPE_BYTES];
-    const struct checkpoint_tensor *t = checkpoint_find(c, spec->name);
-    if (!t && !strcmp(spec->name, TABLE))
-        t = checkpoint_find(c, TABLE_ALIAS);
+    const struct checkpoint_tensor *t = find_weight(c, spec->name);
     *out = t;
     checkpoint_shape(spec->rank, spec->dim, wanted);
     if (!t)
@@ -164,24 +177,25 @@ static int compare_specs(const void *a, const void *b)
                   (*(const struct weight_spec *const *)b)->name);
 }
 
-/* Both lists are sorted by name; one walk over the two. */
+/* What is wanted first, by name; then what is there beside it. */
 static void walk(const struct checkpoint *c, enum checkpoint_part part,
-                 const struct weight_spec *const *spec, int64_t specs, struct differences *out)
+                 const struct weight_spec *const *spec, int64_t specs, bool *used,
+                 struct differences *out)
 {
-    int64_t s = 0, t = 0;
-    while (s < specs || checkpoint_at(c, t)) {
-        const struct checkpoint_tensor *found = checkpoint_at(c, t);
-        int order = s == specs ? 1 : !found ? -1 : strcmp(spec[s]->name, found->is->name);
-        struct difference d = {.wanted = order <= 0 ? spec[s++] : NULL,
-                               .found = order >= 0 ? found : NULL};
-        t += order >= 0;
-        if (order < 0 && !strcmp(d.wanted->name, TABLE))
-            d.found = checkpoint_find(c, TABLE_ALIAS);
-        d.kind = !d.found ? TENSOR_MISSING : !d.wanted ? TENSOR_EXTRA : TENSOR_MISSHAPEN;
-        if (d.kind == TENSOR_EXTRA && is_unused(part, d.found->is->name))
-            out->unused += !(part == PART_TEXT && !checkpoint_find(c, TABLE));
-        else if (d.kind != TENSOR_MISSHAPEN || !same_shape(d.wanted, d.found->is))
-            out->row[out->count++] = d;
+    for (int64_t i = 0; i < specs; i++) {
+        const struct checkpoint_tensor *found = find_weight(c, spec[i]->name);
+        if (found)
+            used[found - checkpoint_at(c, 0)] = true;
+        if (!found || !same_shape(spec[i], found->is))
+            out->row[out->count++] =
+                (struct difference){found ? TENSOR_MISSHAPEN : TENSOR_MISSING, spec[i], found};
+    }
+    for (int64_t i = 0; i < checkpoint_count(c); i++) {
+        const struct checkpoint_tensor *found = checkpoint_at(c, i);
+        if (!used[i] && is_unused(part, found->is->name))
+            out->unused++;
+        else if (!used[i])
+            out->row[out->count++] = (struct difference){TENSOR_EXTRA, NULL, found};
     }
 }
 
@@ -191,9 +205,11 @@ enum status checkpoint_compare(const struct checkpoint *c, enum checkpoint_part 
 {
     int64_t most = wanted->count + checkpoint_count(c) + 1;
     const struct weight_spec **sorted = calloc((size_t)wanted->count + 1, sizeof *sorted);
+    bool *used = calloc((size_t)checkpoint_count(c) + 1, sizeof *used);
     *out = (struct differences){.row = calloc((size_t)most, sizeof *out->row)};
-    if (!sorted || !out->row) {
+    if (!sorted || !used || !out->row) {
         free(sorted);
+        free(used);
         free(out->row);
         out->row = NULL;
         return fault_set(fault, ST_NO_MEMORY, "out of memory for a list of tensors");
@@ -201,7 +217,8 @@ enum status checkpoint_compare(const struct checkpoint *c, enum checkpoint_part 
     for (int64_t i = 0; i < wanted->count; i++)
         sorted[i] = &wanted->spec[i];
     qsort(sorted, (size_t)wanted->count, sizeof *sorted, compare_specs);
-    walk(c, part, sorted, wanted->count, out);
+    walk(c, part, sorted, wanted->count, used, out);
     free(sorted);
+    free(used);
     return ST_OK;
 }

@@ -6,8 +6,8 @@ are at every stage.
 
     python tests/golden/compare_with_diffusers.py --model all
 
-Each checkpoint is written by diffusers' own save_pretrained and read by both as it is. Every model
-runs once from given text rows and once from a prompt, through both tokenizers. Bounds: relative L2
+Each checkpoint is written by diffusers' own save_pretrained and read by both as it is. Models that
+read text run once from given rows and once from a prompt, through both tokenizers. Bounds: relative L2
 1e-5 for text rows, 1e-4 for latents, 1/255 for any value of a frame (0 to 1). With --dtype bf16 both
 are held against diffusers in float32, and the bound is the error of diffusers itself in bfloat16.
 Exit code 0: all within their bounds; 1: not; 2: something could not run. Versions: README.md beside
@@ -24,7 +24,9 @@ import types
 import numpy as np
 
 try:
+    import PIL.Image
     import accelerate  # noqa: F401, diffusers loads weights with it
+    import ftfy  # noqa: F401, and cleans prompts with it
     import diffusers
     import torch
     import transformers
@@ -99,15 +101,58 @@ def wan_2_2():
         scheduler=unipc(12.0))
 
 
+def ti2v():
+    draw = np.random.default_rng(6)
+    vae = wan_vae(base_dim=6, decoder_base_dim=8, z_dim=48, is_residual=True, in_channels=12,
+                  out_channels=12, patch_size=2, scale_factor_spatial=16,
+                  latents_mean=draw.normal(0, 0.3, 48).tolist(),
+                  latents_std=draw.uniform(0.5, 1.5, 48).tolist())
+    return diffusers.WanPipeline(
+        tokenizer=tokenizer(), text_encoder=text_encoder(), vae=vae, scheduler=unipc(5.0),
+        transformer=wan_transformer(2, in_channels=48, out_channels=48), expand_timesteps=True)
+
+
+def i2v():
+    clip = transformers.CLIPVisionConfig(
+        hidden_size=48, intermediate_size=112, num_hidden_layers=3, num_attention_heads=3,
+        image_size=56, patch_size=14, hidden_act="gelu")
+    processor = transformers.CLIPImageProcessor(size={"shortest_edge": 56},
+                                                crop_size={"height": 56, "width": 56})
+    return diffusers.WanImageToVideoPipeline(
+        tokenizer=tokenizer(), text_encoder=text_encoder(), vae=wan_vae(), scheduler=unipc(3.0),
+        image_encoder=enliven(transformers.CLIPVisionModel(clip), 7), image_processor=processor,
+        transformer=wan_transformer(2, in_channels=36, image_dim=48, added_kv_proj_dim=96))
+
+
+def dit():
+    scheduler = diffusers.DDIMScheduler(beta_start=0.0001, beta_end=0.02, clip_sample=False)
+    transformer = diffusers.DiTTransformer2DModel(
+        num_attention_heads=4, attention_head_dim=24, in_channels=4, out_channels=8, num_layers=3,
+        sample_size=16, patch_size=2)
+    return diffusers.DiTPipeline(
+        transformer=enliven(transformer, 8), scheduler=scheduler,
+        vae=diffusers.AutoencoderKL(block_out_channels=[8], norm_num_groups=4))
+
+
 # What is asked for: width, height, frames of the clip, and the flags that say the same to both.
+def model(make, pipeline, size, frames, steps, call, flags, latents, **more):
+    return types.SimpleNamespace(**{
+        **dict(make=make, pipeline=pipeline, size=size, frames=frames, steps=steps, call=call,
+               flags=flags, latents=latents, has_image=False, label=None), **more})
+
+
 MODELS = {
-    "wan2.1": types.SimpleNamespace(make=wan_2_1, pipeline=diffusers.WanPipeline, size=(80, 48),
-                                    frames=9, steps=6, call=dict(guidance_scale=5.0),
-                                    flags=["--guidance", "5"], cells=8, channels=16),
-    "wan2.2": types.SimpleNamespace(make=wan_2_2, pipeline=diffusers.WanPipeline, size=(48, 80),
-                                    frames=13, steps=6,
-                                    call=dict(guidance_scale=4.0, guidance_scale_2=3.0),
-                                    flags=["--guidance", "4,3"], cells=8, channels=16),
+    "wan2.1": model(wan_2_1, diffusers.WanPipeline, (80, 48), 9, 6, dict(guidance_scale=5.0),
+                    ["--guidance", "5"], (16, 3, 6, 10)),
+    "wan2.2": model(wan_2_2, diffusers.WanPipeline, (48, 80), 13, 6,
+                    dict(guidance_scale=4.0, guidance_scale_2=3.0), ["--guidance", "4,3"],
+                    (16, 4, 10, 6)),
+    "ti2v": model(ti2v, diffusers.WanPipeline, (96, 64), 9, 5, dict(guidance_scale=5.0),
+                  ["--guidance", "5"], (48, 3, 4, 6)),
+    "i2v": model(i2v, diffusers.WanImageToVideoPipeline, (80, 48), 9, 5, dict(guidance_scale=5.0),
+                 ["--guidance", "5"], (16, 3, 6, 10), has_image=True),
+    "dit": model(dit, diffusers.DiTPipeline, (128, 128), 1, 8, dict(guidance_scale=4.0),
+                 ["--guidance", "4"], (4, 1, 16, 16), label=7),
 }
 
 
@@ -115,29 +160,52 @@ def write_checkpoint(model, folder):
     torch.manual_seed(0)
     model.make().save_pretrained(folder)
     # transformers may keep the vocabulary in tokenizer.json alone; published folders have both.
-    shutil.copy(HERE / "tokenizer" / "spiece.model", folder / "tokenizer")
+    if (folder / "tokenizer").is_dir():
+        shutil.copy(HERE / "tokenizer" / "spiece.model", folder / "tokenizer")
 
 
 # ---- both runs -------------------------------------------------------------------------------------
 
 def inputs(model, folder):
     rng = np.random.default_rng(5)
-    width, height = model.size
-    latents = (1, model.channels, (model.frames - 1) // 4 + 1, height // model.cells,
-               width // model.cells)
     rows = rng.standard_normal((2, 1, TEXT_ROWS, TEXT_WIDTH)).astype(np.float32)
     rows[:, :, 100:] = 0
-    made = {"latents": rng.standard_normal(latents).astype(np.float32)}
+    made = {"latents": rng.standard_normal((1, *model.latents)).astype(np.float32)}
     texts = {"prompt_embeds": rows[0], "negative_prompt_embeds": rows[1]}
     save_file(made, folder / "noise.safetensors")
     save_file(texts, folder / "embeds.safetensors")
+    smooth = PIL.Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
+    smooth.resize((108, 72), PIL.Image.BICUBIC).save(folder / "image.ppm")
     return made["latents"], texts
 
 
-def run_diffusers(model, folder, dtype, latents, texts):
+def run_classes(model, pipeline, latents):
+    """The pipeline draws its own noise and tells of no step, so both are put in its way."""
+    steps, step = [], pipeline.scheduler.step
+
+    def watched(*arguments):
+        done = step(*arguments)
+        steps.append(done.prev_sample[:1, :, None].float().numpy().copy())
+        return done
+
+    pipeline.scheduler.step = watched
+    module = sys.modules[type(pipeline).__module__]
+    drawn, module.randn_tensor = module.randn_tensor, lambda dtype, **_: torch.from_numpy(
+        latents[:, :, 0]).to(dtype)
+    try:
+        pipeline([model.label], num_inference_steps=model.steps, output_type="np", **model.call)
+    finally:
+        module.randn_tensor = drawn
+    return types.SimpleNamespace(text=None, latents=steps, frames=None)
+
+
+def run_diffusers(model, folder, dtype, latents, texts, image):
     """Text rows, latents after each step, frames; texts None: from the prompt."""
     pipeline = model.pipeline.from_pretrained(folder, dtype=dtype)
     pipeline.set_progress_bar_config(disable=True)
+    if model.label is not None:
+        return run_classes(model, pipeline, latents)
+    call = dict(model.call, image=PIL.Image.open(image)) if model.has_image else model.call
     steps = []
 
     def watch(_, step, t, values):
@@ -154,7 +222,7 @@ def run_diffusers(model, folder, dtype, latents, texts):
         prompt_embeds=rows[0], negative_prompt_embeds=rows[1], width=width, height=height,
         num_frames=model.frames, num_inference_steps=model.steps,
         latents=torch.from_numpy(latents), callback_on_step_end=watch, output_type="np",
-        **model.call).frames[0]
+        **call).frames[0]
     text = np.concatenate([r.float().numpy() for r in rows])
     return types.SimpleNamespace(text=text, latents=steps, frames=frames)
 
@@ -164,19 +232,25 @@ def run_patchmark(model, program, folder, dtype, work, texts):
     shutil.rmtree(dump, ignore_errors=True)
     width, height = model.size
     words = [program, "generate", "--model", folder, "--size", f"{width}x{height}",
-             "--frames", model.frames, "--steps", model.steps, "--dtype", dtype,
-             "--noise", work / "noise.safetensors", "--dump", dump, "-o", work / "clip.y4m",
-             *model.flags]
-    words += (["--prompt", PROMPT, "--negative", NEGATIVE] if texts is None else
-              ["--prompt-embeds", work / "embeds.safetensors"])
+             "--steps", model.steps, "--dtype", dtype, "--noise", work / "noise.safetensors",
+             "--dump", dump, *model.flags]
+    if model.label is not None:
+        words += ["--class", model.label]
+    else:
+        words += ["--frames", model.frames, "-o", work / "clip.y4m"]
+        words += (["--prompt", PROMPT, "--negative", NEGATIVE] if texts is None else
+                  ["--prompt-embeds", work / "embeds.safetensors"])
+    words += ["--image", work / "image.ppm"] if model.has_image else []
     words = [str(w) for w in words]
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         print(" ".join(words), done.stderr, sep="\n", file=sys.stderr)
         sys.exit(2)
-    rows = load_file(dump / "text_embeds.safetensors")
     steps = [load_file(dump / f"latents_{i + 1:04d}.safetensors")["latents"]
              for i in range(model.steps)]
+    if model.label is not None:
+        return types.SimpleNamespace(text=None, latents=steps, frames=None)
+    rows = load_file(dump / "text_embeds.safetensors")
     text = np.concatenate([rows["prompt_embeds"], rows["negative_prompt_embeds"]])
     frames = load_file(dump / "frames.safetensors")["frames"]
     return types.SimpleNamespace(text=text, latents=steps, frames=frames)
@@ -194,10 +268,13 @@ def largest(got, want):
 
 def errors(run, truth):
     """stage -> (what is measured, error, the bound in float32)"""
-    rows = {"text": ("relative L2", relative(run.text, truth.text), BOUND_TEXT)}
+    rows = {}
+    if run.text is not None:
+        rows["text"] = ("relative L2", relative(run.text, truth.text), BOUND_TEXT)
     for i, (got, want) in enumerate(zip(run.latents, truth.latents)):
         rows[f"latents, step {i + 1}"] = ("relative L2", relative(got, want), BOUND_LATENTS)
-    rows["frames"] = ("largest", largest(run.frames, truth.frames), BOUND_FRAMES)
+    if run.frames is not None:
+        rows["frames"] = ("largest", largest(run.frames, truth.frames), BOUND_FRAMES)
     return rows
 
 
@@ -217,13 +294,16 @@ def compare(name, program, dtype, work):
     write_checkpoint(model, folder)
     latents, texts = inputs(model, work)
     good = True
-    for given, how in ((texts, "text rows given"), (None, "from a prompt")):
-        truth = run_diffusers(model, folder, torch.float32, latents, given)
+    ways = [(texts, "text rows given"), (None, "from a prompt")]
+    for given, how in ways if model.label is None else [(None, "from a class")]:
+        image = work / "image.ppm"
+        truth = run_diffusers(model, folder, torch.float32, latents, given, image)
         ours = errors(run_patchmark(model, program, folder, dtype, work, given), truth)
         if dtype == "f32":
             bounds = {stage: bound for stage, (_, _, bound) in ours.items()}
         else:
-            theirs = errors(run_diffusers(model, folder, DTYPES[dtype], latents, given), truth)
+            theirs = errors(run_diffusers(model, folder, DTYPES[dtype], latents, given, image),
+                            truth)
             bounds = {stage: error for stage, (_, error, _) in theirs.items()}
         good &= tell(f"{name}, {dtype}, {how}", ours, bounds)
     return good
