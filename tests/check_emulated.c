@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "presets/wan.h"
+#include "support/drawn_folder.h"
 #include "support/files.h"
 #include "support/jobs.h"
 #include "support/json_check.h"
@@ -359,6 +361,37 @@ static double squares_between(const struct job *a, const struct job *b)
 /* Tensor-core kernels serve here. What rounding to bf16 costs, the CPU's double reference shows; on
  * one noise two equally good plans differ by some dB, so this has room that the pipeline's own gate
  * over many noises has not. */
+/* Two steps of the first, three of the second. */
+#define EXPERTS(dir)                                                                               \
+    "--model", dir, "--size=32x32", "--frames=5", "--steps=5", "--guidance=4,2",                   \
+        "--prompt=a red ball rolls", "--threads=1"
+
+/* Two experts from a folder, each with steps of its own; weights go through the pinned buffer. */
+static void experts_of_a_folder_are_the_same_however_launched(void **state)
+{
+    enum { STREAM, GRAPH, CPU, CLIPS };
+    const char *dir = job_word("%s/experts", folder);
+    (void)state;
+#ifndef HAVE_JANSSON
+    skip();
+#endif
+    model_draw(dir, &preset_tiny_a14b, ELEM_F32, 2);
+    struct job job[CLIPS] = {
+        [STREAM] = JOB("generate", EXPERTS(dir), "--device=cuda:0", "-o",
+                       job_word("%s/experts_stream.y4m", folder)),
+        [GRAPH] = JOB("generate", EXPERTS(dir), "--device=cuda:0", "--launch=graph", "-o",
+                      job_word("%s/experts_graph.y4m", folder)),
+        [CPU] = JOB("generate", EXPERTS(dir), "-o", job_word("%s/experts_cpu.y4m", folder)),
+    };
+    jobs_run(job, CLIPS);
+    for (int i = GRAPH; i < CLIPS; i++)
+        expect_same_clips(&job[STREAM], &job[i], i == CPU);
+    expect(&job[GRAPH], 0, "a graph of");
+    expect(&job[STREAM], 0, "denoise_low");
+    expect(&job[STREAM], 0, "weights of the folder");
+    jobs_free(job, CLIPS);
+}
+
 static void a_clip_in_bf16_loses_what_rounding_costs(void **state)
 {
     enum { EXACT, ROUNDED, DEVICE, CLIPS };
@@ -594,6 +627,7 @@ int main(void)
         cmocka_unit_test(no_kernel_leaves_its_memory),
         cmocka_unit_test(no_kernel_has_a_data_race),
         cmocka_unit_test(a_clip_is_the_same_however_it_is_launched),
+        cmocka_unit_test(experts_of_a_folder_are_the_same_however_launched),
         cmocka_unit_test(a_clip_in_bf16_loses_what_rounding_costs),
         cmocka_unit_test(the_pipeline_meets_its_gate),
         cmocka_unit_test(a_pipeline_is_clean_in_every_build),
