@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The Patchmark authors
 # SPDX-License-Identifier: Apache-2.0
 # bench.sh BUILD   What `make bench` does with the program it built: a clip, the parity table,
-# kernel and pipeline times, plots. A step that fails does not stop the next; the first failure is
+# kernel and pipeline times, a published model sampled, plots. A step that fails does not stop the next; the first failure is
 # the exit code. What this build or machine lacks (exit code 3) is said by the program and is no
 # failure.
 build=${1:-build}
@@ -37,6 +37,8 @@ for op in linear attention conv3d; do
     step "Kernels: $op" kernels "$op"
 done
 step "Pipeline: sizes and durations" run --suite quick --budget 6
+step "A real model: Wan 2.1 1.3B, 5 s at 832x480, 50 steps, sampled" run --sample \
+    --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --steps 50 --budget 45
 # The folder that was just written is this machine's; committed records of others stay out of it.
 machine=$(ls -td results/*/ 2>/dev/null | head -n 1)
 step "Plots" plot $machine

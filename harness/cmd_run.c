@@ -34,7 +34,8 @@ static const struct option options[] = {
     {"--device", "LIST", OPTION_TEXT, &axes.device, "cpu, cuda:N (cpu)"},
     {"--launch", "LIST", OPTION_TEXT, &axes.launch,
      "on a CUDA device: stream, or graph (one CUDA graph per step)"},
-    {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s, "timing of one case ends here (12; sampled 60)"},
+    {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s,
+     "timing of one case ends here (12; sampled 60)"},
     {"--sample", NULL, OPTION_FLAG, &sample,
      "run parts of the case and multiply out: for shapes that this machine cannot run whole"},
     {"--against-full", "ROUNDS", OPTION_COUNT, &against_rounds,
@@ -79,9 +80,9 @@ static void show_progress(const struct outcome *o, double share)
     outcome_name(o, name, sizeof name);
     if (done > 0)
         snprintf(left, sizeof left, "; about %.0f s left", spent_s / done * (place.count - done));
-    progress_line("case %d of %d: %s %s, %lld %s timed, this one %.0f%%%s", place.at,
-                  place.count, name, outcome_plan(o), (long long)o->samples,
-                  o->sampling ? "passes" : "clips", 100 * share, left);
+    progress_line("case %d of %d: %s %s, %lld %s timed, this one %.0f%%%s", place.at, place.count,
+                  name, outcome_plan(o), (long long)o->samples, o->sampling ? "passes" : "clips",
+                  100 * share, left);
 }
 
 static enum status count_outcome(struct totals *t, const struct outcome *o)
@@ -220,8 +221,7 @@ static enum status sample_once(void *user, int round)
 }
 
 static enum status finish_outcome(struct outcome *o, struct record_file *file,
-                                  struct json *document, struct totals *totals,
-                                  struct fault *fault)
+                                  struct json *document, struct totals *totals, struct fault *fault)
 {
     if (interrupted_by)
         o->status = ST_INTERRUPTED;
@@ -244,8 +244,8 @@ static enum status against_case(const struct case_spec *s, struct record_file *f
     }
     if (status == ST_OK && r.sampled) {
         struct against *a = &r.sampled->sampled.against;
-        *a = (struct against){(int)r.done, full->summary.median * 1e-9,
-                              stats_median(r.sampled_s, r.done), {0}};
+        *a = (struct against){
+            (int)r.done, full->summary.median * 1e-9, stats_median(r.sampled_s, r.done), {0}};
         memcpy(a->round_s, r.sampled_s, sizeof a->round_s);
         status = finish_outcome(r.sampled, file, document, totals, fault);
         totals->failed += outcome_timed(full) && !(fabs(against_deviation(a)) <= AGAINST_MOST);

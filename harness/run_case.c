@@ -257,24 +257,12 @@ static const struct {
     const char *word;
     bool (*take)(struct outcome *o, const char *rest);
 } handlers[] = {
-    {"recipe", take_recipe},
-    {"work", take_work},
-    {"sha256", take_sha256},
-    {"plugin", take_plugin},
-    {"planned", take_planned},
-    {"resident", take_resident},
-    {"check", take_check},
-    {"peak", take_peak},
-    {"first", take_first},
-    {"host", take_host},
-    {"at", take_share},
-    {"sample", take_sample},
-    {"part", take_part},
-    {"times", take_times},
-    {"counter", take_counter},
-    {"ready", take_nothing},
-    {"bye", take_nothing},
-    {"counter_off", take_counter_off},
+    {"recipe", take_recipe},       {"work", take_work},       {"sha256", take_sha256},
+    {"plugin", take_plugin},       {"planned", take_planned}, {"resident", take_resident},
+    {"check", take_check},         {"peak", take_peak},       {"first", take_first},
+    {"host", take_host},           {"at", take_share},        {"sample", take_sample},
+    {"part", take_part},           {"times", take_times},     {"counter", take_counter},
+    {"ready", take_nothing},       {"bye", take_nothing},     {"counter_off", take_counter_off},
     {"rechecked", take_rechecked},
 };
 
@@ -394,9 +382,8 @@ static void judge(struct outcome *o)
                  " --budget",
                  (long long)o->samples);
     else if (o->unstable)
-        snprintf(o->reason, sizeof o->reason,
-                 "after %lld %s the interval is still wider than 5%%", (long long)o->samples,
-                 o->sampling ? "passes" : "clips");
+        snprintf(o->reason, sizeof o->reason, "after %lld %s the interval is still wider than 5%%",
+                 (long long)o->samples, o->sampling ? "passes" : "clips");
 }
 
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -475,8 +462,8 @@ static const char *reason_to_end(const struct outcome *o, const struct run_limit
                : NULL;
 }
 
-static enum status time_passes(struct worker *w, const struct run_limits *limits,
-                               struct outcome *o, double started_s, struct fault *fault)
+static enum status time_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                               double started_s, struct fault *fault)
 {
     for (o->stop_reason = NULL; !o->stop_reason;) {
         const double begin = clock_seconds();
@@ -491,8 +478,8 @@ static enum status time_passes(struct worker *w, const struct run_limits *limits
     return ST_OK;
 }
 
-static enum status take_passes(struct worker *w, const struct run_limits *limits,
-                               struct outcome *o, double started_s, struct fault *fault)
+static enum status take_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                               double started_s, struct fault *fault)
 {
     TRY(time_passes(w, limits, o, started_s, fault));
     TRY(worker_send(w, "end", fault));
@@ -501,8 +488,8 @@ static enum status take_passes(struct worker *w, const struct run_limits *limits
     return ST_OK;
 }
 
-static enum status end_samples(struct worker *w, const struct run_limits *limits,
-                               struct outcome *o, struct fault *fault)
+static enum status end_samples(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                               struct fault *fault)
 {
     TRY(worker_send(w, "end", fault));
     TRY(wait_for(w, limits, o, "bye", fault));

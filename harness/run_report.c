@@ -217,15 +217,38 @@ static void describe_split(const struct outcome *o, char *out, size_t bytes)
     snprintf(out, bytes, "%.0f/%.0f/%.0f %%", share[0], share[1], share[2]);
 }
 
-/* What stands behind the figures of the row above. */
+/* "8.52 s", "12.3 min", "4.1 h": what is multiplied out may take any time. */
+static const char *long_time(double seconds, char *out, size_t bytes)
+{
+    const bool days = seconds >= 3 * 86400, hours = seconds >= 2 * 3600, minutes = seconds >= 120;
+    snprintf(out, bytes, "%.3g %s",
+             seconds / (days      ? 86400
+                        : hours   ? 3600
+                        : minutes ? 60
+                                  : 1),
+             days      ? "days"
+             : hours   ? "h"
+             : minutes ? "min"
+                       : "s");
+    return out;
+}
+
+/* What stands behind the figures of the row above, and what they mean. */
 static void sampled_line(const struct outcome *o, FILE *out)
 {
     const struct sampled *s = &o->sampled;
+    char step[32], total[32];
+    const double step_s = outcome_stage_ns(o, STAGE_DENOISE) * 1e-9 / (double)o->c.request.steps;
     fprintf(out,
-            "%-32s sampled: %.3g%% of the work ran, %d of %d problems whole, in %d passes;"
-            " %.3f s a step; +- is what passes differ by\n",
+            "%-32s sampled: %.2g%% of the work ran (%d of %d problems whole, %d passes);"
+            " %s a step; +- is what passes differ by\n",
             "", 100 * s->flops_share, s->whole, s->parts, s->passes,
-            outcome_stage_ns(o, STAGE_DENOISE) * 1e-9 / (double)o->c.request.steps);
+            long_time(step_s, step, sizeof step));
+    fprintf(out,
+            "%-32s on this machine a clip of %.3g s from %s would take about %s;"
+            " sampled, not run whole\n",
+            "", (double)o->c.request.geometry.frames / o->c.fps, o->c.request.model->name,
+            long_time(s->total_s, total, sizeof total));
     const struct against *a = &s->against;
     if (a->rounds)
         fprintf(out, "%-32s in %d rounds: full %.3f s, sampled %.3f s, %+.1f%%\n", "", a->rounds,
@@ -234,7 +257,7 @@ static void sampled_line(const struct outcome *o, FILE *out)
 
 void outcome_row(const struct outcome *o, FILE *out)
 {
-    char name[96], time[48], split[48], peak[16] = "-";
+    char name[96], time[48], seconds[32], split[48], peak[16] = "-";
     outcome_name(o, name, sizeof name);
     fprintf(out, "%-32s %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
     if (!outcome_timed(o)) {
@@ -242,8 +265,11 @@ void outcome_row(const struct outcome *o, FILE *out)
         return;
     }
     double m = o->summary.median, flops = outcome_work(o, "flops") * 1e9 / m;
-    snprintf(time, sizeof time, "%.3f s +-%.1f%%", m * 1e-9,
-             50 * (o->summary.hi - o->summary.lo) / m);
+    if (o->sampling)
+        long_time(m * 1e-9, seconds, sizeof seconds);
+    else
+        snprintf(seconds, sizeof seconds, "%.3f s", m * 1e-9);
+    snprintf(time, sizeof time, "%s +-%.1f%%", seconds, 50 * (o->summary.hi - o->summary.lo) / m);
     describe_split(o, split, sizeof split);
     if (o->fma_peak > 0)
         snprintf(peak, sizeof peak, "%.1f%%", 100 * flops / o->fma_peak);

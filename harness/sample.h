@@ -27,8 +27,8 @@
 double sample_work(const struct problem *p);
 
 struct sample_limits {
-    double work;     /* of one run */
-    double bytes;    /* of its operands, beyond those of the least problem: weights, one head's keys */
+    double work;  /* of one run */
+    double bytes; /* of its operands, beyond those of the least problem: weights, one head's keys */
     int64_t granule; /* long axes are cut to whole numbers of so many units */
 };
 
@@ -75,12 +75,12 @@ struct sampled {
     int parts, room;
     int passes;
     double stage_s[STAGE_COUNT], total_s, lo_s, hi_s;
-    double pass_s[SAMPLE_PASSES_MAX]; /* the case by one pass alone */
-    double flops_share;               /* of the case's flops: what ran, each problem once */
-    int whole;                        /* parts that ran whole */
-    struct against {                  /* full clips timed in turn with sampled ones */
-        int rounds;                   /* 0: none were */
-        double full_s, sampled_s;     /* medians over the rounds */
+    double pass_s[SAMPLE_PASSES_MAX];      /* the case by one pass alone */
+    double flops_share;                    /* of the case's flops: what ran, each problem once */
+    int whole;                             /* parts that ran whole */
+    struct against {                       /* full clips timed in turn with sampled ones */
+        int rounds;                        /* 0: none were */
+        double full_s, sampled_s;          /* medians over the rounds */
         double round_s[SAMPLE_PASSES_MAX]; /* of the sampled ones */
     } against;
 };

@@ -57,11 +57,12 @@ bool sampled_take_times(struct sampled *s, const char *line)
         return false;
     for (int i = 0; i < s->parts; i++) {
         const double tile = strtod(end, &end), base = strtod(end, &end);
-        if (!(tile > 0) || base < 0)
+        const bool based = s->part[i].base_weight != 0;
+        if (!(tile > 0) || (based ? !(base > 0) : base != 0))
             return false;
         s->part[i].seconds[s->passes] = whole_seconds(&s->part[i], tile, base);
     }
-    s->passes++;
+    s->passes += !*end;
     return !*end;
 }
 

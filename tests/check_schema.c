@@ -308,6 +308,21 @@ static void timed_clip(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* Once alone, once beside full clips. */
+static void sampled_clips(void **state)
+{
+    (void)state;
+    record("sampled", "run", "--sample", "--size=32x32", "--frames=5", "--steps=1", "--budget=1",
+           "--threads=1", NULL);
+    record("against", "run", "--sample", "--against-full=2", "--size=32x32", "--frames=5",
+           "--steps=1", "--budget=1", "--threads=1", NULL);
+    const char *statuses = check_records("sampled");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    statuses = check_records("against");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+}
+
 static void timed_latents(void **state)
 {
     (void)state;
@@ -511,6 +526,7 @@ int main(void)
         TEST(other_fields_are_noticed),
         TEST(samples_keep_to_the_tables),
         TEST(timed_clip),
+        TEST(sampled_clips),
         TEST(timed_latents),
         TEST(clip_of_a_folder),
         TEST(failed_clips),
