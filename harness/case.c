@@ -120,8 +120,13 @@ static enum status frames_of(const struct case_spec *s, const struct model_confi
 static enum status resolve_config(const struct case_spec *s, struct engine_config *c,
                                   struct fault *fault)
 {
-    int dtype, fill, launch;
+    int dtype, fill, launch, residency;
     TRY(pick("--launch", s->launch, launch_names, 2, &launch, fault));
+    TRY(pick("--residency", s->residency, residency_names, RESIDENCY_COUNT, &residency, fault));
+    if (residency == RESIDENCY_BLOCK_STREAM && launch == LAUNCH_GRAPH)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--residency block-stream reads weights within a step, which a graph"
+                         " cannot; leave --launch graph away");
     TRY(pick("--dtype", s->dtype, dtype_names, 3, &dtype, fault));
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
     int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
@@ -129,6 +134,7 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     *c = (struct engine_config){.choice = {s->kernels, s->plan},
                                 .type = elem_find(s->dtype),
                                 .launch = (enum launch)launch,
+                                .residency = (enum residency)residency,
                                 .threads = (int)threads,
                                 .fill = (enum fill)fill};
     return ST_OK;
@@ -510,7 +516,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "plan_hash", hash);
     json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
     json_text(j, "parallel", "single");
-    json_text(j, "residency", r->model->boundary > 0 ? "expert-swap" : "stage");
+    json_text(j, "residency", residency_names[engine_residency(engine)]);
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
     json_text(j, "device", c->spec.device);

@@ -16,8 +16,8 @@
 #define CASE_UNSET INT64_MIN
 
 struct case_spec {
-    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *kernels, *plan,
-        *fill, *tile;
+    const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *residency,
+        *kernels, *plan, *fill, *tile;
     struct size2 size;
     int64_t frames, steps, threads, class_label;
     double seconds, fps, shift;
@@ -28,6 +28,7 @@ struct case_spec {
 #define CASE_DEFAULTS                                                                              \
     {                                                                                              \
         .model = "tiny", .negative = "", .dtype = "f32", .device = "cpu", .launch = "stream",      \
+        .residency = "auto",                                                                        \
         .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
         .class_label = CASE_UNSET, .fps = NAN, .guidance = {NAN, NAN}, .shift = NAN,               \
         .seconds = NAN, .seed = 42                                                                 \
@@ -48,6 +49,9 @@ struct case_spec {
          "what to show, of models that know classes in place of prompts (DiT)"},                   \
         {"--negative", "TEXT", OPTION_TEXT, &(spec).negative, "what guidance steers away from"},   \
         {"--fill", "NAME", OPTION_TEXT, &(spec).fill, "synthetic weights: normal or outlier"},     \
+        {"--residency", "NAME", OPTION_TEXT, &(spec).residency,                                    \
+         "how long weights stay: resident (all), stage (expert-swap where there are two),"         \
+         " block-stream (read again for every block), auto (stage, else block-stream)"},           \
         PLUGIN_OPTION
 
 struct pipeline_case {

@@ -240,6 +240,25 @@ static void print_plan(const struct job *job)
     printf("memory  %.3f GiB planned, %.3f GiB available%s%s\n\n",
            gib(engine_peak_bytes(job->engine)), gib(engine_available_bytes(job->engine)),
            on_cuda(job) ? " on " : "", on_cuda(job) ? job->c.spec.device : "");
+    if (engine_residency(job->engine) == RESIDENCY_BLOCK_STREAM)
+        puts("weights of a block are read again every time it runs: that time is in the clip's\n");
+}
+
+/* What each plan for the weights would take. */
+static void print_residency(const struct job *job)
+{
+    const size_t available = engine_available_bytes(job->engine);
+    char fit[160];
+    printf("\nweights");
+    for (int r = RESIDENCY_RESIDENT; r < RESIDENCY_COUNT; r++)
+        if (r != (job->c.request.model->boundary > 0 ? RESIDENCY_STAGE : RESIDENCY_EXPERT_SWAP))
+            printf("  %s %.3f GiB", residency_names[r],
+                   gib(engine_residency_bytes(job->engine, (enum residency)r)));
+    putchar('\n');
+    if (on_cuda(job))
+        return;
+    engine_describe_fit(job->engine, available, fit, sizeof fit);
+    printf("%s\n", fit);
 }
 
 static void print_dry_run(const struct job *job)
@@ -260,6 +279,7 @@ static void print_dry_run(const struct job *job)
                      engine_stage(job->engine, STAGE_DENOISE_LOW)->flops;
     printf("%-11s %8s %12.4f   of it one forward %.4f\n", "all", "", flops * 1e-12,
            denoise * 1e-12 / (double)(job->c.request.steps * case_passes(&job->c)));
+    print_residency(job);
 }
 
 static double median_step_s(const struct job *job)
@@ -381,6 +401,8 @@ static void print_result(const struct job *job)
                    median_step_s(job));
         if (i == STAGE_DENOISE && on_cuda(job))
             print_host_share(job, f);
+        if (f->stream_ns)
+            printf("   of it %.3f s reading weights", (double)f->stream_ns * 1e-9);
         putchar('\n');
     }
     printf("%-11s %8.3f s\n\n", "total", all_s);
@@ -417,6 +439,8 @@ static void json_stages(const struct job *job, struct json *j)
         if (!dry_run) {
             json_int(j, "run_ns", f->run_ns);
             json_int(j, "load_ns", f->load_ns);
+            if (f->stream_ns)
+                json_int(j, "stream_ns", f->stream_ns);
             if (i == STAGE_DENOISE && on_cuda(job)) {
                 json_int(j, "host_step_ns", f->host_ns);
                 json_int(j, "graph_nodes", f->graph_nodes);

@@ -149,12 +149,14 @@ static double planned_flops(const struct engine *engine)
 static enum status plan_case(struct outcome *o, struct json *document, struct fault *fault)
 {
     struct engine *engine;
-    char name[192];
+    char name[192], fit[160] = "";
     TRY(case_ready(&o->c, fault));
     TRY(case_prompts(&o->c, fault));
     TRY(engine_new(&o->c.config, &engine, fault));
     enum status s = engine_plan(engine, &o->c.request, false, fault);
     case_describe(&o->c, name, sizeof name);
+    if (s == ST_OK && o->c.config.device == DEVICE_CPU)
+        engine_describe_fit(engine, engine_available_bytes(engine), fit, sizeof fit);
     if (s == ST_OK && document) {
         json_open_object(document, NULL);
         json_text(document, "case", name);
@@ -162,10 +164,12 @@ static enum status plan_case(struct outcome *o, struct json *document, struct fa
         json_int(document, "tokens", o->c.request.geometry.S);
         json_number(document, "flops", planned_flops(engine));
         json_int(document, "planned_bytes", (int64_t)engine_peak_bytes(engine));
+        json_text(document, "memory", fit[0] ? fit : NULL);
         json_end(document);
     } else if (s == ST_OK) {
-        printf("%8lld tokens %12.4f TFLOP %9.3f GiB   %s\n", (long long)o->c.request.geometry.S,
-               planned_flops(engine) * 1e-12, (double)engine_peak_bytes(engine) / (1 << 30), name);
+        printf("%8lld tokens %12.4f TFLOP %9.3f GiB   %s%s%s\n",
+               (long long)o->c.request.geometry.S, planned_flops(engine) * 1e-12,
+               (double)engine_peak_bytes(engine) / (1 << 30), name, fit[0] ? "; " : "", fit);
     }
     engine_free(engine);
     return s;
@@ -352,6 +356,10 @@ static enum status run_all(struct totals *totals, struct fault *fault)
     if (sample && limits.counters)
         return fault_set(fault, ST_BAD_INPUT,
                          "--counters counts whole clips, and --sample runs none");
+    if (sample && !strcmp(base.residency, "block-stream"))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--residency block-stream reads weights within the clip's time, and"
+                         " --sample leaves reading out");
     if (against_rounds && !sample)
         return fault_set(fault, ST_BAD_INPUT,
                          "--against-full sets sampled clips beside full ones; add --sample");

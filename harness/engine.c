@@ -43,7 +43,9 @@ static void forget_trace(struct engine *e)
         arena_free(&e->arena[i]);
         slab_drop(e, &e->slab[i]);
     }
-    slab_drop(e, &e->weights_slab);
+    weights_leave(e);
+    for (int i = 0; i < STAGE_COUNT; i++)
+        slab_drop(e, &e->kept[i]);
     slab_drop(e, &e->scratch);
     free(e->site);
     free(e->bucket);
@@ -89,27 +91,9 @@ static enum status pass_on(const struct engine *e, enum status s, struct fault *
                                        : "the generator stopped without a reason");
 }
 
-static void sum_up(struct engine *e)
-{
-    for (int i = 0; i < STAGE_COUNT; i++) {
-        struct stage_plan *plan = &e->stage[i];
-        struct stage_figures *f = &plan->figures;
-        weights_layout(plan);
-        f->activation_bytes = e->arena[i].peak_bytes;
-        size_t elem_size = e->ops.type == ELEM_F32 ? 4 : 2;
-        f->peak_bytes = plan->slab_bytes + plan->staging_elems * elem_size + f->activation_bytes +
-                        f->scratch_bytes + f->state_bytes;
-        e->flops_total += f->flops;
-    }
-}
-
 size_t engine_peak_bytes(const struct engine *engine)
 {
-    size_t peak = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        if (engine->stage[i].figures.peak_bytes > peak)
-            peak = engine->stage[i].figures.peak_bytes;
-    return peak + engine->arena[OUTSIDE].peak_bytes;
+    return engine->residency_bytes[engine->residency];
 }
 
 /* What the code of kernels and libraries takes of a device beside the slabs. */
@@ -128,17 +112,23 @@ static size_t host_bytes(const struct generate_request *r)
     return 3 * latent + frames;
 }
 
+static enum status no_room(const struct engine *e, const char *where, size_t needed,
+                           size_t available, struct fault *fault)
+{
+    return fault_set(fault, ST_NO_MEMORY,
+                     "this needs %.2f GiB of %s (weights by plan %s) and %.2f GiB are %s;"
+                     " make the size, the frames or the model smaller, or try --dtype bf16%s",
+                     (double)needed / (1 << 30), where, residency_names[e->residency],
+                     (double)available / (1 << 30), on_device(e) ? "free" : "available",
+                     e->residency == RESIDENCY_BLOCK_STREAM ? "" : " or --residency block-stream");
+}
+
 static enum status check_host(const struct engine *e, const struct generate_request *r,
                               struct fault *fault)
 {
     size_t needed = (on_device(e) ? 0 : engine_peak_bytes(e)) + host_bytes(r);
     size_t available = host_memory_available();
-    if (needed <= available)
-        return ST_OK;
-    return fault_set(fault, ST_NO_MEMORY,
-                     "this needs %.2f GiB of memory and %.2f GiB are available;"
-                     " make the size, the frames or the model smaller, or try --dtype bf16",
-                     (double)needed / (1 << 30), (double)available / (1 << 30));
+    return needed <= available ? ST_OK : no_room(e, "memory", needed, available, fault);
 }
 
 size_t engine_available_bytes(const struct engine *engine)
@@ -154,14 +144,28 @@ size_t engine_available_bytes(const struct engine *engine)
 static enum status check_device(struct engine *e, struct fault *fault)
 {
     size_t needed = engine_peak_bytes(e) + DEVICE_CODE_BYTES, available = 0;
-    TRY(pass_on(e, device_open(e), fault));
     TRY(gpu_memory_free(e->gpu, &available, fault));
-    if (needed <= available)
-        return ST_OK;
-    return fault_set(fault, ST_NO_MEMORY,
-                     "this needs %.2f GiB of the CUDA device's memory and %.2f GiB are free;"
-                     " make the size, the frames or the model smaller, or try --dtype bf16",
-                     (double)needed / (1 << 30), (double)available / (1 << 30));
+    return needed <= available
+               ? ST_OK
+               : no_room(e, "the CUDA device's memory", needed, available, fault);
+}
+
+/* What is free for the engine's slabs; a device that is not open may have any size. */
+static size_t room_for(const struct engine *e, const struct generate_request *r)
+{
+    size_t bytes = on_device(e) && !e->gpu ? SIZE_MAX : engine_available_bytes(e);
+    size_t beside = on_device(e) ? DEVICE_CODE_BYTES : host_bytes(r);
+    return bytes > beside ? bytes - beside : 0;
+}
+
+static void plan_weights(struct engine *e, const struct generate_request *r)
+{
+    e->experts = r->model->boundary > 0;
+    residency_measure(e);
+    residency_choose(e, room_for(e, r));
+    e->flops_total = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        e->flops_total += e->stage[i].figures.flops;
 }
 
 enum status engine_plan(struct engine *engine, const struct generate_request *request,
@@ -176,7 +180,9 @@ enum status engine_plan(struct engine *engine, const struct generate_request *re
         if (check_memory)
             TRY(pass_on(engine, libraries_try(engine, &changed), fault));
     } while (changed);
-    sum_up(engine);
+    if (check_memory)
+        TRY(pass_on(engine, device_open(engine), fault));
+    plan_weights(engine, request);
     if (check_memory)
         TRY(check_host(engine, request, fault));
     return check_memory && on_device(engine) ? check_device(engine, fault) : ST_OK;

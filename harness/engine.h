@@ -38,12 +38,24 @@ struct weights_source {
     void *user;
 };
 
+/* How long weights stay in memory. */
+enum residency {
+    RESIDENCY_AUTO = 0,
+    RESIDENCY_RESIDENT,     /* those of all stages, from their first use on */
+    RESIDENCY_EXPERT_SWAP,  /* as stage, of a model with two experts */
+    RESIDENCY_STAGE,        /* as long as their stage runs */
+    RESIDENCY_BLOCK_STREAM, /* those of a transformer's block, while it runs: read again every time */
+    RESIDENCY_COUNT
+};
+extern const char *const residency_names[RESIDENCY_COUNT];
+
 struct engine_config {
     struct kernel_choice choice;
     enum elem type; /* f32, bf16, f16 */
     enum device_kind device;
     int device_index;
     enum launch launch; /* on a CUDA device */
+    enum residency residency;
     bool op_times; /* waits for the device after each call, so that run_ns is each call's own */
     int threads;
     const struct weights_source *weights; /* outlives the engine; NULL: drawn by fill and seed */
@@ -61,6 +73,7 @@ struct stage_figures {
     size_t weight_bytes, packed_bytes, activation_bytes, scratch_bytes, state_bytes;
     size_t peak_bytes;       /* of the stage: weights + packed + activations + scratch + state */
     int64_t load_ns, run_ns; /* of the last execution; run excludes load */
+    int64_t stream_ns;       /* part of run_ns: reading and packing blocks as they came */
     /* Of the steps of all experts, at STAGE_DENOISE: */
     int64_t graph_nodes; /* of the largest graph launched; 0: none */
     int64_t host_ns; /* on a CUDA device: what the host needs to enqueue a step, the least over all
@@ -84,6 +97,11 @@ enum status engine_count(struct engine *engine, const struct generate_request *r
                          struct fault *fault);
 const struct stage_figures *engine_stage(const struct engine *engine, enum stage stage);
 size_t engine_peak_bytes(const struct engine *engine); /* largest stage + what outlives stages */
+/* The plan for weights, and what each would take in all. */
+enum residency engine_residency(const struct engine *engine);
+size_t engine_residency_bytes(const struct engine *engine, enum residency residency);
+/* "fits (stage)", "fits by plan block-stream", "does not fit: ..." of so many bytes. */
+void engine_describe_fit(const struct engine *engine, size_t available, char *out, size_t bytes);
 /* Free now where the engine works: the machine's memory, or that of an opened device. */
 size_t engine_available_bytes(const struct engine *engine);
 /* Executes the planned request; may be called again. step_ns (steps entries) may be NULL. The hooks

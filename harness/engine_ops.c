@@ -62,6 +62,7 @@ static enum status execute(struct engine *e, struct site *site, const void *prob
     struct problem p = {.op = site->problem.op};
     memcpy(&p.attention, problem, op_table[p.op]->problem_bytes);
     int64_t start = clock_ns();
+    TRY(weights_ready(e, &p));
     enum status s = site->resolved.serve == SERVE_REFERENCE
                         ? reference_run(&p, e->config.threads, &e->fault)
                         : run_variant(e, site, &p);
@@ -178,8 +179,7 @@ static enum status engine_enter(struct ops *ops, enum stage stage)
     struct stage_plan *plan = &e->stage[stage];
     TRY(slab_take(e, &e->slab[stage], e->arena[stage].peak_bytes));
     TRY(slab_take(e, &e->scratch, plan->figures.scratch_bytes));
-    TRY(slab_take(e, &e->weights_slab, plan->slab_bytes));
-    TRY(weights_load(e, stage));
+    TRY(weights_enter(e, stage));
     TRY(device_wait(e));
     e->entered_ns = clock_ns();
     e->stage_hooks_ns = e->hooks_ns;
@@ -198,7 +198,7 @@ static enum status engine_leave(struct ops *ops, enum stage stage)
             clock_ns() - e->entered_ns - (e->hooks_ns - e->stage_hooks_ns);
         slab_drop(e, &e->slab[stage]);
         slab_drop(e, &e->scratch);
-        slab_drop(e, &e->weights_slab);
+        weights_leave(e);
     }
     e->current = OUTSIDE;
     e->step = 0;

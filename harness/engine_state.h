@@ -36,6 +36,8 @@ struct weight {
     enum elem elem;
     int64_t elems;
     bool raw;           /* some call reads it unpacked */
+    bool host;          /* the host reads it, so it never leaves its stage */
+    int32_t group;      /* the block it belongs to, from 1; 0: none */
     size_t offset;      /* in the stage's slab, where raw */
     int32_t first_pack; /* 1-based, 0: none */
 };
@@ -47,6 +49,9 @@ struct stage_plan {
     struct pack *pack;
     int32_t packs, pack_room;
     size_t slab_bytes, staging_elems;
+    int32_t groups;
+    bool streams;     /* groups take turns in one place of the slab */
+    int32_t group_in; /* the one that is there; 0: none */
 };
 
 #define OUTSIDE STAGE_COUNT /* memory that outlives stages */
@@ -69,6 +74,11 @@ struct engine {
     struct arena arena[STAGE_COUNT + 1];
     char *slab[STAGE_COUNT + 1];  /* activations */
     char *weights_slab, *scratch; /* of the current stage; on a device all slabs are the device's */
+    char *kept[STAGE_COUNT];      /* weights that outlive their stage */
+    char *staging;                /* of a stage that streams */
+    enum residency residency;
+    size_t residency_bytes[RESIDENCY_COUNT];
+    bool experts; /* the request's model has two */
 
     int current; /* enum stage, or OUTSIDE */
     int step, step_count;
@@ -100,8 +110,13 @@ void weight_keep(struct engine *e,
 enum status weight_uses(struct engine *e, const struct problem *problem,
                         const struct resolved *resolved);
 enum status weights_check(struct engine *e); /* of all stages, where they are not drawn */
-void weights_layout(struct stage_plan *plan);
+void weights_layout(struct stage_plan *plan, bool streams);
 enum status weights_load(struct engine *e, enum stage stage);
+/* Memory and contents: taken with the stage, or still there from its last time. */
+enum status weights_enter(struct engine *e, enum stage stage);
+void weights_leave(struct engine *e);
+/* Of a stage that streams: the block whose weights the problem reads is in its place. */
+enum status weights_ready(struct engine *e, const struct problem *problem);
 const void *weights_packed(const struct engine *e, const struct problem *problem,
                            const struct resolved *resolved);
 void weights_forget(struct stage_plan *plan);
@@ -124,6 +139,12 @@ enum status device_wait(struct engine *e); /* nothing on the CPU */
  * graphs. */
 enum status step_begin(struct engine *e);
 enum status steps_end(struct engine *e);
+
+/* engine_residency.c */
+bool stage_streams(const struct engine *e, int stage);
+bool stage_stays(const struct engine *e);
+void residency_measure(struct engine *e);                  /* every plan's bytes */
+void residency_choose(struct engine *e, size_t available); /* and lays it out */
 
 /* engine_try.c: runs the library variants of a traced plan once each; *changed where the plan must
  * be traced anew because one of them refused a problem */

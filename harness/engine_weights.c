@@ -43,6 +43,29 @@ static void fill_tensor(struct tensor *t, const struct weight *w, int32_t number
                          .stride = w->spec.rank > 1 ? w->elems / w->spec.dim[0] : w->elems};
 }
 
+/* Length of "blocks.12." in "blocks.12.attn1.to_q.weight"; 0: the weight is in no block. */
+static size_t block_prefix(const char *name)
+{
+    for (const char *at = strchr(name, '.'); at; at = strchr(at + 1, '.')) {
+        const size_t digits = strspn(at + 1, "0123456789");
+        if (digits && at[1 + digits] == '.')
+            return (size_t)(at - name) + digits + 2;
+    }
+    return 0;
+}
+
+/* The last weights asked for are looked at first: those of a block follow each other. */
+static int32_t group_of(struct stage_plan *plan, const char *name)
+{
+    const size_t n = block_prefix(name);
+    if (!n)
+        return 0;
+    for (int32_t i = plan->weights; i > 0; i--)
+        if (!strncmp(plan->weight[i - 1].spec.name, name, n))
+            return plan->weight[i - 1].group;
+    return ++plan->groups;
+}
+
 enum status weight_note(struct engine *e, struct tensor *t, const struct weight_spec *spec)
 {
     struct stage_plan *plan = plan_now(e);
@@ -57,6 +80,7 @@ enum status weight_note(struct engine *e, struct tensor *t, const struct weight_
         plan->weight_room = room;
     }
     struct weight w = {.spec = *spec, .elem = stored_type(e, spec), .elems = elems_of(spec)};
+    w.group = group_of(plan, spec->name);
     if (!(w.spec.name = strdup(spec->name)))
         return ST_NO_MEMORY;
     plan->weight[plan->weights++] = w;
@@ -83,7 +107,8 @@ enum status weight_bind(struct engine *e, struct tensor *t, const struct weight_
 
 void weight_keep(struct engine *e, const struct tensor *t)
 {
-    plan_now(e)->weight[t->weight - 1].raw = true;
+    struct weight *w = &plan_now(e)->weight[t->weight - 1];
+    w->raw = w->host = true;
 }
 
 static bool same_pack(const struct pack *k, const struct resolved *r)
@@ -184,26 +209,57 @@ static size_t pack_elems(const struct stage_plan *plan, const struct pack *k)
     return elems;
 }
 
-void weights_layout(struct stage_plan *plan)
+/* The block whose place a weight's or a pack's memory is in; 0: it has a place of its own. Small
+ * weights stay: they are read at every turn and are next to nothing. */
+static int32_t turn_of_weight(const struct stage_plan *plan, const struct weight *w)
 {
-    size_t at = 0;
-    plan->figures.packed_bytes = 0;
-    plan->staging_elems = 0;
+    return plan->streams && w->spec.kind == WEIGHT_MATRIX && !w->host ? w->group : 0;
+}
+
+static int32_t turn_of_pack(const struct stage_plan *plan, const struct pack *k)
+{
+    return turn_of_weight(plan, &plan->weight[first_matrix(plan, &k->problem) - 1]);
+}
+
+/* Lays out one block's weights, or those without, from `at`; returns where they end. */
+static size_t place_group(struct stage_plan *plan, int32_t group, size_t at)
+{
     for (int32_t i = 0; i < plan->weights; i++) {
         struct weight *w = &plan->weight[i];
+        if (turn_of_weight(plan, w) != group)
+            continue;
         w->offset = at;
         if (w->raw)
             at += aligned((size_t)w->elems * elem_bytes(w->elem));
     }
     for (int32_t i = 0; i < plan->packs; i++) {
         struct pack *k = &plan->pack[i];
-        size_t elems = pack_elems(plan, k);
+        if (turn_of_pack(plan, k) != group)
+            continue;
         k->offset = at;
         at += aligned(k->bytes);
+    }
+    return at;
+}
+
+void weights_layout(struct stage_plan *plan, bool streams)
+{
+    plan->figures.packed_bytes = 0;
+    plan->staging_elems = 0;
+    plan->streams = streams && plan->groups > 0;
+    plan->group_in = 0;
+    for (int32_t i = 0; i < plan->packs; i++) {
+        const struct pack *k = &plan->pack[i];
+        size_t elems = pack_elems(plan, k);
         plan->figures.packed_bytes += k->bytes;
         plan->staging_elems = elems > plan->staging_elems ? elems : plan->staging_elems;
     }
-    plan->slab_bytes = at;
+    const size_t own = place_group(plan, 0, 0);
+    plan->slab_bytes = own;
+    for (int32_t g = 1; plan->streams && g <= plan->groups; g++) {
+        const size_t end = place_group(plan, g, own);
+        plan->slab_bytes = end > plan->slab_bytes ? end : plan->slab_bytes;
+    }
 }
 
 /* Two components may hold tensors of one name; the folder keeps their values apart. */
@@ -286,23 +342,55 @@ static enum status load_pack(struct engine *e, struct stage_plan *plan, const st
                                   k->entry->op, k->entry->name, info->name);
 }
 
+/* The weights of one block, or those without. */
+static enum status load_group(struct engine *e, struct stage_plan *plan, int32_t group)
+{
+    for (int32_t i = 0; i < plan->weights; i++) {
+        const struct weight *w = &plan->weight[i];
+        if (w->raw && turn_of_weight(plan, w) == group)
+            TRY(read_weight(e, w, e->weights_slab + w->offset));
+    }
+    for (int32_t i = 0; i < plan->packs; i++)
+        if (turn_of_pack(plan, &plan->pack[i]) == group)
+            TRY(load_pack(e, plan, &plan->pack[i], e->staging));
+    return ST_OK;
+}
+
 enum status weights_load(struct engine *e, enum stage stage)
 {
     struct stage_plan *plan = &e->stage[stage];
-    for (int32_t i = 0; i < plan->weights; i++)
-        if (plan->weight[i].raw)
-            TRY(read_weight(e, &plan->weight[i], e->weights_slab + plan->weight[i].offset));
-    if (!plan->packs)
-        return ST_OK;
-    char *staging = NULL;
-    TRY(slab_take(e, &staging, plan->staging_elems * elem_bytes(e->ops.type)));
-    enum status s = ST_OK;
-    for (int32_t i = 0; s == ST_OK && i < plan->packs; i++)
-        s = load_pack(e, plan, &plan->pack[i], staging);
+    plan->group_in = 0;
+    plan->figures.stream_ns = 0;
+    if (plan->packs)
+        TRY(slab_take(e, &e->staging, plan->staging_elems * elem_bytes(e->ops.type)));
+    enum status s = load_group(e, plan, 0);
     if (s == ST_OK)
         s = device_wait(e);
-    slab_drop(e, &staging);
+    if (!plan->streams)
+        slab_drop(e, &e->staging);
     return s;
+}
+
+enum status weights_ready(struct engine *e, const struct problem *problem)
+{
+    struct stage_plan *plan = &e->stage[e->current];
+    const struct op_info *info = op_table[problem->op];
+    int32_t met = 0;
+    for (int i = 0; plan->streams && info->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(problem, i);
+        const int32_t group = t->weight ? turn_of_weight(plan, &plan->weight[t->weight - 1]) : 0;
+        if (group && met && group != met)
+            return fault_set(&e->fault, ST_WRONG, "%s reads weights of two blocks at once",
+                             info->name);
+        met = group ? group : met;
+        if (!group || group == plan->group_in)
+            continue;
+        const int64_t start = clock_ns();
+        TRY(load_group(e, plan, group));
+        plan->group_in = group;
+        plan->figures.stream_ns += clock_ns() - start;
+    }
+    return ST_OK;
 }
 
 const void *weights_packed(const struct engine *e, const struct problem *problem,

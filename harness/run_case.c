@@ -76,6 +76,7 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add(w, "--device", s->device);
     add(w, "--launch", o->c.config.device == DEVICE_CUDA ? s->launch : NULL);
     add(w, "--fill", s->fill);
+    add(w, "--residency", strcmp(s->residency, "auto") ? s->residency : NULL);
     add(w, "--counters", counters);
 }
 

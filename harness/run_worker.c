@@ -337,6 +337,7 @@ static enum status serve(struct session *s, struct fault *fault)
 
 static enum status serve_sampled(struct session *s, struct fault *fault)
 {
+    spec.residency = "stage"; /* reading weights is in no sampled time */
     TRY(plan(s, false, fault));
     const struct sample_job job = {.engine = s->engine,
                                    .threads = s->c.config.threads,
