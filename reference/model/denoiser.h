@@ -22,12 +22,12 @@ struct denoiser_prompt {
     int64_t rows, real;
     const float *image; /* [image_rows][image_dim], image_rows 0: none */
     int64_t image_rows;
-    const float *pooled;  /* one vector for the whole prompt, where the family has one */
-    const float *glyph;   /* [glyph_rows][glyph_dim], text to paint (HunyuanVideo 1.5) */
-    int64_t glyph_rows;   /* 0: none, as in most prompts */
-    int64_t class_label;  /* DiT */
-    double guidance;      /* of networks that are told it (distilled ones) */
-    double fps;           /* of networks whose positions are in seconds */
+    const float *pooled; /* one vector for the whole prompt, where the family has one */
+    const float *glyph;  /* [glyph_rows][glyph_dim], text to paint (HunyuanVideo 1.5) */
+    int64_t glyph_rows;  /* 0: none, as in most prompts */
+    int64_t class_label; /* DiT */
+    double guidance;     /* of networks that are told it (distilled ones) */
+    double fps;          /* of networks whose positions are in seconds */
 };
 
 /* What a model has and does, at its own size. */

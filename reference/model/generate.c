@@ -489,8 +489,7 @@ static enum status run_encode(struct run *r)
 
 static enum status run_decode(struct run *r)
 {
-    return clip_decode(r->ops, r->model, r->grid, &r->request->tiling, r->cells,
-                       &r->request->sink);
+    return clip_decode(r->ops, r->model, r->grid, &r->request->tiling, r->cells, &r->request->sink);
 }
 
 /* Latents in r->cells: from a clip, as they are given, or from a prompt. */

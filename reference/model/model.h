@@ -97,7 +97,7 @@ struct model_config {
     struct text_config text; /* without layers: the rows are given or drawn */
     struct image_config image;
     struct transformer_config transformer;
-    struct vae_config vae;       /* without base: latents are where it ends */
+    struct vae_config vae; /* without base: latents are where it ends */
     /* defaults of the model's own pipeline; shift 0: it grows with the tokens */
     double shift, guidance, fps;
     int64_t steps;
@@ -108,7 +108,7 @@ struct model_config {
     double guidance_low;   /* of the second expert; 0: as the first */
     bool few_steps;        /* the networks of another preset, run in fewer steps without guidance */
     int64_t told_guidance; /* 1: guidance is an input of the network, one forward serves */
-    int64_t guided;      /* guidance acts on the first so many channels; 0: on all */
+    int64_t guided;        /* guidance acts on the first so many channels; 0: on all */
     const struct dit_config *dit;
     const struct hunyuan_config *hunyuan;
     const struct cogvideox_config *cogvideox;
