@@ -422,6 +422,9 @@ static void geometry_sha256(const struct model_config *m, char out[65])
         (long long)v->res_blocks);
     for (int i = 0; i < VAE_LEVELS; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)v->mult[i]);
+    if (v->decoder_base || v->residual || v->patch)
+        n += snprintf(text + n, sizeof text - (size_t)n, " %lld %lld %lld",
+                      (long long)v->decoder_base, (long long)v->residual, (long long)v->patch);
     if (m->dit)
         n += snprintf(text + n, sizeof text - (size_t)n, "; dit %lld %lld %lld %lld %g",
                       (long long)m->dit->classes, (long long)m->dit->sample,
