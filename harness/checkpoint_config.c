@@ -247,8 +247,8 @@ static const struct supported {
 } supported[] = {
     {PART_TRANSFORMER, FAMILY_WAN, "cross_attn_norm", "true", false},
     {PART_TRANSFORMER, FAMILY_WAN, "qk_norm", "\"rms_norm_across_heads\"", false},
-    {PART_TRANSFORMER, FAMILY_DIT, "activation_fn", "\"gelu-approximate\"", false},
-    {PART_TRANSFORMER, FAMILY_DIT, "norm_type", "\"ada_norm_zero\"", false},
+    {PART_TRANSFORMER, FAMILY_DIT, "activation_fn", "\"gelu-approximate\"", true},
+    {PART_TRANSFORMER, FAMILY_DIT, "norm_type", "\"ada_norm_zero\"", true},
     {PART_TRANSFORMER, FAMILY_DIT, "norm_elementwise_affine", "false", false},
     {PART_TRANSFORMER, FAMILY_DIT, "attention_bias", "true", false},
     {PART_TRANSFORMER, FAMILY_DIT, "upcast_attention", "false", false},

@@ -440,8 +440,11 @@ static void configs_are_held_to_their_rules(void **state)
         {"{\"_class_name\": \"WanTransformer3DModel\", \"image_dim\": 1280,"
          " \"added_kv_proj_dim\": 5120, \"in_channels\": 36}",
          "geometry       wan2.1-i2v-14b-480p, wan2.1-i2v-14b-720p\n", 1},
-        {"{\"_class_name\": \"DiTTransformer2DModel\", \"out_channels\": 8}",
+        {"{\"_class_name\": \"DiTTransformer2DModel\", \"out_channels\": 8, \"norm_type\":"
+         " \"ada_norm_zero\", \"activation_fn\": \"gelu-approximate\"}",
          "geometry       dit-xl-2-256\n", 1},
+        {"{\"_class_name\": \"Transformer2DModel\", \"out_channels\": 8}",
+         "does not know activation_fn left out, norm_type left out", 0},
         {"{\"_class_name\": \"OtherModel\"}", "OtherModel", 0},
         /* the class' own defaults are those of 14B */
         {"{\"_class_name\": \"WanTransformer3DModel\"}", "geometry       wan2.1-t2v-14b", 1},

@@ -125,6 +125,8 @@ char *config_text(enum checkpoint_part part, const struct model_config *model)
         if (checkpoint_has_field(part, model, &checkpoint_fields[i]))
             field_member(&j, model, &checkpoint_fields[i]);
     if (is_dit) {
+        json_text(&j, "activation_fn", "gelu-approximate");
+        json_text(&j, "norm_type", "ada_norm_zero");
         json_int(&j, "num_embeds_ada_norm", model->dit->classes);
         json_int(&j, "sample_size", model->dit->sample);
     } else if (part == PART_TRANSFORMER) {
