@@ -2,15 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* case.c   From flags to a generate_request and an engine_config, every refusal in one sentence. */
 #include "case.h"
+#include "case_geometry.h"
 #include "device.h"
 #include "elem.h"
 #include "gpu.h"
 #include "host.h"
-#include "model/cogvideox.h"
 #include "model/denoiser.h"
 #include "model/dit.h"
-#include "model/hunyuan.h"
-#include "model/ltx_2.h"
 #include "model/sampler.h"
 #include "record.h"
 
@@ -388,87 +386,29 @@ void case_describe_padding(const struct pipeline_case *c, char *out, size_t byte
              (long long)g->width, (long long)g->height, (long long)g->frames);
 }
 
-/* Nothing where a model has none of it, so that the hashes of text to video stay what they were. */
-static int image_geometry(const struct model_config *m, char *text, size_t bytes)
+static void given_member(struct json *j, const char *key, const float *given, int64_t values)
 {
-    const struct image_config *i = &m->image;
-    int n = 0;
-    if (i->layers)
-        n += snprintf(text, bytes, "; image %lld %lld %lld %lld %lld %lld, rows %lld of %lld",
-                      (long long)i->size, (long long)i->patch, (long long)i->N, (long long)i->D,
-                      (long long)i->F, (long long)i->layers, (long long)m->transformer.image_rows,
-                      (long long)m->transformer.image_dim);
-    if (m->image_input != IMAGE_NONE || m->boundary > 0)
-        n += snprintf(text + n, bytes - (size_t)n, "; input %d, boundary %g", (int)m->image_input,
-                      m->boundary);
-    return n;
-}
-
-static void geometry_sha256(const struct model_config *m, char out[65])
-{
-    const struct text_config *x = &m->text;
-    const struct transformer_config *t = &m->transformer;
-    const struct vae_config *v = &m->vae;
-    char text[1024];
-    int n = snprintf(
-        text, sizeof text,
-        "text %lld %lld %lld %lld %lld %lld %lld %lld %lld; transformer %lld %lld %lld %lld"
-        " %lld %lld %lld %lld %lld %lld %lld; vae %lld %lld %lld",
-        (long long)x->vocab, (long long)x->C, (long long)x->N, (long long)x->D, (long long)x->F,
-        (long long)x->layers, (long long)x->buckets, (long long)x->max_distance, (long long)x->rows,
-        (long long)t->in_channels, (long long)t->out_channels, (long long)t->pt, (long long)t->ph,
-        (long long)t->pw, (long long)t->layers, (long long)t->N, (long long)t->D, (long long)t->F,
-        (long long)t->text_dim, (long long)t->freq_dim, (long long)v->base, (long long)v->z_dim,
-        (long long)v->res_blocks);
-    for (int i = 0; i < VAE_LEVELS; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)v->mult[i]);
-    if (v->decoder_base || v->residual || v->patch)
-        n += snprintf(text + n, sizeof text - (size_t)n, " %lld %lld %lld",
-                      (long long)v->decoder_base, (long long)v->residual, (long long)v->patch);
-    if (m->dit)
-        n += snprintf(text + n, sizeof text - (size_t)n, "; dit %lld %lld %lld %lld %g",
-                      (long long)m->dit->classes, (long long)m->dit->sample,
-                      (long long)m->dit->time_drop, (long long)m->dit->shared_embedder,
-                      m->dit->mlp_eps);
-    const struct hunyuan_config *h = m->hunyuan;
-    if (h)
-        n += snprintf(text + n, sizeof text - (size_t)n,
-                      "; hunyuan %lld %lld %lld %lld %lld %g %lld %lld %lld %lld %lld",
-                      (long long)h->single_layers, (long long)h->refiner_layers,
-                      (long long)h->axis[0], (long long)h->axis[1], (long long)h->axis[2], h->theta,
-                      (long long)h->pooled_dim, (long long)h->image_channels,
-                      (long long)h->glyph_dim, (long long)h->glyph_F, (long long)m->told_guidance);
-    if (m->cogvideox)
-        n += snprintf(text + n, sizeof text - (size_t)n, "; cogvideox %lld %d %lld %lld %g",
-                      (long long)m->cogvideox->time_dim, (int)m->cogvideox->position,
-                      (long long)m->cogvideox->trained_height,
-                      (long long)m->cogvideox->trained_width, m->cogvideox->interval);
-    n += image_geometry(m, text + n, sizeof text - (size_t)n);
-    if (m->ltx)
-        n += snprintf(text + n, sizeof text - (size_t)n, "; ltx %lld",
-                      (long long)m->ltx->pixel_frames);
-    if (m->ltx_2)
-        n += snprintf(text + n, sizeof text - (size_t)n, "; ltx 2 %lld %lld %lld %lld %lld %g",
-                      (long long)m->ltx_2->audio_N, (long long)m->ltx_2->audio_D,
-                      (long long)m->ltx_2->audio_F, (long long)m->ltx_2->hop,
-                      (long long)m->ltx_2->scale, m->ltx_2->gate_time);
-    sha256_hex(text, (size_t)n, out);
-}
-
-/* Of images that were given; models that need one and got none draw it from the seed. */
-static void image_members(const struct generate_request *r, struct json *j)
-{
-    const size_t bytes =
-        (size_t)(r->geometry.pad_width * r->geometry.pad_height * 3) * sizeof *r->image;
     char hash[65];
-    if (r->image) {
-        sha256_hex(r->image, bytes, hash);
-        json_text(j, "image_sha256", hash);
-    }
-    if (r->last_image) {
-        sha256_hex(r->last_image, bytes, hash);
-        json_text(j, "last_image_sha256", hash);
-    }
+    if (!given)
+        return;
+    sha256_hex(given, (size_t)values * sizeof *given, hash);
+    json_text(j, key, hash);
+}
+
+/* Of what was given in place of a prompt and of noise; and of images: models that need one and got
+ * none draw it from the seed. */
+static void given_members(const struct generate_request *r, struct json *j)
+{
+    const struct geometry *g = &r->geometry;
+    const int64_t pixels = g->pad_width * g->pad_height * 3;
+    const int64_t rows = r->embed_rows * r->model->text.C;
+    given_member(j, "image_sha256", r->image, pixels);
+    given_member(j, "last_image_sha256", r->last_image, pixels);
+    given_member(j, "prompt_embeds_sha256", r->prompt_embeds, rows);
+    given_member(j, "negative_embeds_sha256", r->negative_embeds, rows);
+    given_member(j, "noise_sha256", r->noise, g->C * g->T * g->H * g->W);
+    given_member(j, "extra_noise_sha256", r->extra_noise,
+                 generate_extra_rows(r->model, g, r->fps) * g->C);
 }
 
 static void recipe_weights(const struct pipeline_case *c, struct json *j)
@@ -496,7 +436,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     const struct generate_request *r = &c->request;
     char hash[65], plan[2048];
     json_text(j, "model", r->model->name);
-    geometry_sha256(r->model, hash);
+    case_geometry_sha256(r->model, hash);
     json_text(j, "geometry_sha256", hash);
     recipe_weights(c, j);
     json_int(j, "width", r->geometry.width);
@@ -533,7 +473,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
         json_int(j, "class", r->class_label);
     if (model_ends_as_latents(r->model))
         json_text(j, "result", "latents");
-    image_members(r, j);
+    given_members(r, j);
     if (r->tiling.size) {
         json_int(j, "tile_px", r->tiling.size);
         json_int(j, "tile_stride_px", r->tiling.stride);

@@ -164,6 +164,26 @@ static void dumped_text_goes_back_in(void **state)
     assert_same_file(one, two);
 }
 
+static void a_recipe_knows_what_was_given(void **state)
+{
+    const char *embeds = at("%s/dump/text_embeds.safetensors", folder);
+    const char *latents = at("%s/dump/latents_final.safetensors", folder);
+    static const char *const members[] = {"prompt_embeds_sha256", "negative_embeds_sha256",
+                                          "noise_sha256"};
+    (void)state;
+    struct spawned given =
+        patchmark("generate", "--prompt-embeds", embeds, "--noise", latents, "--steps=2",
+                  "--size=40x24", "--frames=5", "--dry-run", "--format=json", NULL);
+    struct spawned drawn =
+        patchmark(TINY, "--size=40x24", "--frames=5", "--dry-run", "--format=json", NULL);
+    assert_ok(&given);
+    assert_ok(&drawn);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        assert_non_null(strstr(given.out, members[i]));
+        assert_null(strstr(drawn.out, members[i]));
+    }
+}
+
 static void noise_of_the_wrong_shape_says_both(void **state)
 {
     const char *latents = at("%s/dump/latents_final.safetensors", folder);
@@ -524,6 +544,7 @@ int main(void)
         cmocka_unit_test(another_prompt_or_seed_gives_another_clip),
         cmocka_unit_test(mp4_and_still),
         cmocka_unit_test(dumped_text_goes_back_in),
+        cmocka_unit_test(a_recipe_knows_what_was_given),
         cmocka_unit_test(noise_of_the_wrong_shape_says_both),
         cmocka_unit_test(bad_input_is_refused_in_a_sentence),
         cmocka_unit_test(too_much_memory_is_refused_before_it_is_taken),
