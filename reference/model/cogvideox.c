@@ -2,36 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/cogvideox.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/patchify/patchify.h"
 #include "attention/qkv/qkv.h"
 #include "attention/unpatchify/unpatchify.h"
 #include "denoise/linear/linear.h"
-#include "denoise/modulate/modulate.h"
 
 /* Fixed in the published class, whatever the eps of the other norms. */
 #define HEAD_EPS 1e-6
 
 /* ---- weights --------------------------------------------------------------------------------- */
 
-static enum status load_affine(struct ops *ops, const char *prefix, const char *name, int64_t C,
-                               struct tensor *weight, struct tensor *bias)
-{
-    char full[LAYER_NAME_MAX];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    TRY(layer_load(ops, full, ".weight", WEIGHT_GAIN, 0, DIMS(C), weight));
-    return layer_load(ops, full, ".bias", WEIGHT_BIAS, 0, DIMS(C), bias);
-}
-
 static enum status load_norm(const struct cogvideox *t, const char *prefix, int64_t rows,
                              struct cogvideox_norm *n)
 {
     TRY(layer_load_linear(t->ops, prefix, ".linear", 2, rows * t->C, t->own->time_dim, 0, true,
                           &n->modulation));
-    return load_affine(t->ops, prefix, ".norm", t->C, &n->weight, &n->bias);
+    return layer_load_norm(t->ops, prefix, ".norm", t->C, &n->norm);
 }
 
 static enum status load_attention(struct cogvideox *t, const char *prefix,
@@ -39,8 +27,8 @@ static enum status load_attention(struct cogvideox *t, const char *prefix,
 {
     struct ops *ops = t->ops;
     const int64_t C = t->C, D = t->config->D;
-    TRY(load_affine(ops, prefix, "norm_q", D, &b->norm_q, &b->norm_q_bias));
-    TRY(load_affine(ops, prefix, "norm_k", D, &b->norm_k, &b->norm_k_bias));
+    TRY(layer_load_norm(ops, prefix, "norm_q", D, &b->norm_q));
+    TRY(layer_load_norm(ops, prefix, "norm_k", D, &b->norm_k));
     TRY(layer_load_linear(ops, prefix, "to_q", 2, C, C, 0, true, &b->q));
     TRY(layer_load_linear(ops, prefix, "to_k", 2, C, C, 0, true, &b->k));
     TRY(layer_load_linear(ops, prefix, "to_v", 2, C, C, 0, true, &b->v));
@@ -85,7 +73,7 @@ static enum status load_ends(struct cogvideox *t)
                           &t->text));
     TRY(layer_load_linear(ops, "time_embedding.", "linear_1", 2, E, t->C, 0, true, &t->time_1));
     TRY(layer_load_linear(ops, "time_embedding.", "linear_2", 2, E, E, 0, true, &t->time_2));
-    TRY(load_affine(ops, "", "norm_final", t->C, &t->final_weight, &t->final_bias));
+    TRY(layer_load_norm(ops, "", "norm_final", t->C, &t->final));
     TRY(load_norm(t, "norm_out", COGVIDEOX_OUT_ROWS, &t->out));
     return layer_load_linear(ops, "", "proj_out", 2, c->pt * c->ph * c->pw * c->out_channels, t->C,
                              0, true, &t->head);
@@ -155,22 +143,13 @@ static struct part part_of(const struct cogvideox *t, int which)
                          : (struct part){.first = t->M, .count = t->S, .row = 0};
 }
 
-static struct tensor row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
-
-static enum status normalise(const struct cogvideox *t, int64_t S, struct tensor x,
-                             struct tensor scale, struct tensor shift, struct tensor y)
+/* y = norm of x, scaled and shifted by the rows of a part */
+static enum status normalise(const struct cogvideox *t, int64_t S, struct tensor rows,
+                             struct tensor x, struct tensor y)
 {
-    const struct modulate_problem p = {.S = S,
-                                       .C = t->C,
-                                       .G = 1,
-                                       .norm = MODULATE_LAYER,
-                                       .form = MODULATE_AFFINE,
-                                       .eps = t->config->eps,
-                                       .x = x,
-                                       .scale = scale,
-                                       .shift = shift,
-                                       .y = y};
-    return t->ops->modulate(t->ops, &p);
+    const struct layer_norm n = {layer_row(rows, COGVIDEOX_SCALE),
+                                 layer_row(rows, COGVIDEOX_SHIFT)};
+    return layer_norm(t->ops, S, t->C, t->config->eps, x, &n, y);
 }
 
 /* u = norm of x, text and video each by their own rows */
@@ -179,8 +158,8 @@ static enum status open_branch(const struct cogvideox *t, struct tensor rows, st
 {
     for (int i = 0; i < PARTS; i++) {
         const struct part p = part_of(t, i);
-        TRY(normalise(t, p.count, row(x, p.first), row(rows, p.row + COGVIDEOX_SCALE),
-                      row(rows, p.row + COGVIDEOX_SHIFT), row(u, p.first)));
+        TRY(normalise(t, p.count, layer_row(rows, p.row), layer_row(x, p.first),
+                      layer_row(u, p.first)));
     }
     return ST_OK;
 }
@@ -191,8 +170,9 @@ static enum status close_branch(const struct cogvideox *t, struct tensor rows,
 {
     for (int i = 0; i < PARTS; i++) {
         const struct part p = part_of(t, i);
-        TRY(layer_linear_with(t->ops, l, p.count, row(h, p.first), EPI_GATE, row(x, p.first),
-                              row(rows, p.row + COGVIDEOX_GATE), row(x, p.first)));
+        TRY(layer_linear_with(t->ops, l, p.count, layer_row(h, p.first), EPI_GATE,
+                              layer_row(x, p.first), layer_row(rows, p.row + COGVIDEOX_GATE),
+                              layer_row(x, p.first)));
     }
     return ST_OK;
 }
@@ -215,15 +195,15 @@ static enum status project(const struct cogvideox *t, const struct cogvideox_blo
                                   .bq = b->q.bias,
                                   .bk = b->k.bias,
                                   .bv = b->v.bias,
-                                  .nq = b->norm_q,
-                                  .nk = b->norm_k,
+                                  .nq = b->norm_q.weight,
+                                  .nk = b->norm_k.weight,
                                   .cos = t->cos,
                                   .sin = t->sin,
                                   .q = q,
                                   .k = k,
                                   .v = v,
-                                  .nbq = b->norm_q_bias,
-                                  .nbk = b->norm_k_bias};
+                                  .nbq = b->norm_q.bias,
+                                  .nbk = b->norm_k.bias};
     return t->ops->qkv(t->ops, &p);
 }
 
@@ -238,18 +218,7 @@ static enum status attend(const struct cogvideox *t, const struct cogvideox_bloc
     TRY(ops->alloc(ops, &v, ops->type, S, t->C, "v"));
     TRY(open_branch(t, rows, x, u));
     TRY(project(t, b, u, q, k, v));
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = S,
-                                        .Sk = S,
-                                        .N = t->config->N,
-                                        .D = t->config->D,
-                                        .scale = 1.0 / sqrt((double)t->config->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = u};
-    TRY(ops->attention(ops, &p));
+    TRY(layer_attend(ops, t->config->N, t->config->D, S, S, q, k, v, u));
     TRY(close_branch(t, rows, &b->o, u, x));
     ops->release(ops, &v);
     ops->release(ops, &k);
@@ -304,8 +273,8 @@ static enum status run_head(const struct cogvideox *t, struct tensor video, stru
     const struct tensor rows = cogvideox_rows(t, 2 * c->layers);
     struct tensor patches;
     TRY(ops->alloc(ops, &patches, ELEM_F32, t->S, t->head.O, "head"));
-    TRY(normalise(t, t->S, video, t->final_weight, t->final_bias, video));
-    TRY(normalise(t, t->S, video, row(rows, COGVIDEOX_SCALE), row(rows, COGVIDEOX_SHIFT), u));
+    TRY(layer_norm(ops, t->S, t->C, c->eps, video, &t->final, video));
+    TRY(normalise(t, t->S, rows, video, u));
     TRY(layer_linear(ops, &t->head, t->S, u, patches));
     const struct unpatchify_problem p = {.B = 1,
                                          .T = t->T,
@@ -333,12 +302,12 @@ static enum status family_forward(void *network, const void *condition, struct t
     TRY(ops->alloc(ops, &x, ELEM_F32, t->M + t->S, t->C, "x"));
     TRY(ops->alloc(ops, &u, ops->type, t->M + t->S, t->C, "u"));
     TRY(layer_copy(ops, t->M, t->C, text->rows, x));
-    TRY(embed_patches(t, latents, row(x, t->M)));
+    TRY(embed_patches(t, latents, layer_row(x, t->M)));
     for (int64_t i = 0; i < t->config->layers; i++) {
         TRY(attend(t, &t->block[i], cogvideox_rows(t, 2 * i), x, u));
         TRY(mlp(t, &t->block[i], cogvideox_rows(t, 2 * i + 1), x, u));
     }
-    TRY(run_head(t, row(x, t->M), row(u, t->M), prediction));
+    TRY(run_head(t, layer_row(x, t->M), layer_row(u, t->M), prediction));
     ops->release(ops, &u);
     ops->release(ops, &x);
     return ST_OK;

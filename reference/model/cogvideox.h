@@ -25,14 +25,14 @@ struct cogvideox_config {
 
 /* A layer norm and the projection of the time that shifts, scales and gates around it. */
 struct cogvideox_norm {
-    struct tensor weight, bias;
+    struct layer_norm norm;
     struct layer_linear modulation;
 };
 
 struct cogvideox_block {
     struct cogvideox_norm attention, mlp;
     struct layer_linear q, k, v, o, up, down;
-    struct tensor norm_q, norm_q_bias, norm_k, norm_k_bias; /* of each head */
+    struct layer_norm norm_q, norm_k; /* of each head */
 };
 
 struct cogvideox {
@@ -41,7 +41,7 @@ struct cogvideox {
     const struct cogvideox_config *own;
     int64_t C, M; /* N D; rows of text */
     struct layer_linear patch, text, time_1, time_2, head;
-    struct tensor final_weight, final_bias;
+    struct layer_norm final;
     struct cogvideox_norm out;
     struct cogvideox_block *block;
 

@@ -103,8 +103,9 @@ static void rotate_axis(float *cosine, float *sine, double position, int64_t pai
 
 /* Text does not turn: its rows are angles of 0. A head's channels go to frame, row and column, a
  * quarter and twice three eighths. */
-static void fill_rotation(const struct cogvideox *t, float *cosine, float *sine)
+static void fill_rotation(const void *network, float *cosine, float *sine)
 {
+    const struct cogvideox *t = network;
     const struct grid g = grid_of(t);
     const int64_t pairs = t->config->D / 2, time = pairs / 4, space = pairs * 3 / 8;
     struct side vertical = {0.0, 1.0}, horizontal = {0.0, 1.0};
@@ -121,27 +122,6 @@ static void fill_rotation(const struct cogvideox *t, float *cosine, float *sine)
     }
 }
 
-static enum status put_rotation(struct cogvideox *t)
-{
-    struct ops *ops = t->ops;
-    const int64_t rows = t->M + t->S, pairs = t->config->D / 2;
-    float *cosine = NULL, *sine = NULL;
-    TRY(ops->alloc(ops, &t->cos, ELEM_F32, rows, pairs, "rope.cos"));
-    TRY(ops->alloc(ops, &t->sin, ELEM_F32, rows, pairs, "rope.sin"));
-    enum status status = layer_host_alloc(ops, rows * pairs, sizeof *cosine, &cosine);
-    if (status == ST_OK)
-        status = layer_host_alloc(ops, rows * pairs, sizeof *sine, &sine);
-    if (status == ST_OK && sine)
-        fill_rotation(t, cosine, sine);
-    if (status == ST_OK)
-        status = ops->put(ops, &t->cos, cosine, rows, pairs);
-    if (status == ST_OK)
-        status = ops->put(ops, &t->sin, sine, rows, pairs);
-    free(sine);
-    free(cosine);
-    return status;
-}
-
 enum status cogvideox_begin(struct cogvideox *t, int64_t T, int64_t H, int64_t W)
 {
     struct ops *ops = t->ops;
@@ -151,5 +131,7 @@ enum status cogvideox_begin(struct cogvideox *t, int64_t T, int64_t H, int64_t W
     TRY(ops->alloc(ops, &t->time, ops->type, 1, t->own->time_dim, "time"));
     TRY(ops->alloc(ops, &t->rows, ELEM_F32, cogvideox_rows_count(t), t->C, "modulation.rows"));
     TRY(ops->alloc(ops, &t->carried, ELEM_F32, 2, t->C, "modulation.carried"));
-    return t->own->position == COGVIDEOX_SINES ? put_position(t) : put_rotation(t);
+    if (t->own->position == COGVIDEOX_SINES)
+        return put_position(t);
+    return layer_rotation(ops, t->M + t->S, t->config->D / 2, fill_rotation, t, &t->cos, &t->sin);
 }

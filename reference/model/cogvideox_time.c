@@ -4,7 +4,6 @@
  * Rows of a block's norm: shift, scale and gate of the video, then those of the text. */
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
-#include "denoise/time_embed/time_embed.h"
 #include "model/cogvideox.h"
 
 struct tensor cogvideox_rows(const struct cogvideox *t, int64_t norm)
@@ -35,28 +34,25 @@ static enum status set_rows(const struct cogvideox *t, const struct cogvideox_no
     shift.stride = COGVIDEOX_TEXT * rows.stride;
     struct tensor scale = layer_view(shift, COGVIDEOX_SCALE * rows.stride);
     TRY(layer_linear(t->ops, &n->modulation, 1, t->time, flat));
-    TRY(elementwise(t, parts, 1, ELEMENTWISE_AFFINE, scale, n->bias, n->bias, t->carried));
+    TRY(elementwise(t, parts, 1, ELEMENTWISE_AFFINE, scale, n->norm.bias, n->norm.bias,
+                    t->carried));
     TRY(elementwise(t, parts, parts, ELEMENTWISE_ADD, shift, t->carried, NO_TENSOR, shift));
-    return elementwise(t, parts, 1, ELEMENTWISE_AFFINE, scale, n->weight, n->weight, scale);
+    return elementwise(t, parts, 1, ELEMENTWISE_AFFINE, scale, n->norm.weight, n->norm.weight,
+                       scale);
 }
 
 /* silu(W2 silu(W1 e + b1) + b2): nothing reads the time vector but through a silu */
 static enum status embed_time(const struct cogvideox *t, double time)
 {
     struct ops *ops = t->ops;
-    const float host = (float)time;
-    struct tensor number, waves, hidden;
-    TRY(ops->alloc(ops, &number, ELEM_F32, 1, 1, "time.number"));
+    struct tensor waves, hidden;
     TRY(ops->alloc(ops, &waves, ops->type, 1, t->C, "time.waves"));
     TRY(ops->alloc(ops, &hidden, ops->type, 1, t->own->time_dim, "time.hidden"));
-    TRY(ops->put(ops, &number, &host, 1, 1));
-    const struct time_embed_problem embed = {.S = 1, .C = t->C, .t = number, .y = waves};
-    TRY(ops->time_embed(ops, &embed));
+    TRY(layer_embed_number(ops, time, t->C, 0, waves));
     TRY(layer_linear_with(ops, &t->time_1, 1, waves, EPI_SILU, NO_TENSOR, NO_TENSOR, hidden));
     TRY(layer_linear_with(ops, &t->time_2, 1, hidden, EPI_SILU, NO_TENSOR, NO_TENSOR, t->time));
     ops->release(ops, &hidden);
     ops->release(ops, &waves);
-    ops->release(ops, &number);
     return ST_OK;
 }
 

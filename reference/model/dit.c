@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/patchify/patchify.h"
 #include "attention/qk_norm_rope/qk_norm_rope.h"
 #include "attention/qkv/qkv.h"
@@ -13,7 +12,6 @@
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
 #include "denoise/modulate/modulate.h"
-#include "denoise/time_embed/time_embed.h"
 #include "text/embedding/embedding.h"
 
 /* Rows of a block's modulation, and of the head's. */
@@ -150,8 +148,6 @@ static enum status dit_begin(void *network, int64_t T, int64_t H, int64_t W, dou
 
 /* ---- condition and time ---------------------------------------------------------------------- */
 
-static struct tensor row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
-
 static enum status dit_condition(void *network, const struct denoiser_prompt *prompt, void *out)
 {
     struct dit *d = network;
@@ -170,7 +166,7 @@ static enum status dit_condition(void *network, const struct denoiser_prompt *pr
                                             .C = d->C,
                                             .ids = ids,
                                             .table = d->embedder[i].classes,
-                                            .y = row(condition->classes, i)};
+                                            .y = layer_row(condition->classes, i)};
         TRY(ops->embedding(ops, &p));
     }
     ops->release(ops, &ids);
@@ -184,24 +180,18 @@ static enum status dit_set_time(void *network, const double *time, int64_t frame
 {
     struct dit *d = network;
     struct ops *ops = d->ops;
-    const float host = (float)time[0];
-    struct tensor number, waves, hidden;
+    struct tensor waves, hidden;
     (void)frames;
-    TRY(ops->alloc(ops, &number, ELEM_F32, 1, 1, "time.number"));
     TRY(ops->alloc(ops, &waves, ops->type, 1, d->config->freq_dim, "time.waves"));
     TRY(ops->alloc(ops, &hidden, ops->type, 1, d->C, "time.hidden"));
-    TRY(ops->put(ops, &number, &host, 1, 1));
-    const struct time_embed_problem embed = {
-        .S = 1, .C = d->config->freq_dim, .drop = d->own->time_drop, .t = number, .y = waves};
-    TRY(ops->time_embed(ops, &embed));
+    TRY(layer_embed_number(ops, time[0], d->config->freq_dim, d->own->time_drop, waves));
     for (int64_t i = 0; i < d->embedders; i++) {
         const struct dit_embedder *e = &d->embedder[i];
         TRY(layer_linear_with(ops, &e->time_1, 1, waves, EPI_SILU, NO_TENSOR, NO_TENSOR, hidden));
-        TRY(layer_linear(ops, &e->time_2, 1, hidden, row(d->time, i)));
+        TRY(layer_linear(ops, &e->time_2, 1, hidden, layer_row(d->time, i)));
     }
     ops->release(ops, &hidden);
     ops->release(ops, &waves);
-    ops->release(ops, &number);
     return ST_OK;
 }
 
@@ -248,28 +238,10 @@ static enum status modulate(struct dit *d, double eps, struct tensor x, int scal
                                        .form = MODULATE_ADALN,
                                        .eps = eps,
                                        .x = x,
-                                       .scale = row(d->rows, scale),
-                                       .shift = row(d->rows, shift),
+                                       .scale = layer_row(d->rows, scale),
+                                       .shift = layer_row(d->rows, shift),
                                        .y = y};
     return d->ops->modulate(d->ops, &p);
-}
-
-static enum status attend(struct dit *d, struct tensor q, struct tensor k, struct tensor v,
-                          struct tensor o)
-{
-    const struct transformer_config *c = d->config;
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = d->S,
-                                        .Sk = d->S,
-                                        .N = c->N,
-                                        .D = c->D,
-                                        .scale = 1.0 / sqrt((double)c->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = o};
-    return d->ops->attention(d->ops, &p);
 }
 
 static enum status self_attention(struct dit *d, const struct dit_block *b, struct tensor x,
@@ -299,8 +271,8 @@ static enum status self_attention(struct dit *d, const struct dit_block *b, stru
                                   .k = k,
                                   .v = v};
     TRY(ops->qkv(ops, &p));
-    TRY(attend(d, q, k, v, u));
-    TRY(layer_linear_with(ops, &b->o, d->S, u, EPI_GATE, x, row(d->rows, GATE_SELF), x));
+    TRY(layer_attend(ops, d->config->N, d->config->D, d->S, d->S, q, k, v, u));
+    TRY(layer_linear_with(ops, &b->o, d->S, u, EPI_GATE, x, layer_row(d->rows, GATE_SELF), x));
     ops->release(ops, &v);
     ops->release(ops, &k);
     ops->release(ops, &q);
@@ -314,7 +286,7 @@ static enum status mlp(struct dit *d, const struct dit_block *b, struct tensor x
     TRY(ops->alloc(ops, &h, ops->type, d->S, d->config->F, "mlp"));
     TRY(modulate(d, d->own->mlp_eps, x, SCALE_MLP, SHIFT_MLP, u));
     TRY(layer_linear_with(ops, &b->up, d->S, u, EPI_GELU, NO_TENSOR, NO_TENSOR, h));
-    TRY(layer_linear_with(ops, &b->down, d->S, h, EPI_GATE, x, row(d->rows, GATE_MLP), x));
+    TRY(layer_linear_with(ops, &b->down, d->S, h, EPI_GATE, x, layer_row(d->rows, GATE_MLP), x));
     ops->release(ops, &h);
     return ST_OK;
 }
@@ -379,7 +351,7 @@ static enum status dit_forward(void *network, const void *condition, struct tens
     TRY(embed_patches(d, latents, x));
     for (int64_t i = 0; i < d->config->layers; i++) {
         const struct dit_block *b = &d->block[i];
-        const struct tensor own = row(steering, d->embedders == 1 ? 0 : i);
+        const struct tensor own = layer_row(steering, d->embedders == 1 ? 0 : i);
         TRY(make_rows(d, &b->modulation, own, MODULATION_ROWS));
         TRY(self_attention(d, b, x, u));
         TRY(mlp(d, b, x, u));

@@ -8,7 +8,6 @@
 #include "attention/patchify/patchify.h"
 #include "attention/unpatchify/unpatchify.h"
 #include "denoise/linear/linear.h"
-#include "denoise/time_embed/time_embed.h"
 #include "random.h"
 
 /* The head's rows, unlike a block's, begin with the scale. */
@@ -95,8 +94,9 @@ static int64_t rotate_axis(float *cosine, float *sine, int64_t position, int64_t
 
 /* Rows of text after those of video are turned by nothing, so that one product with the weights of
  * a block of one stream serves both. */
-static void fill_rotation(const struct hunyuan *h, float *cosine, float *sine)
+static void fill_rotation(const void *network, float *cosine, float *sine)
 {
+    const struct hunyuan *h = network;
     const struct transformer_config *c = h->config;
     const int64_t rows = h->H / c->ph, columns = h->W / c->pw;
     for (int64_t s = 0; s < h->S; s++) {
@@ -109,24 +109,6 @@ static void fill_rotation(const struct hunyuan *h, float *cosine, float *sine)
     }
     for (int64_t i = 0; i < h->text_rows * c->D / 2; i++)
         cosine[i] = 1.0f;
-}
-
-static enum status put_rotation(struct hunyuan *h)
-{
-    const int64_t S = h->S + h->text_rows, pairs = h->config->D / 2;
-    float *cosine = NULL, *sine = NULL;
-    enum status status = layer_host_alloc(h->ops, S * pairs, sizeof *cosine, &cosine);
-    if (status == ST_OK)
-        status = layer_host_alloc(h->ops, S * pairs, sizeof *sine, &sine);
-    if (status == ST_OK && sine)
-        fill_rotation(h, cosine, sine);
-    if (status == ST_OK)
-        status = h->ops->put(h->ops, &h->cos, cosine, S, pairs);
-    if (status == ST_OK)
-        status = h->ops->put(h->ops, &h->sin, sine, S, pairs);
-    free(sine);
-    free(cosine);
-    return status;
 }
 
 /* Without an image its channels are zero in every step, and a patch has them last. */
@@ -151,15 +133,12 @@ enum status hunyuan_begin(void *network, int64_t T, int64_t H, int64_t W, double
     const struct transformer_config *c = h->config;
     h->T = T, h->H = H, h->W = W;
     h->S = (T / c->pt) * (H / c->ph) * (W / c->pw);
-    const int64_t S = h->S + h->text_rows;
-    TRY(ops->alloc(ops, &h->cos, ELEM_F32, S, c->D / 2, "rope.cos"));
-    TRY(ops->alloc(ops, &h->sin, ELEM_F32, S, c->D / 2, "rope.sin"));
     TRY(ops->alloc(ops, &h->patches, ops->type, h->S, h->patch.K, "patches"));
     TRY(ops->alloc(ops, &h->time_now, ELEM_F32, 1, h->C, "time"));
     TRY(ops->alloc(ops, &h->refiner_now, ELEM_F32, 1, h->C, "refiner.time"));
     for (int i = 0; i < HUNYUAN_STREAMS; i++)
         TRY(ops->alloc(ops, &h->rows[i], ELEM_F32, HUNYUAN_ROWS, h->C, "modulation.rows"));
-    TRY(put_rotation(h));
+    TRY(layer_rotation(ops, h->S + h->text_rows, c->D / 2, fill_rotation, h, &h->cos, &h->sin));
     return put_no_image(h);
 }
 
@@ -170,16 +149,11 @@ static enum status embed_number(struct hunyuan *h, const struct hunyuan_mlp *m, 
                                 struct tensor out)
 {
     struct ops *ops = h->ops;
-    const float host = (float)number;
-    struct tensor t, waves;
-    TRY(ops->alloc(ops, &t, ELEM_F32, 1, 1, "time.number"));
+    struct tensor waves;
     TRY(ops->alloc(ops, &waves, ops->type, 1, h->config->freq_dim, "time.waves"));
-    TRY(ops->put(ops, &t, &host, 1, 1));
-    const struct time_embed_problem p = {.S = 1, .C = h->config->freq_dim, .t = t, .y = waves};
-    TRY(ops->time_embed(ops, &p));
+    TRY(layer_embed_number(ops, number, h->config->freq_dim, 0, waves));
     TRY(hunyuan_run_mlp(h, m, 1, waves, EPI_SILU, EPI_NONE, NO_TENSOR, NO_TENSOR, out));
     ops->release(ops, &waves);
-    ops->release(ops, &t);
     return ST_OK;
 }
 
@@ -305,7 +279,7 @@ static enum status run_head(struct hunyuan *h, struct tensor signal, struct tens
     flat.stride = h->head_modulation.O;
     TRY(ops->alloc(ops, &patches, ELEM_F32, h->S, h->head.O, "head"));
     TRY(layer_linear(ops, &h->head_modulation, 1, signal, flat));
-    TRY(hunyuan_modulate(h, MODULATE_ADALN, h->S, x, layer_view(rows, SCALE_HEAD * h->C),
+    TRY(hunyuan_modulate(h, h->S, x, layer_view(rows, SCALE_HEAD * h->C),
                          layer_view(rows, SHIFT_HEAD * h->C), u));
     TRY(layer_linear(ops, &h->head, h->S, u, patches));
     const struct unpatchify_problem p = {.B = 1,

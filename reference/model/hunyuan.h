@@ -9,7 +9,6 @@
 #ifndef PATCHMARK_HUNYUAN_H
 #define PATCHMARK_HUNYUAN_H
 
-#include "denoise/modulate/modulate.h"
 #include "model/denoiser.h"
 
 /* What only this family has. transformer.layers counts the blocks of two streams. */
@@ -60,7 +59,7 @@ struct hunyuan_refiner_block {
     struct layer_linear gates; /* 2 rows */
     struct hunyuan_heads heads;
     struct layer_linear o;
-    struct tensor norm_1[2], norm_2[2]; /* weight, bias */
+    struct layer_norm norm_1, norm_2;
     struct hunyuan_mlp mlp;
 };
 
@@ -122,8 +121,6 @@ enum status hunyuan_load_mlp(struct ops *ops, const char *prefix, const char *up
 enum status hunyuan_run_mlp(struct hunyuan *h, const struct hunyuan_mlp *m, int64_t S,
                             struct tensor x, int activation, int epilogue, struct tensor aux,
                             struct tensor gate, struct tensor y);
-enum status hunyuan_load_affine(struct ops *ops, const char *prefix, const char *name, int64_t C,
-                                struct tensor out[2]);
 /* y = silu(a) */
 enum status hunyuan_silu(struct hunyuan *h, struct tensor a, struct tensor y);
 /* y = a + b, b [1][C] */
@@ -137,8 +134,9 @@ enum status hunyuan_refine(struct hunyuan *h, int64_t count, struct tensor vecto
  * memory of x's extents. */
 enum status hunyuan_run_blocks(struct hunyuan *h, int64_t count, struct tensor signal,
                                struct tensor x, struct tensor u);
-enum status hunyuan_modulate(struct hunyuan *h, enum modulate_form form, int64_t S, struct tensor x,
-                             struct tensor scale, struct tensor shift, struct tensor y);
+/* y = norm of x, scaled by 1 + scale and shifted */
+enum status hunyuan_modulate(struct hunyuan *h, int64_t S, struct tensor x, struct tensor scale,
+                             struct tensor shift, struct tensor y);
 
 extern const struct denoiser_family hunyuan_family;
 

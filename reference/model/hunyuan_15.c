@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/hunyuan_15.h"
 
-#include "denoise/elementwise/elementwise.h"
-
 enum { KIND_PROMPT = 0, KIND_GLYPHS, KIND_IMAGE, KINDS };
 
 #define KINDS_GAIN (-1)
@@ -15,7 +13,7 @@ static enum status load_glyphs(struct ops *ops, struct hunyuan_15 *h)
 {
     const char *prefix = "context_embedder_2.";
     const int64_t K = h->shared.own->glyph_dim, F = h->shared.own->glyph_F;
-    TRY(hunyuan_load_affine(ops, prefix, "norm", K, h->glyph_norm));
+    TRY(layer_load_norm(ops, prefix, "norm", K, &h->glyph_norm));
     TRY(layer_load_linear(ops, prefix, "linear_1", 2, F, K, 0, true, &h->glyph_1));
     TRY(layer_load_linear(ops, prefix, "linear_2", 2, F, F, 0, true, &h->glyph_2));
     return layer_load_linear(ops, prefix, "linear_3", 2, h->shared.C, F, 0, true, &h->glyph_3);
@@ -25,10 +23,10 @@ static enum status load_image(struct ops *ops, struct hunyuan_15 *h)
 {
     const char *prefix = "image_embedder.";
     const int64_t K = h->shared.config->image_dim, C = h->shared.C;
-    TRY(hunyuan_load_affine(ops, prefix, "norm_in", K, h->image_norm_in));
+    TRY(layer_load_norm(ops, prefix, "norm_in", K, &h->image_norm_in));
     TRY(layer_load_linear(ops, prefix, "linear_1", 2, K, K, 0, true, &h->image_1));
     TRY(layer_load_linear(ops, prefix, "linear_2", 2, C, K, 0, true, &h->image_2));
-    return hunyuan_load_affine(ops, prefix, "norm_out", C, h->image_norm_out);
+    return layer_load_norm(ops, prefix, "norm_out", C, &h->image_norm_out);
 }
 
 static struct tensor kind(const struct hunyuan_15 *h, int index)
@@ -59,32 +57,9 @@ static enum status family_begin(void *network, int64_t T, int64_t H, int64_t W, 
 
 /* ---- conditions ------------------------------------------------------------------------------ */
 
-static enum status normalise(struct ops *ops, int64_t S, int64_t C, const struct tensor norm[2],
-                             struct tensor x, struct tensor y)
-{
-    const struct modulate_problem p = {.S = S,
-                                       .C = C,
-                                       .G = 1,
-                                       .norm = MODULATE_LAYER,
-                                       .form = MODULATE_AFFINE,
-                                       .eps = INPUT_EPS,
-                                       .x = x,
-                                       .scale = norm[0],
-                                       .shift = norm[1],
-                                       .y = y};
-    return ops->modulate(ops, &p);
-}
-
-static enum status exact_gelu(struct ops *ops, int64_t S, int64_t C, struct tensor x)
-{
-    const struct elementwise_problem p = {
-        .S = S, .C = C, .G = 1, .kind = ELEMENTWISE_GELU_ERF, .a = x, .y = x};
-    return ops->elementwise(ops, &p);
-}
-
 /* The first steps of image and glyphs alike: y = gelu(first(norm(host rows))), y made here. */
 static enum status enter_rows(struct ops *ops, int64_t S, const float *host,
-                              const struct tensor norm[2], const struct layer_linear *first,
+                              const struct layer_norm *norm, const struct layer_linear *first,
                               struct tensor *y)
 {
     struct tensor raw, u;
@@ -92,9 +67,9 @@ static enum status enter_rows(struct ops *ops, int64_t S, const float *host,
     TRY(ops->alloc(ops, &raw, ELEM_F32, S, first->K, "input.raw"));
     TRY(ops->alloc(ops, &u, ops->type, S, first->K, "input.normal"));
     TRY(ops->put(ops, &raw, host, S, first->K));
-    TRY(normalise(ops, S, first->K, norm, raw, u));
+    TRY(layer_norm(ops, S, first->K, INPUT_EPS, raw, norm, u));
     TRY(layer_linear(ops, first, S, u, *y));
-    TRY(exact_gelu(ops, S, first->O, *y));
+    TRY(layer_gelu_erf(ops, S, first->O, *y));
     ops->release(ops, &u);
     ops->release(ops, &raw);
     return ST_OK;
@@ -106,10 +81,10 @@ static enum status image_rows(struct hunyuan_15 *h, const struct denoiser_prompt
     struct ops *ops = h->shared.ops;
     const int64_t S = prompt->image_rows;
     struct tensor hidden;
-    TRY(enter_rows(ops, S, prompt->image, h->image_norm_in, &h->image_1, &hidden));
+    TRY(enter_rows(ops, S, prompt->image, &h->image_norm_in, &h->image_1, &hidden));
     TRY(layer_linear(ops, &h->image_2, S, hidden, out));
     ops->release(ops, &hidden);
-    TRY(normalise(ops, S, h->shared.C, h->image_norm_out, out, out));
+    TRY(layer_norm(ops, S, h->shared.C, INPUT_EPS, out, &h->image_norm_out, out));
     return hunyuan_add(&h->shared, S, out, kind(h, KIND_IMAGE), out);
 }
 
@@ -119,10 +94,10 @@ static enum status glyph_rows(struct hunyuan_15 *h, const struct denoiser_prompt
     struct ops *ops = h->shared.ops;
     const int64_t S = prompt->glyph_rows;
     struct tensor hidden, next;
-    TRY(enter_rows(ops, S, prompt->glyph, h->glyph_norm, &h->glyph_1, &hidden));
+    TRY(enter_rows(ops, S, prompt->glyph, &h->glyph_norm, &h->glyph_1, &hidden));
     TRY(ops->alloc(ops, &next, ops->type, S, h->glyph_2.O, "input.next"));
     TRY(layer_linear(ops, &h->glyph_2, S, hidden, next));
-    TRY(exact_gelu(ops, S, h->glyph_2.O, next));
+    TRY(layer_gelu_erf(ops, S, h->glyph_2.O, next));
     TRY(layer_linear(ops, &h->glyph_3, S, next, out));
     ops->release(ops, &next);
     ops->release(ops, &hidden);

@@ -9,12 +9,12 @@
 #include "model/hunyuan.h"
 
 struct hunyuan_15 {
-    struct hunyuan shared;       /* first, so that its functions serve both versions */
-    struct tensor kinds;         /* [3][C], one row for each kind: prompt, glyphs, image */
-    struct tensor kind_rows;     /* the same as an activation, for rows of a weight are not views */
-    struct tensor glyph_norm[2]; /* weight, bias */
+    struct hunyuan shared;   /* first, so that its functions serve both versions */
+    struct tensor kinds;     /* [3][C], one row for each kind: prompt, glyphs, image */
+    struct tensor kind_rows; /* the same as an activation, for rows of a weight are not views */
+    struct layer_norm glyph_norm;
     struct layer_linear glyph_1, glyph_2, glyph_3;
-    struct tensor image_norm_in[2], image_norm_out[2];
+    struct layer_norm image_norm_in, image_norm_out;
     struct layer_linear image_1, image_2;
 };
 

@@ -2,13 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* hunyuan_blocks.c   The blocks of the HunyuanVideo transformer. Both streams lie in one buffer,
  * video first, so that attention over both needs no copy: a stream is a view of its rows. */
-#include <math.h>
 #include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/qkv/qkv.h"
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
+#include "denoise/modulate/modulate.h"
 #include "model/hunyuan.h"
 
 /* Rows of the modulation of a stream, and of a block of one stream: the first three. */
@@ -79,25 +78,16 @@ static enum status load_single(const struct hunyuan *h, const char *prefix,
     return layer_load_linear(ops, prefix, "proj_out", 2, C, C + F, 0, true, &out->out);
 }
 
-enum status hunyuan_load_affine(struct ops *ops, const char *prefix, const char *name, int64_t C,
-                                struct tensor out[2])
-{
-    char full[LAYER_NAME_MAX];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    TRY(layer_load(ops, full, ".weight", WEIGHT_GAIN, 0, DIMS(C), &out[0]));
-    return layer_load(ops, full, ".bias", WEIGHT_BIAS, 0, DIMS(C), &out[1]);
-}
-
 static enum status load_refiner(const struct hunyuan *h, const char *prefix,
                                 struct hunyuan_refiner_block *out)
 {
     static const struct stream_names names = {.q = "attn.to_q", .k = "attn.to_k", .v = "attn.to_v"};
     struct ops *ops = h->ops;
     const int64_t C = h->C;
-    TRY(hunyuan_load_affine(ops, prefix, "norm1", C, out->norm_1));
+    TRY(layer_load_norm(ops, prefix, "norm1", C, &out->norm_1));
     TRY(load_heads(h, prefix, &names, &out->heads));
     TRY(layer_load_linear(ops, prefix, "attn.to_out.0", 2, C, C, 0, true, &out->o));
-    TRY(hunyuan_load_affine(ops, prefix, "norm2", C, out->norm_2));
+    TRY(layer_load_norm(ops, prefix, "norm2", C, &out->norm_2));
     TRY(hunyuan_load_mlp(ops, prefix, "ff.net.0.proj", "ff.net.2", REFINER_MLP_RATIO * C, C, C,
                          &out->mlp));
     return layer_load_linear(ops, prefix, "norm_out.linear", 2, REFINER_ROWS * C, C, 0, true,
@@ -131,8 +121,6 @@ enum status hunyuan_load_blocks(struct hunyuan *h)
 
 /* ---- steps of a block ------------------------------------------------------------------------ */
 
-static struct tensor row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
-
 enum status hunyuan_run_mlp(struct hunyuan *h, const struct hunyuan_mlp *m, int64_t S,
                             struct tensor x, int activation, int epilogue, struct tensor aux,
                             struct tensor gate, struct tensor y)
@@ -161,14 +149,14 @@ enum status hunyuan_add(struct hunyuan *h, int64_t S, struct tensor a, struct te
     return h->ops->elementwise(h->ops, &p);
 }
 
-enum status hunyuan_modulate(struct hunyuan *h, enum modulate_form form, int64_t S, struct tensor x,
-                             struct tensor scale, struct tensor shift, struct tensor y)
+enum status hunyuan_modulate(struct hunyuan *h, int64_t S, struct tensor x, struct tensor scale,
+                             struct tensor shift, struct tensor y)
 {
     const struct modulate_problem p = {.S = S,
                                        .C = h->C,
                                        .G = 1,
                                        .norm = MODULATE_LAYER,
-                                       .form = form,
+                                       .form = MODULATE_ADALN,
                                        .eps = h->config->eps,
                                        .x = x,
                                        .scale = scale,
@@ -217,19 +205,7 @@ static enum status project_heads(struct hunyuan *h, const struct hunyuan_heads *
 static enum status attend(struct hunyuan *h, int64_t S, struct tensor q, struct tensor k,
                           struct tensor v, struct tensor o)
 {
-    const struct transformer_config *c = h->config;
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = S,
-                                        .Sk = S,
-                                        .N = c->N,
-                                        .D = c->D,
-                                        .scale = 1.0 / sqrt((double)c->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = o};
-    return h->ops->attention(h->ops, &p);
+    return layer_attend(h->ops, h->config->N, h->config->D, S, S, q, k, v, o);
 }
 
 struct joint {
@@ -261,16 +237,16 @@ static enum status refine_block(struct hunyuan *h, const struct hunyuan_refiner_
     struct tensor gates = h->rows[HUNYUAN_TEXT];
     struct joint j;
     TRY(project_rows(h, &b->gates, signal, gates));
-    TRY(hunyuan_modulate(h, MODULATE_AFFINE, count, x, b->norm_1[0], b->norm_1[1], u));
+    TRY(layer_norm(h->ops, count, h->C, h->config->eps, x, &b->norm_1, u));
     TRY(joint_new(h, count, &j));
     TRY(project_heads(h, &b->heads, count, false, u, j.q, j.k, j.v));
     TRY(attend(h, count, j.q, j.k, j.v, u));
     joint_release(h, &j);
-    TRY(layer_linear_with(h->ops, &b->o, count, u, EPI_GATE, x, row(gates, REFINER_GATE_ATTENTION),
-                          x));
-    TRY(hunyuan_modulate(h, MODULATE_AFFINE, count, x, b->norm_2[0], b->norm_2[1], u));
+    TRY(layer_linear_with(h->ops, &b->o, count, u, EPI_GATE, x,
+                          layer_row(gates, REFINER_GATE_ATTENTION), x));
+    TRY(layer_norm(h->ops, count, h->C, h->config->eps, x, &b->norm_2, u));
     return hunyuan_run_mlp(h, &b->mlp, count, u, EPI_SILU, EPI_GATE, x,
-                           row(gates, REFINER_GATE_MLP), x);
+                           layer_row(gates, REFINER_GATE_MLP), x);
 }
 
 enum status hunyuan_refine(struct hunyuan *h, int64_t count, struct tensor vector, struct tensor x)
@@ -299,26 +275,26 @@ struct share {
 static enum status enter_stream(struct hunyuan *h, const struct share *s, struct tensor signal,
                                 bool rope, struct tensor x, struct tensor u, const struct joint *j)
 {
-    struct tensor in = row(u, s->first);
+    struct tensor in = layer_row(u, s->first);
     TRY(project_rows(h, &s->weights->modulation, signal, s->rows));
-    TRY(hunyuan_modulate(h, MODULATE_ADALN, s->count, row(x, s->first),
-                         row(s->rows, SCALE_ATTENTION), row(s->rows, SHIFT_ATTENTION), in));
-    return project_heads(h, &s->weights->heads, s->count, rope, in, row(j->q, s->first),
-                         row(j->k, s->first), row(j->v, s->first));
+    TRY(hunyuan_modulate(h, s->count, layer_row(x, s->first), layer_row(s->rows, SCALE_ATTENTION),
+                         layer_row(s->rows, SHIFT_ATTENTION), in));
+    return project_heads(h, &s->weights->heads, s->count, rope, in, layer_row(j->q, s->first),
+                         layer_row(j->k, s->first), layer_row(j->v, s->first));
 }
 
 /* u holds the attention's output. */
 static enum status leave_stream(struct hunyuan *h, const struct share *s, struct tensor x,
                                 struct tensor u)
 {
-    x = row(x, s->first);
-    u = row(u, s->first);
+    x = layer_row(x, s->first);
+    u = layer_row(u, s->first);
     TRY(layer_linear_with(h->ops, &s->weights->o, s->count, u, EPI_GATE, x,
-                          row(s->rows, GATE_ATTENTION), x));
-    TRY(hunyuan_modulate(h, MODULATE_ADALN, s->count, x, row(s->rows, SCALE_MLP),
-                         row(s->rows, SHIFT_MLP), u));
+                          layer_row(s->rows, GATE_ATTENTION), x));
+    TRY(hunyuan_modulate(h, s->count, x, layer_row(s->rows, SCALE_MLP),
+                         layer_row(s->rows, SHIFT_MLP), u));
     return hunyuan_run_mlp(h, &s->weights->mlp, s->count, u, EPI_GELU, EPI_GATE, x,
-                           row(s->rows, GATE_MLP), x);
+                           layer_row(s->rows, GATE_MLP), x);
 }
 
 static enum status dual_block(struct hunyuan *h, const struct hunyuan_dual *b, int64_t count,
@@ -350,8 +326,8 @@ static enum status single_block(struct hunyuan *h, const struct hunyuan_single *
     struct tensor rows = h->rows[HUNYUAN_VIDEO], wide;
     struct joint j;
     TRY(project_rows(h, &b->modulation, signal, rows));
-    TRY(hunyuan_modulate(h, MODULATE_ADALN, S, x, row(rows, SCALE_ATTENTION),
-                         row(rows, SHIFT_ATTENTION), u));
+    TRY(hunyuan_modulate(h, S, x, layer_row(rows, SCALE_ATTENTION),
+                         layer_row(rows, SHIFT_ATTENTION), u));
     TRY(ops->alloc(ops, &wide, ops->type, S, h->C + h->config->F, "wide"));
     TRY(joint_new(h, S, &j));
     TRY(project_heads(h, &b->heads, S, true, u, j.q, j.k, j.v));
@@ -359,7 +335,7 @@ static enum status single_block(struct hunyuan *h, const struct hunyuan_single *
     joint_release(h, &j);
     TRY(layer_linear_with(ops, &b->up, S, u, EPI_GELU, NO_TENSOR, NO_TENSOR,
                           layer_view(wide, h->C)));
-    TRY(layer_linear_with(ops, &b->out, S, wide, EPI_GATE, x, row(rows, GATE_ATTENTION), x));
+    TRY(layer_linear_with(ops, &b->out, S, wide, EPI_GATE, x, layer_row(rows, GATE_ATTENTION), x));
     ops->release(ops, &wide);
     return ST_OK;
 }

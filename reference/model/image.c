@@ -2,10 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/image.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/patchify/patchify.h"
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
@@ -116,18 +114,7 @@ static enum status run_attention(struct image *m, const struct image_block *b, s
     TRY(layer_linear(ops, &b->q, rows, u, q));
     TRY(layer_linear(ops, &b->k, rows, u, k));
     TRY(layer_linear(ops, &b->v, rows, u, v));
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = rows,
-                                        .Sk = rows,
-                                        .N = c->N,
-                                        .D = c->D,
-                                        .scale = 1.0 / sqrt((double)c->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = u};
-    TRY(ops->attention(ops, &p));
+    TRY(layer_attend(ops, c->N, c->D, rows, rows, q, k, v, u));
     TRY(layer_linear_with(ops, &b->o, rows, u, EPI_ADD, x, NO_TENSOR, x));
     ops->release(ops, &v);
     ops->release(ops, &k);

@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/layer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention/attention/attention.h"
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
 #include "denoise/modulate/modulate.h"
+#include "denoise/time_embed/time_embed.h"
 #include "elem.h"
 
 struct tensor layer_view(struct tensor t, int64_t first)
@@ -16,6 +19,8 @@ struct tensor layer_view(struct tensor t, int64_t first)
         t.data = (char *)t.data + (size_t)first * elem_bytes(t.elem);
     return t;
 }
+
+struct tensor layer_row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
 
 enum status layer_load(struct ops *ops, const char *prefix, const char *name, enum weight_kind kind,
                        int gain, int rank, const int64_t *dim, struct tensor *out)
@@ -101,6 +106,36 @@ enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor 
     return ops->elementwise(ops, &p);
 }
 
+enum status layer_attend(struct ops *ops, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
+                         struct tensor q, struct tensor k, struct tensor v, struct tensor o)
+{
+    const struct attention_problem p = {.B = 1,
+                                        .Sq = Sq,
+                                        .Sk = Sk,
+                                        .N = N,
+                                        .D = D,
+                                        .scale = 1.0 / sqrt((double)D),
+                                        .q = q,
+                                        .k = k,
+                                        .v = v,
+                                        .bias = NO_TENSOR,
+                                        .o = o};
+    return ops->attention(ops, &p);
+}
+
+enum status layer_embed_number(struct ops *ops, double number, int64_t C, int64_t drop,
+                               struct tensor y)
+{
+    const float host = (float)number;
+    struct tensor t;
+    TRY(ops->alloc(ops, &t, ELEM_F32, 1, 1, "time.number"));
+    TRY(ops->put(ops, &t, &host, 1, 1));
+    const struct time_embed_problem p = {.S = 1, .C = C, .drop = drop, .t = t, .y = y};
+    TRY(ops->time_embed(ops, &p));
+    ops->release(ops, &t);
+    return ST_OK;
+}
+
 enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y)
 {
     const struct elementwise_problem p = {
@@ -117,4 +152,25 @@ enum status layer_host_alloc(struct ops *ops, int64_t count, size_t bytes_each, 
                          (double)count * (double)bytes_each / 1048576.0);
     memcpy(out, &memory, sizeof memory);
     return ST_OK;
+}
+
+enum status layer_rotation(struct ops *ops, int64_t S, int64_t pairs,
+                           void (*fill)(const void *user, float *cosine, float *sine),
+                           const void *user, struct tensor *cosine, struct tensor *sine)
+{
+    float *host[2] = {NULL, NULL};
+    TRY(ops->alloc(ops, cosine, ELEM_F32, S, pairs, "rope.cos"));
+    TRY(ops->alloc(ops, sine, ELEM_F32, S, pairs, "rope.sin"));
+    enum status status = layer_host_alloc(ops, S * pairs, sizeof *host[0], &host[0]);
+    if (status == ST_OK)
+        status = layer_host_alloc(ops, S * pairs, sizeof *host[1], &host[1]);
+    if (status == ST_OK && host[1])
+        fill(user, host[0], host[1]);
+    if (status == ST_OK)
+        status = ops->put(ops, cosine, host[0], S, pairs);
+    if (status == ST_OK)
+        status = ops->put(ops, sine, host[1], S, pairs);
+    free(host[1]);
+    free(host[0]);
+    return status;
 }

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* layer.h   What the three networks share: views of tensors, weights by name, linear layers.
- * Internal to reference/model. After a failure the owner of `ops` frees what a stage still holds,
- * so model code returns at once. */
+/* layer.h   What the networks share: views of tensors, weights by name, and the layers that
+ * are in all of them. Internal to reference/model. After a failure the owner of `ops` frees what a
+ * stage still holds, so model code returns at once. */
 #ifndef PATCHMARK_LAYER_H
 #define PATCHMARK_LAYER_H
 
@@ -17,6 +17,9 @@
 
 /* The same tensor from element `first` on; works without data too. */
 struct tensor layer_view(struct tensor t, int64_t first);
+
+/* From row `index` on, a stride being a row. */
+struct tensor layer_row(struct tensor t, int64_t index);
 
 /* The weight named prefix + name; its stride is the last extent (a matrix: all but the first). */
 enum status layer_load(struct ops *ops, const char *prefix, const char *name, enum weight_kind kind,
@@ -57,8 +60,21 @@ enum status layer_norm(struct ops *ops, int64_t S, int64_t C, double eps, struct
 /* x = gelu(x) in the exact form, in place */
 enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor x);
 
+/* o = softmax(q k^T / sqrt(D)) v of one clip, no bias: Sq queries, Sk keys, N heads of width D */
+enum status layer_attend(struct ops *ops, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
+                         struct tensor q, struct tensor k, struct tensor v, struct tensor o);
+
+/* y [1][C] = sines and cosines of a number; drop as in time_embed.h */
+enum status layer_embed_number(struct ops *ops, double number, int64_t C, int64_t drop,
+                               struct tensor y);
+
 /* y = a, row by row */
 enum status layer_copy(struct ops *ops, int64_t S, int64_t C, struct tensor a, struct tensor y);
+
+/* cos and sin [S][pairs] f32, made here; `fill` makes them on the host, where all is 0 before. */
+enum status layer_rotation(struct ops *ops, int64_t S, int64_t pairs,
+                           void (*fill)(const void *user, float *cosine, float *sine),
+                           const void *user, struct tensor *cosine, struct tensor *sine);
 
 /* Zeroed host memory for put and get, or NULL where ops does not execute; free() it. */
 enum status layer_host_alloc(struct ops *ops, int64_t count, size_t elem_bytes, void *out);

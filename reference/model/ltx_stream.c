@@ -5,13 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/qk_norm_rope/qk_norm_rope.h"
 #include "attention/qkv/qkv.h"
 #include "denoise/elementwise/elementwise.h"
 #include "denoise/linear/linear.h"
 #include "denoise/modulate/modulate.h"
-#include "denoise/time_embed/time_embed.h"
 
 enum { SHIFT_HEAD = 0, SCALE_HEAD, HEAD_ROWS };
 
@@ -91,16 +89,24 @@ void ltx_stream_free(struct ltx_stream *s)
 
 /* ---- positions ------------------------------------------------------------------------------- */
 
+/* What ltx_rotation_new() is given. */
+struct places {
+    int64_t S, width, axes;
+    const float *position;
+};
+
 /* Frequencies 1 .. 10000 quarter turns, for every axis alike; what they leave of the width comes
  * first and stays as it is. The order of roundings is the published code's: the fastest angles are
  * thousands of turns, of which f32 keeps three digits after the point, so that an angle rounded
  * elsewhere is another angle. */
-static void fill_rotation(int64_t S, int64_t width, int64_t axes, const float *position,
-                          float *cosine, float *sine)
+static void fill_rotation(const void *user, float *cosine, float *sine)
 {
+    const struct places *p = user;
+    const float *position = p->position;
+    const int64_t axes = p->axes, pairs = p->width / 2, steps = p->width / (2 * axes);
+    const int64_t still = pairs - steps * axes;
     const double half_pi = acos(0.0);
-    const int64_t pairs = width / 2, steps = width / (2 * axes), still = pairs - steps * axes;
-    for (int64_t s = 0; s < S; s++, position += axes, cosine += pairs, sine += pairs) {
+    for (int64_t s = 0; s < p->S; s++, position += axes, cosine += pairs, sine += pairs) {
         for (int64_t i = 0; i < still; i++)
             cosine[i] = 1.0f, sine[i] = 0.0f;
         for (int64_t i = 0; i < steps * axes; i++) {
@@ -116,22 +122,8 @@ static void fill_rotation(int64_t S, int64_t width, int64_t axes, const float *p
 enum status ltx_rotation_new(struct ops *ops, int64_t S, int64_t width, int64_t axes,
                              const float *position, struct ltx_rotation *out)
 {
-    const int64_t pairs = width / 2;
-    float *cosine = NULL, *sine = NULL;
-    TRY(ops->alloc(ops, &out->cos, ELEM_F32, S, pairs, "rope.cos"));
-    TRY(ops->alloc(ops, &out->sin, ELEM_F32, S, pairs, "rope.sin"));
-    enum status status = layer_host_alloc(ops, S * pairs, sizeof *cosine, &cosine);
-    if (status == ST_OK)
-        status = layer_host_alloc(ops, S * pairs, sizeof *sine, &sine);
-    if (status == ST_OK && sine)
-        fill_rotation(S, width, axes, position, cosine, sine);
-    if (status == ST_OK)
-        status = ops->put(ops, &out->cos, cosine, S, pairs);
-    if (status == ST_OK)
-        status = ops->put(ops, &out->sin, sine, S, pairs);
-    free(sine);
-    free(cosine);
-    return status;
+    const struct places places = {S, width, axes, position};
+    return layer_rotation(ops, S, width / 2, fill_rotation, &places, &out->cos, &out->sin);
 }
 
 enum status ltx_stream_begin(struct ltx_stream *s, int64_t S, int64_t axes, const float *position)
@@ -168,18 +160,7 @@ enum status ltx_turn(struct ops *ops, const struct ltx_attention *a,
 enum status ltx_attend(struct ops *ops, const struct ltx_attention *a, int64_t Sq, int64_t Sk,
                        struct tensor q, struct tensor k, struct tensor v, struct tensor o)
 {
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = Sq,
-                                        .Sk = Sk,
-                                        .N = a->N,
-                                        .D = a->D,
-                                        .scale = 1.0 / sqrt((double)a->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = o};
-    return ops->attention(ops, &p);
+    return layer_attend(ops, a->N, a->D, Sq, Sk, q, k, v, o);
 }
 
 /* ---- conditions ------------------------------------------------------------------------------ */
@@ -231,14 +212,10 @@ enum status ltx_time_run(struct ops *ops, const struct ltx_time *time, double va
                          struct tensor embedded, struct tensor rows)
 {
     const int64_t C = time->in.O;
-    const float host = (float)value;
-    struct tensor number, waves, hidden;
-    TRY(ops->alloc(ops, &number, ELEM_F32, 1, 1, "time.number"));
+    struct tensor waves, hidden;
     TRY(ops->alloc(ops, &waves, ops->type, 1, time->in.K, "time.waves"));
     TRY(ops->alloc(ops, &hidden, ops->type, 1, C, "time.hidden"));
-    TRY(ops->put(ops, &number, &host, 1, 1));
-    const struct time_embed_problem embed = {.S = 1, .C = time->in.K, .t = number, .y = waves};
-    TRY(ops->time_embed(ops, &embed));
+    TRY(layer_embed_number(ops, value, time->in.K, 0, waves));
     TRY(layer_linear_with(ops, &time->in, 1, waves, EPI_SILU, NO_TENSOR, NO_TENSOR, hidden));
     TRY(layer_linear(ops, &time->hidden, 1, hidden, embedded));
     const struct elementwise_problem silu = {
@@ -248,7 +225,6 @@ enum status ltx_time_run(struct ops *ops, const struct ltx_time *time, double va
     TRY(layer_linear(ops, &time->rows, 1, hidden, rows));
     ops->release(ops, &hidden);
     ops->release(ops, &waves);
-    ops->release(ops, &number);
     return ST_OK;
 }
 
@@ -259,11 +235,9 @@ enum status ltx_stream_set_time(struct ltx_stream *s, double time)
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static struct tensor row(struct tensor t, int64_t index) { return layer_view(t, index * t.stride); }
-
 struct tensor ltx_stream_row(const struct ltx_stream *s, int64_t index)
 {
-    return row(s->rows, index);
+    return layer_row(s->rows, index);
 }
 
 enum status ltx_stream_rows(struct ltx_stream *s, int64_t first, int64_t count, struct tensor table)
@@ -272,9 +246,9 @@ enum status ltx_stream_rows(struct ltx_stream *s, int64_t first, int64_t count, 
                                           .C = s->C,
                                           .G = count,
                                           .kind = ELEMENTWISE_ADD,
-                                          .a = row(s->modulation, first),
+                                          .a = layer_row(s->modulation, first),
                                           .b = table,
-                                          .y = row(s->rows, first)};
+                                          .y = layer_row(s->rows, first)};
     return s->ops->elementwise(s->ops, &p);
 }
 
@@ -308,7 +282,8 @@ enum status ltx_self_attention(struct ltx_stream *s, const struct ltx_layer *l)
     TRY(ops->alloc(ops, &q, ops->type, s->S, s->C, "self.q"));
     TRY(ops->alloc(ops, &k, ops->type, s->S, s->C, "self.k"));
     TRY(ops->alloc(ops, &v, ops->type, s->S, s->C, "self.v"));
-    TRY(ltx_stream_modulate(s, row(s->rows, LTX_SCALE_SELF), row(s->rows, LTX_SHIFT_SELF), s->u));
+    TRY(ltx_stream_modulate(s, layer_row(s->rows, LTX_SCALE_SELF),
+                            layer_row(s->rows, LTX_SHIFT_SELF), s->u));
     const struct qkv_problem p = {.B = 1,
                                   .S = s->S,
                                   .C = s->C,
@@ -333,7 +308,7 @@ enum status ltx_self_attention(struct ltx_stream *s, const struct ltx_layer *l)
                                   .v = v};
     TRY(ops->qkv(ops, &p));
     TRY(ltx_attend(ops, a, s->S, s->S, q, k, v, s->u));
-    TRY(layer_linear_with(ops, &a->o, s->S, s->u, EPI_GATE, s->x, row(s->rows, LTX_GATE_SELF),
+    TRY(layer_linear_with(ops, &a->o, s->S, s->u, EPI_GATE, s->x, layer_row(s->rows, LTX_GATE_SELF),
                           s->x));
     ops->release(ops, &v);
     ops->release(ops, &k);
@@ -361,9 +336,10 @@ enum status ltx_mlp(struct ltx_stream *s, const struct ltx_layer *l)
     struct ops *ops = s->ops;
     struct tensor h;
     TRY(ops->alloc(ops, &h, ops->type, s->S, s->config.F, "mlp"));
-    TRY(ltx_stream_modulate(s, row(s->rows, LTX_SCALE_MLP), row(s->rows, LTX_SHIFT_MLP), s->u));
+    TRY(ltx_stream_modulate(s, layer_row(s->rows, LTX_SCALE_MLP), layer_row(s->rows, LTX_SHIFT_MLP),
+                            s->u));
     TRY(layer_linear_with(ops, &l->up, s->S, s->u, EPI_GELU, NO_TENSOR, NO_TENSOR, h));
-    TRY(layer_linear_with(ops, &l->down, s->S, h, EPI_GATE, s->x, row(s->rows, LTX_GATE_MLP),
+    TRY(layer_linear_with(ops, &l->down, s->S, h, EPI_GATE, s->x, layer_row(s->rows, LTX_GATE_MLP),
                           s->x));
     ops->release(ops, &h);
     return ST_OK;
@@ -396,8 +372,8 @@ enum status ltx_stream_leave(struct ltx_stream *s, struct tensor prediction)
                                           .b = s->embedded,
                                           .y = s->rows};
     TRY(ops->elementwise(ops, &p));
-    TRY(modulate(s, MODULATE_LAYER, HEAD_EPS, row(s->rows, SCALE_HEAD), row(s->rows, SHIFT_HEAD),
-                 s->u));
+    TRY(modulate(s, MODULATE_LAYER, HEAD_EPS, layer_row(s->rows, SCALE_HEAD),
+                 layer_row(s->rows, SHIFT_HEAD), s->u));
     TRY(layer_linear(ops, &s->out, s->S, s->u, prediction));
     ops->release(ops, &s->u);
     ops->release(ops, &s->x);

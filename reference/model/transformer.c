@@ -3,9 +3,7 @@
 #include "model/transformer.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-#include "attention/attention/attention.h"
 #include "attention/patchify/patchify.h"
 #include "attention/qk_norm_rope/qk_norm_rope.h"
 #include "attention/qkv/qkv.h"
@@ -31,8 +29,9 @@ static void rotate_axis(float *cosine, float *sine, int64_t position, int64_t pa
 }
 
 /* Head channels go to time, row and column; the two in space get 2 floor(D/6) each. */
-static void fill_rotation(const struct transformer *t, float *cosine, float *sine)
+static void fill_rotation(const void *network, float *cosine, float *sine)
 {
+    const struct transformer *t = network;
     const struct transformer_config *c = t->config;
     const int64_t space = c->D / 6, pairs = c->D / 2, time = pairs - 2 * space;
     const int64_t rows = t->H / c->ph, columns = t->W / c->pw;
@@ -43,24 +42,6 @@ static void fill_rotation(const struct transformer *t, float *cosine, float *sin
     }
 }
 
-static enum status put_rotation(struct transformer *t)
-{
-    const int64_t pairs = t->config->D / 2;
-    float *cosine = NULL, *sine = NULL;
-    enum status status = layer_host_alloc(t->ops, t->S * pairs, sizeof *cosine, &cosine);
-    if (status == ST_OK)
-        status = layer_host_alloc(t->ops, t->S * pairs, sizeof *sine, &sine);
-    if (status == ST_OK && sine)
-        fill_rotation(t, cosine, sine);
-    if (status == ST_OK)
-        status = t->ops->put(t->ops, &t->cos, cosine, t->S, pairs);
-    if (status == ST_OK)
-        status = t->ops->put(t->ops, &t->sin, sine, t->S, pairs);
-    free(sine);
-    free(cosine);
-    return status;
-}
-
 enum status transformer_begin(struct transformer *t, int64_t T, int64_t H, int64_t W)
 {
     struct ops *ops = t->ops;
@@ -68,12 +49,10 @@ enum status transformer_begin(struct transformer *t, int64_t T, int64_t H, int64
     t->T = T, t->H = H, t->W = W;
     t->S = (T / c->pt) * (H / c->ph) * (W / c->pw);
     const int64_t times = t->frame_times ? T / c->pt : 1;
-    TRY(ops->alloc(ops, &t->cos, ELEM_F32, t->S, c->D / 2, "rope.cos"));
-    TRY(ops->alloc(ops, &t->sin, ELEM_F32, t->S, c->D / 2, "rope.sin"));
     TRY(ops->alloc(ops, &t->time, ELEM_F32, times, t->C, "time"));
     TRY(ops->alloc(ops, &t->modulation, ELEM_F32, TRANSFORMER_ROWS * times, t->C, "modulation"));
     TRY(ops->alloc(ops, &t->rows, ELEM_F32, TRANSFORMER_ROWS * times, t->C, "modulation.rows"));
-    return put_rotation(t);
+    return layer_rotation(ops, t->S, c->D / 2, fill_rotation, t, &t->cos, &t->sin);
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -145,18 +124,7 @@ static enum status attend(struct transformer *t, int64_t keys, struct tensor q, 
                           struct tensor v, struct tensor o)
 {
     const struct transformer_config *c = t->config;
-    const struct attention_problem p = {.B = 1,
-                                        .Sq = t->S,
-                                        .Sk = keys,
-                                        .N = c->N,
-                                        .D = c->D,
-                                        .scale = 1.0 / sqrt((double)c->D),
-                                        .q = q,
-                                        .k = k,
-                                        .v = v,
-                                        .bias = NO_TENSOR,
-                                        .o = o};
-    return t->ops->attention(t->ops, &p);
+    return layer_attend(t->ops, c->N, c->D, t->S, keys, q, k, v, o);
 }
 
 static enum status self_attention(struct transformer *t, const struct transformer_block *b,
