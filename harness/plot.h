@@ -15,18 +15,21 @@
     X(GEOMETRY, "recipe.geometry_sha256", "geometry %.8s")                                         \
     X(WEIGHTS, "recipe.weights.kind", "%s weights")                                                \
     X(FILL, "recipe.weights.fill", "%s fill")                                                      \
+    X(CHECKPOINT, "recipe.weights.sha256", "checkpoint %.8s")                                      \
     X(TYPE, "recipe.type", "%s")                                                                   \
     X(STEPS, "recipe.steps", "%s steps")                                                           \
     X(SCHEDULER, "recipe.scheduler", "%s")                                                         \
     X(SIGMAS, "recipe.sigma_grid", "sigmas %s")                                                    \
     X(SHIFT, "recipe.shift", "shift %s")                                                           \
     X(GUIDANCE, "recipe.guidance", "guidance %s")                                                  \
+    X(GUIDANCE_LOW, "recipe.guidance_low", "second guidance %s")                                   \
     X(FORWARDS, "recipe.forwards", "%s forwards")                                                  \
     X(TEXT_ROWS, "recipe.text_rows", "%s text rows")                                               \
     X(PARALLEL, "recipe.parallel", "%s")                                                           \
     X(RESIDENCY, "recipe.residency", "residency %s")                                               \
     X(CACHE, "recipe.cache_state", "cache %s")                                                     \
     X(DEVICE, "recipe.device", "%s")                                                               \
+    X(LAUNCH, "recipe.launch", "launch %s")                                                        \
     X(MACHINE, "machine", "%s")                                                                    \
     X(CLASS, "recipe.plan_class", "%s")                                                            \
     X(PLAN, "recipe.plan", "%s")                                                                   \

@@ -496,6 +496,40 @@ static void cases_that_end_as_latents_are_no_clips(void **state)
     temporary_remove(p.folder);
 }
 
+/* A field that only some cases have tells them apart from others all the same. */
+static void cases_that_differ_stay_apart(void **state)
+{
+    static const char *const recipe[] = {
+        "\"fps\":1",
+        "\"fps\":1,\"launch\":\"stream\"",
+        "\"fps\":1,\"launch\":\"graph\"",
+        "\"fps\":1,\"guidance_low\":3",
+        "\"fps\":1,\"guidance_low\":4",
+        "\"fps\":1,\"weights\":{\"kind\":\"checkpoint\",\"sha256\":\"aa\"}",
+        "\"fps\":1,\"weights\":{\"kind\":\"checkpoint\",\"sha256\":\"bb\"}",
+        "\"fps\":1,\"residency\":\"resident\"",
+    };
+    enum { CASES = sizeof recipe / sizeof *recipe };
+    (void)state;
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", NULL, 0);
+    FILE *out = fopen(p.records, "a");
+    assert_non_null(out);
+    for (int i = 0; i < 2 * CASES; i++) /* each is measured twice */
+        fprintf(out,
+                "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"case\","
+                "\"case_kind\":\"pipeline\",\"status\":\"passed\",\"recipe\":{\"width\":64,"
+                "\"height\":64,\"frames\":1,%s},\"timing\":{\"median\":1e6}}\n",
+                recipe[i % CASES]);
+    fclose(out);
+    struct spawned s = plot(p.records, p.pictures, "json");
+    assert_int_equal(s.code, DRAWN);
+    char count[32];
+    snprintf(count, sizeof count, "\"cases\": %d", CASES);
+    assert_has(s.out, count);
+    temporary_remove(p.folder);
+}
+
 /* A case that was refused before its plan was made has no recipe, and spoils no file. */
 static void a_case_without_a_recipe_is_counted(void **state)
 {
@@ -551,6 +585,7 @@ int main(void)
         cmocka_unit_test(hostile_names_stay_text),
         cmocka_unit_test(broken_records_are_named),
         cmocka_unit_test(cases_that_end_as_latents_are_no_clips),
+        cmocka_unit_test(cases_that_differ_stay_apart),
         cmocka_unit_test(a_case_without_a_recipe_is_counted),
         cmocka_unit_test(says_what_is_missing),
     };

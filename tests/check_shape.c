@@ -203,6 +203,16 @@ static void refusals_of_combinations(void **state)
     refused("to_rgb:T=1,H=3,W=3,Ho=4,Wo=3", "must fit into");
     refused("to_rgb:T=1,H=3,W=3,Ho=3,Wo=3,out=f16", "out=f16 must be u8 or f32");
     refused("elementwise:S=1,C=1,kind=add,type=u8", "u8 is only copied");
+    refused("elementwise:S=1,C=1,kind=sum,type=i32", "i32 is only copied");
+    refused("qk_norm_rope:S=2,N=2,D=5,rope=3", "D=5 must be even");
+    refused("qk_norm_rope:S=2,N=2,D=4,rope=4", "rope=4");
+    refused("unpatchify:T=1,H=2,W=3,C=1,channel=slowest", "pw=2 must divide W=3");
+    refused("sampler_step:S=4,C=8,guided=9", "guided=9 exceeds C=8");
+    refused("ddpm_step:S=4,C=8,guided=9", "guided=9 exceeds C=8");
+    refused("average_down:T=3,H=2,W=2,C=1,O=1,ft=2", "ft=2 must divide lead + T=3");
+    refused("average_down:T=1,H=2,W=2,C=1,O=3", "O=3 must divide C ft fs fs=4");
+    refused("duplicate_up:T=1,H=2,W=2,C=3,O=1", "C=3 must divide O ft fs fs=4");
+    refused("duplicate_up:T=1,H=2,W=2,C=1,O=1,skip=1", "skip=1 leaves none of T ft=1 frames");
     refused("elementwise:S=1,C=1,out=i8", "out=i8 must be f32, bf16 or f16");
 }
 
