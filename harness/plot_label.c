@@ -86,6 +86,23 @@ static void plan_label(const struct plot_series *s, int at, bool brief, char out
         snprintf(out, PLOT_LEGEND_BYTES, brief ? "plan %c" : "plan %c: %s", letter, difference);
 }
 
+/* Which field tells as much as another where no two series that share it differ in the other. */
+static const int implied_by[PLOT_FIELD_COUNT] = {
+    [PLOT_GEOMETRY] = PLOT_MODEL, [PLOT_TEXT_ROWS] = PLOT_MODEL, [PLOT_FORWARDS] = PLOT_STEPS};
+
+static bool is_implied(const struct plot_series *s, uint32_t shown, int field)
+{
+    const int by = implied_by[field];
+    if (!by || !(shown >> by & 1))
+        return false;
+    for (int i = 0; i < s->count; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(s->first[i]->field[field], s->first[k]->field[field]) &&
+                !strcmp(s->first[i]->field[by], s->first[k]->field[by]))
+                return false;
+    return true;
+}
+
 /* Size and duration first, then what else of `shown` tells this series from the others; brief: of
  * plans without a word only the letter, which the data file spells out. */
 void plot_legend(const struct plot_series *s, int at, uint32_t shown, bool brief,
@@ -97,7 +114,7 @@ void plot_legend(const struct plot_series *s, int at, uint32_t shown, bool brief
     for (int i = 0; i < PLOT_FIELD_COUNT; i++) {
         int f = (PLOT_SIZE + i) % PLOT_FIELD_COUNT;
         const char *text = f == PLOT_PLAN ? plan : s->first[at]->field[f];
-        if (shown >> f & 1)
+        if ((shown >> f & 1) && !is_implied(s, shown, f))
             add_words(out, PLOT_LEGEND_BYTES, ", ", *text ? field_label[f] : "%s",
                       *text ? text : "not recorded");
     }
