@@ -274,6 +274,26 @@ static void what_cannot_be_sampled_is_said(void **state)
     expect(&s, 2, "2 to ");
 }
 
+static void an_emulated_device_is_verified_not_timed(void **state)
+{
+    (void)state;
+    const char *argv[] = {BUILD_DIR "/emu/opt/patchmark",
+                          "run",
+                          "--sample",
+                          "--device=cuda:0",
+                          "--size=32x32",
+                          "--frames=1",
+                          "--steps=1",
+                          "--budget=1",
+                          "--results=none",
+                          NULL};
+    if (!file_exists(argv[0]))
+        skip();
+    struct spawned s = spawn_program((char *const *)argv, NULL);
+    expect(&s, 3, "an emulated device is never timed");
+    assert_null(strstr(s.out, " s +-"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_wrong_kernel_gets_no_time),
         cmocka_unit_test(a_kernel_that_stops_working_is_wrong),
         cmocka_unit_test(what_cannot_be_sampled_is_said),
+        cmocka_unit_test(an_emulated_device_is_verified_not_timed),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }
