@@ -28,10 +28,9 @@ struct case_spec {
 #define CASE_DEFAULTS                                                                              \
     {                                                                                              \
         .model = "tiny", .negative = "", .dtype = "f32", .device = "cpu", .launch = "stream",      \
-        .residency = "auto",                                                                        \
-        .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET, .threads = CASE_UNSET,        \
-        .class_label = CASE_UNSET, .fps = NAN, .guidance = {NAN, NAN}, .shift = NAN,               \
-        .seconds = NAN, .seed = 42                                                                 \
+        .residency = "auto", .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET,          \
+        .threads = CASE_UNSET, .class_label = CASE_UNSET, .fps = NAN, .guidance = {NAN, NAN},      \
+        .shift = NAN, .seconds = NAN, .seed = 42                                                   \
     }
 
 /* Rows of an option table for what a case has in every command. */

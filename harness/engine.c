@@ -105,10 +105,9 @@ static size_t host_bytes(const struct generate_request *r)
 {
     const struct geometry *g = &r->geometry;
     size_t latent = (size_t)(g->C * g->T * g->H * g->W) * sizeof(float);
-    size_t frames =
-        r->model->vae.base
-            ? (size_t)clip_host_bytes(r->model, g, &r->tiling, r->sink.frames_f32 != NULL)
-            : 0;
+    size_t frames = r->model->vae.base ? (size_t)clip_host_bytes(r->model, g, &r->tiling,
+                                                                 r->sink.frames_f32 != NULL)
+                                       : 0;
     return 3 * latent + frames;
 }
 
@@ -145,9 +144,8 @@ static enum status check_device(struct engine *e, struct fault *fault)
 {
     size_t needed = engine_peak_bytes(e) + DEVICE_CODE_BYTES, available = 0;
     TRY(gpu_memory_free(e->gpu, &available, fault));
-    return needed <= available
-               ? ST_OK
-               : no_room(e, "the CUDA device's memory", needed, available, fault);
+    return needed <= available ? ST_OK
+                               : no_room(e, "the CUDA device's memory", needed, available, fault);
 }
 
 /* What is free for the engine's slabs; a device that is not open may have any size. */

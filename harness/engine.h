@@ -41,9 +41,9 @@ struct weights_source {
 /* How long weights stay in memory. */
 enum residency {
     RESIDENCY_AUTO = 0,
-    RESIDENCY_RESIDENT,     /* those of all stages, from their first use on */
-    RESIDENCY_EXPERT_SWAP,  /* as stage, of a model with two experts */
-    RESIDENCY_STAGE,        /* as long as their stage runs */
+    RESIDENCY_RESIDENT,    /* those of all stages, from their first use on */
+    RESIDENCY_EXPERT_SWAP, /* as stage, of a model with two experts */
+    RESIDENCY_STAGE,       /* as long as their stage runs */
     RESIDENCY_BLOCK_STREAM, /* those of a transformer's block, while it runs: read again every time */
     RESIDENCY_COUNT
 };

@@ -57,7 +57,18 @@ struct session {
     size_t resident_bytes, resident_most;
     double worst, l2, max_abs, checked;
     int64_t checks;
+    double told_s;
 };
+
+/* A sign of life a second: more would disturb what is timed. */
+static void tell_alive(struct session *s, double share)
+{
+    const double now = clock_seconds();
+    if (now - s->told_s < 1)
+        return;
+    s->told_s = now;
+    s->job->alive(s->job->user, share);
+}
 
 /* ---- which problems -------------------------------------------------------------------------- */
 
@@ -215,7 +226,7 @@ static enum status choose_tiles(struct session *s, struct fault *fault)
     double sum = 0;
     for (int i = 0; i < s->parts; i++) {
         struct part *p = &s->part[i];
-        s->job->alive(s->job->user, 0.1 * i / s->parts);
+        tell_alive(s, 0.1 * i / s->parts);
         TRY(probe(s, p, fault));
         sum += sqrt(all_calls(p) * sample_work(&p->whole) / p->rate);
     }
@@ -292,7 +303,7 @@ static enum status verify_all(struct session *s, struct fault *fault)
     enum status status = ST_OK;
     for (int i = 0; status == ST_OK && i < s->parts; i++) {
         struct part *p = &s->part[i];
-        s->job->alive(s->job->user, 0.1 + 0.4 * i / s->parts);
+        tell_alive(s, 0.1 + 0.4 * i / s->parts);
         for (int k = 0; status == ST_OK && k < pieces(p); k++)
             status = verify_piece(s, p, &p->piece[k], fault);
         tell_part(s, p);
@@ -327,6 +338,7 @@ static enum status pass(struct session *s, struct fault *fault)
     double *seconds = calloc((size_t)(2 * s->parts) + 1, sizeof *seconds);
     enum status status = seconds ? ST_OK : ST_NO_MEMORY;
     for (int i = 0; status == ST_OK && i < s->parts; i++) {
+        tell_alive(s, 0.5);
         for (int k = 0; status == ST_OK && k < pieces(&s->part[i]); k++)
             status = visit(s, &s->part[i], &s->part[i].piece[k], &seconds[2 * i + k], fault);
         if (interrupted_by)
@@ -346,7 +358,7 @@ static enum status recheck(struct session *s, struct fault *fault)
 {
     for (int i = 0; i < s->parts; i++) {
         struct part *p = &s->part[i];
-        s->job->alive(s->job->user, 1);
+        tell_alive(s, 1);
         for (int k = 0; k < pieces(p); k++) {
             struct piece *piece = &p->piece[k];
             if (!piece->open)
