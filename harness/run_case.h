@@ -67,9 +67,15 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
 /* A number of the worker's "work" line; NAN where it said none. */
 double outcome_work(const struct outcome *o, const char *key);
 double outcome_stage_ns(const struct outcome *o, enum stage stage); /* median */
-bool outcome_timed(const struct outcome *o); /* passed or unstable */
+bool outcome_timed(const struct outcome *o);                        /* passed or unstable */
 void outcome_progress(const struct outcome *o, double share);
 const char *outcome_state(const struct outcome *o); /* the state of its record */
+
+/* run_words.c: starts the worker; the command line that repeats the case, into o->repro */
+struct worker;
+enum status outcome_spawn(const struct outcome *o, const struct run_limits *limits,
+                          struct worker **out, struct fault *fault);
+void outcome_repro(struct outcome *o, const struct run_limits *limits);
 
 /* run_report.c */
 const char *outcome_plan(const struct outcome *o); /* --kernels as asked for, "auto" */

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* run_words.c   A pipeline case as words: what its worker is started with, and the command line that
+ * repeats it. */
+#include "run_case.h"
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX 48
+
+struct words {
+    const char *word[WORDS_MAX]; /* NULL-terminated */
+    char number[8][40], guidance[80], size[48], seed[24];
+    int count, numbers;
+};
+
+static void add(struct words *w, const char *flag, const char *value)
+{
+    if (value) {
+        w->word[w->count++] = flag;
+        w->word[w->count++] = value;
+    }
+}
+
+static void add_number(struct words *w, const char *flag, double value)
+{
+    if (!isnan(value)) {
+        char *text = w->number[w->numbers++];
+        snprintf(text, sizeof w->number[0], "%.17g", value);
+        add(w, flag, text);
+    }
+}
+
+static void add_guidance(struct words *w, struct real2 guidance)
+{
+    if (isnan(guidance.second)) {
+        add_number(w, "--guidance", guidance.first);
+        return;
+    }
+    snprintf(w->guidance, sizeof w->guidance, "%.17g,%.17g", guidance.first, guidance.second);
+    add(w, "--guidance", w->guidance);
+}
+
+/* Everything that makes the case, as flags; the worker and the line that repeats it read the same.
+ */
+static void words_of(const struct outcome *o, const char *counters, struct words *w)
+{
+    const struct case_spec *s = &o->c.spec;
+    const struct geometry *g = &o->c.request.geometry;
+    snprintf(w->size, sizeof w->size, "%lldx%lld", (long long)g->width, (long long)g->height);
+    snprintf(w->seed, sizeof w->seed, "%llu", (unsigned long long)s->seed);
+    add(w, "--model", s->model);
+    add(w, "--prompt", s->prompt);
+    if (s->class_label != CASE_UNSET)
+        add_number(w, "--class", (double)s->class_label);
+    add(w, "--negative", s->negative[0] ? s->negative : NULL);
+    add(w, "--size", w->size);
+    add_number(w, "--frames", (double)g->frames);
+    add_number(w, "--steps", (double)o->c.request.steps);
+    add_number(w, "--threads", (double)o->c.config.threads);
+    add_number(w, "--fps", s->fps);
+    add_guidance(w, s->guidance);
+    add_number(w, "--shift", s->shift);
+    add(w, "--seed", w->seed);
+    add(w, "--dtype", s->dtype);
+    add(w, "--kernels", s->kernels);
+    add(w, "--scheduler", s->scheduler);
+    add(w, "--device", s->device);
+    add(w, "--launch", o->c.config.device == DEVICE_CUDA ? s->launch : NULL);
+    add(w, "--fill", s->fill);
+    add(w, "--residency", strcmp(s->residency, "auto") ? s->residency : NULL);
+    add(w, "--counters", counters);
+}
+
+/* The budget also says how large tiles are, so the worker knows it. */
+static void add_sampling(struct words *w, const struct outcome *o, const struct run_limits *limits)
+{
+    if (o->sampling)
+        add_number(w, "--sample", limits->budget_s);
+}
+
+enum status outcome_spawn(const struct outcome *o, const struct run_limits *limits,
+                          struct worker **out, struct fault *fault)
+{
+    struct words w = {.word = {"worker", "pipeline"}, .count = 2};
+    words_of(o, limits->counters, &w);
+    add_sampling(&w, o, limits);
+    return worker_spawn(w.word, out, fault);
+}
+
+void outcome_repro(struct outcome *o, const struct run_limits *limits)
+{
+    struct words w = {.count = 0};
+    words_of(o, limits->counters, &w);
+    if (o->sampling)
+        add_number(&w, "--budget", limits->budget_s);
+    snprintf(o->repro, sizeof o->repro, "build/patchmark run%s", o->sampling ? " --sample" : "");
+    for (int i = 0; i < w.count; i++)
+        command_append(o->repro, sizeof o->repro,
+                       i && !strcmp(w.word[i - 1], "--model") ? models_shown(w.word[i])
+                                                              : w.word[i]);
+    for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
+        command_append(o->repro, sizeof o->repro, "--plugin");
+        command_append(o->repro, sizeof o->repro, *plugin);
+    }
+}
