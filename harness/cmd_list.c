@@ -263,7 +263,7 @@ static enum status list_models(struct json *j, struct fault *fault)
         json_int(j, "frames", m->frames);
         json_int(j, "tokens", f.tokens);
         json_number(j, "forward_flops", f.forward_flops);
-        json_number(j, "decode_flops", f.decode_flops);
+        json_number(j, "decode_flops", model_ends_as_latents(m) ? NAN : f.decode_flops);
         json_end(j);
     }
     if (j)
