@@ -113,13 +113,14 @@ static void sines(void **state)
     check_form("sines", &own, 1, (struct grid){3, 6, 10});
 }
 
-/* 3 by 4 tokens in 5 by 9: as high, centred in the width. */
+/* 3 by 4 tokens in 5 by 9: as high, centred in the width; 2 by 7: as wide, centred in the height. */
 static void rotation_fitted(void **state)
 {
     (void)state;
     const struct cogvideox_config own = {
         .time_dim = 32, .position = COGVIDEOX_FITTED, .trained_height = 10, .trained_width = 18};
     check_form("fitted", &own, 1, (struct grid){3, 6, 8});
+    check_form("wide", &own, 1, (struct grid){1, 4, 14});
 }
 
 static void patches_over_time(void **state)

@@ -19,11 +19,12 @@
 #include "support/golden.h"
 #include "support/mini.h"
 
-/* The geometry of make_dit.py: as diffusers stores it, and as the original release computes. */
+/* The geometry of make_dit.py: as diffusers stores it, but for an mlp_eps that shows, and as the
+ * original release computes. */
 enum { SIDE = 8, LARGER = 12, CHANNELS = 4, PREDICTED = 8, LABEL = 207 };
 
 static const struct dit_config copies = {
-    .classes = 1000, .sample = SIDE, .time_drop = 1, .shared_embedder = 0, .mlp_eps = 1e-5};
+    .classes = 1000, .sample = SIDE, .time_drop = 1, .shared_embedder = 0, .mlp_eps = 1e-3};
 static const struct dit_config published = {
     .classes = 1000, .sample = SIDE, .time_drop = 0, .shared_embedder = 1, .mlp_eps = 1e-6};
 

@@ -14,13 +14,15 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransf
 from synthetic import SEED, close, doubled, fill_model, save, uniform
 
 # The same geometries as in tests/check_cogvideox.c. Odd numbers of text rows, frames and patches; the
-# grid of the rotated one is narrower than its training's, so that it is stretched and moved.
+# grid of the fitted one is narrower than its training's, so that it is stretched and moved sideways;
+# a wide one is moved down.
 COMMON = dict(num_attention_heads=4, attention_head_dim=16, num_layers=2, time_embed_dim=32,
               text_embed_dim=24, max_text_seq_length=7)
 ROTATED = dict(COMMON, use_rotary_positional_embeddings=True, sample_height=10, sample_width=18)
 FORMS = {
     "sines": (COMMON, (3, 6, 10)),
     "fitted": (ROTATED, (3, 6, 8)),
+    "wide": (ROTATED, (1, 4, 14)),
     "counted": (dict(ROTATED, patch_size_t=2, patch_bias=False), (4, 6, 8)),
 }
 

@@ -22,6 +22,7 @@ from synthetic import SEED, bits, close, doubled, fill_model, save, uniform
 # The same geometry as in tests/check_dit.c: every block has its own embedder, as in all checkpoints
 # of diffusers, and positions are scaled on the larger of the two grids.
 HEADS, WIDTH, LAYERS, PATCH, SAMPLE = 2, 24, 3, 2, 8
+MLP_EPS = 1e-3  # of one norm alone, and large enough to show which
 LABEL, NONE = 207, 1000
 GUIDANCE = 4.0
 
@@ -43,7 +44,7 @@ class DoubleTimesteps(torch.nn.Module):
 def network():
     model = fill_model(diffusers.DiTTransformer2DModel(
         num_attention_heads=HEADS, attention_head_dim=WIDTH, in_channels=4, out_channels=8,
-        num_layers=LAYERS, sample_size=SAMPLE, patch_size=PATCH), "normal")
+        num_layers=LAYERS, sample_size=SAMPLE, patch_size=PATCH, norm_eps=MLP_EPS), "normal")
     for name, table in model.state_dict().items():
         if name.endswith("embedding_table.weight"):
             table.copy_(torch.from_numpy(uniform(SEED, name, *table.shape)))
