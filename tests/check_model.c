@@ -448,6 +448,7 @@ static void weight_kinds(void **state)
     } row[] = {
         {"a.norm_q.weight", WEIGHT_GAIN, 0, FILL_NORMAL, 0.875f, 1.125f},
         {"a.norm_q.weight", WEIGHT_GAIN, 0, FILL_OUTLIER, 3.5f, 4.5f},
+        {"a.norm_added_k.weight", WEIGHT_GAIN, 0, FILL_OUTLIER, 3.5f, 4.5f},
         {"a.layer_norm.weight", WEIGHT_GAIN, 1, FILL_OUTLIER, 1.75f, 2.25f},
         {"a.bias", WEIGHT_BIAS, 0, FILL_NORMAL, -0.125f, 0.125f},
         {"a.scale_shift_table", WEIGHT_TABLE, -1, FILL_OUTLIER, -0.5f, 0.5f},

@@ -40,16 +40,24 @@ static bool ends_with(const char *name, const char *tail)
     return n >= m && strcmp(name + n - m, tail) == 0;
 }
 
+/* Norms of queries and keys, those of a second stream and of an image among them. */
+static bool peaks_attention(const char *name)
+{
+    static const char *const tails[] = {"norm_q.weight", "norm_k.weight", "norm_added_q.weight",
+                                        "norm_added_k.weight"};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
+        if (ends_with(name, tails[i]))
+            return true;
+    return false;
+}
+
 static int exponent_of(const struct weight_spec *spec, enum fill fill)
 {
+    const bool peaked = fill == FILL_OUTLIER && peaks_attention(spec->name);
     switch (spec->kind) {
     case WEIGHT_MATRIX: return spec->gain + (int)lround(0.5 * log2(3.0 / (double)product(spec, 1)));
     case WEIGHT_BIAS: return spec->gain - 3;
-    case WEIGHT_GAIN:
-        return spec->gain + (fill == FILL_OUTLIER && (ends_with(spec->name, "norm_q.weight") ||
-                                                      ends_with(spec->name, "norm_k.weight"))
-                                 ? OUTLIER_QK_GAIN
-                                 : 0);
+    case WEIGHT_GAIN: return spec->gain + (peaked ? OUTLIER_QK_GAIN : 0);
     default: return spec->gain;
     }
 }

@@ -65,7 +65,8 @@ def kind_of(name, shape, head_width):
 def weight(seed, fill, name, shape, head_width):
     kind, gain = kind_of(name, shape, head_width)
     u = uniform(seed, name, *shape)
-    peaked = fill == "outlier" and name.endswith(("norm_q.weight", "norm_k.weight"))
+    peaked = fill == "outlier" and name.endswith(
+        ("norm_q.weight", "norm_k.weight", "norm_added_q.weight", "norm_added_k.weight"))
     if kind == "table":
         return u * np.float32(2.0**gain)
     if kind == "bias":

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* modulate.h   Normalise a row of the residual stream, then scale and shift it.
- *   n = (x - mean) / sqrt(var + eps)  (layer; biased variance)   or   x / sqrt(mean(x^2) + eps) 
- *   (rms) adaln:  y = n (1 + scale[g]) + shift[g]       affine: y = n scale[g] + shift[g]   g = s /
- *   (S/G)
+ *   layer:  n = (x - mean) / sqrt(var + eps), variance biased     rms: n = x / sqrt(mean(x^2) + eps)
+ *   adaln:  y = n (1 + scale[g]) + shift[g]
+ *   affine: y = n scale[g] + shift[g]                            g = s / (S/G)
  * Shapes: x [S][C] f32; scale, shift [G][C] f32; y [S][C] f32, bf16 or f16.
  *   Strides: x, scale, shift, y free between rows.
  * Aliasing: y == x allowed when y is f32. Alignment: 64 bytes at each base.
