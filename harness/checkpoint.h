@@ -133,8 +133,7 @@ struct difference {
 struct differences {
     struct difference *row; /* free() */
     int64_t count;
-    int64_t
-        unused; /* known tensors that no stage here reads: the last layer of CLIP, ... */
+    int64_t unused; /* known tensors that no stage here reads: CLIP's last layer, ... */
 };
 enum status checkpoint_compare(const struct checkpoint *c, enum checkpoint_part part,
                                const struct wanted *wanted, struct differences *out,
