@@ -200,12 +200,16 @@ static enum status plot(const char *const *results, int count, const char *out, 
         printf("%lld pipeline cases in %lld files%s%s\n", (long long)set->count,
                (long long)set->files, set->older ? " (of a case measured twice the newer)" : "",
                set->unknown ? " (without those that ended before their recipe was known)" : "");
+    if (!j && set->latents)
+        printf("%lld denoise-only case%s left out: figures are of clips\n", (long long)set->latents,
+               set->latents == 1 ? "" : "s");
     if (j) {
         json_open_object(j, NULL);
         json_int(j, "files", set->files);
         json_int(j, "cases", set->count);
         json_int(j, "older_cases", set->older);
         json_int(j, "cases_without_recipe", set->unknown);
+        json_int(j, "denoise_only_cases", set->latents);
         json_open_array(j, "figures");
     }
     enum status status = draw_all(set, scripts, folder, j, figures, fault);
@@ -238,7 +242,7 @@ int cmd_plot(int argc, char **argv, struct fault *fault)
     plot_free(&set);
     if (status == ST_OK && !figures)
         status = fault_set(fault, ST_UNAVAILABLE,
-                           "the records hold no pipeline case with a time; "
+                           "the records hold no pipeline case of a clip with a time; "
                            "'patchmark run --suite quick' makes some");
     return exit_code_of(status);
 }

@@ -87,8 +87,11 @@ static void plan_label(const struct plot_series *s, int at, bool brief, char out
 }
 
 /* Which field tells as much as another where no two series that share it differ in the other. */
-static const int implied_by[PLOT_FIELD_COUNT] = {
-    [PLOT_GEOMETRY] = PLOT_MODEL, [PLOT_TEXT_ROWS] = PLOT_MODEL, [PLOT_FORWARDS] = PLOT_STEPS};
+static const int implied_by[PLOT_FIELD_COUNT] = {[PLOT_GEOMETRY] = PLOT_MODEL,
+                                                 [PLOT_TEXT_ROWS] = PLOT_MODEL,
+                                                 [PLOT_WEIGHTS] = PLOT_MODEL,
+                                                 [PLOT_FILL] = PLOT_MODEL,
+                                                 [PLOT_FORWARDS] = PLOT_STEPS};
 
 static bool is_implied(const struct plot_series *s, uint32_t shown, int field)
 {
@@ -103,6 +106,10 @@ static bool is_implied(const struct plot_series *s, uint32_t shown, int field)
     return true;
 }
 
+/* What only some cases have: where one has it and another has not, the other has nothing to say. */
+static const uint32_t had_by_some =
+    PLOT_BIT(FILL) | PLOT_BIT(CHECKPOINT) | PLOT_BIT(GUIDANCE_LOW) | PLOT_BIT(LAUNCH);
+
 /* Size and duration first, then what else of `shown` tells this series from the others; brief: of
  * plans without a word only the letter, which the data file spells out. */
 void plot_legend(const struct plot_series *s, int at, uint32_t shown, bool brief,
@@ -114,7 +121,7 @@ void plot_legend(const struct plot_series *s, int at, uint32_t shown, bool brief
     for (int i = 0; i < PLOT_FIELD_COUNT; i++) {
         int f = (PLOT_SIZE + i) % PLOT_FIELD_COUNT;
         const char *text = f == PLOT_PLAN ? plan : s->first[at]->field[f];
-        if ((shown >> f & 1) && !is_implied(s, shown, f))
+        if ((shown >> f & 1) && !is_implied(s, shown, f) && (*text || !(had_by_some >> f & 1)))
             add_words(out, PLOT_LEGEND_BYTES, ", ", *text ? field_label[f] : "%s",
                       *text ? text : "not recorded");
     }

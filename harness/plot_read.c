@@ -197,8 +197,10 @@ static enum status read_record(struct source *s, json_t *record, struct plot_set
     if (!s->run)
         return refuse_line(s, "a case before its run record", "");
     /* Figures are of clips, and times of a denoiser alone would pass for a fast one. */
-    if (!strcmp(text_at(record, "recipe.result"), "latents"))
+    if (!strcmp(text_at(record, "recipe.result"), "latents")) {
+        set->latents++;
         return ST_OK;
+    }
     /* A case refused before its plan was made says nothing of size or duration. */
     if (json_is_null(at(record, "recipe")) && !may_have_time(text_at(record, "status"))) {
         set->unknown++;

@@ -17,9 +17,11 @@ set xrange [0:108]
 set xtics 0, 10, 100
 set format x "%g"
 set yrange [(rows < 4 ? 4 : rows) - 0.4:-0.6]
-set ytics font ",10" scale 0
-left = 0.03 + 0.0064 * longest
-set lmargin at screen (left < 0.45 ? left : 0.45)
+points = longest > 64 ? 8 : 10
+face = sprintf(",%d", points)
+set ytics font face scale 0
+left = 0.03 + 0.00064 * points * longest
+set lmargin at screen (left < 0.65 ? left : 0.65)
 set bmargin at screen 0.215
 set grid xtics linestyle 20
 set key horizontal maxrows 1 width 2 at screen 0.012, screen 0.11
@@ -30,7 +32,7 @@ share(k) = 100 * upto(k) / upto(4)
 from(k) = k == 2 ? 0 : share(k - 1)
 middle(k) = (from(k) + share(k)) / 2
 inside(k) = share(k) - from(k) > 6 ? rounded(column(k)) : ""
-stage(k) = k == 2 ? "text encoding" : k == 3 ? "denoising" : "decoding"
+stage(k) = k == 2 ? "text, image" : k == 3 ? "denoising" : "decoding"
 shade(k) = word("#E69F00 #0072B2 #C8E4F4", k - 1)
 ink(k) = word("#000000 #FFFFFF #000000", k - 1)
 

@@ -25,7 +25,7 @@ enum { DRAWN = 3 }; /* data files alone, and a sentence why */
 
 /* One case; zero and NULL stand for what most tests want. */
 struct sample {
-    const char *model, *status, *plan, *plan_class, *claim, *created, *requested;
+    const char *model, *status, *plan, *plan_class, *claim, *created, *requested, *geometry, *low;
     int width, height, frames, threads;
     double time_s; /* 0: no time */
 };
@@ -41,10 +41,12 @@ static void add_case(FILE *out, const struct sample *s)
         "\"created_utc\":\"%s\",\"case_kind\":\"pipeline\",\"status\":\"%s\",\"claim\":\"%s\","
         "\"ran_on\":\"cpu\",\"recipe\":{\"model\":\"%s\",\"width\":%d,\"height\":%d,"
         "\"frames\":%d,\"fps\":16,\"steps\":4,\"type\":\"f32\",\"plan\":\"%s\","
-        "\"plan_class\":\"%s\",\"threads\":%d},",
+        "\"plan_class\":\"%s\",\"threads\":%d,\"geometry_sha256\":\"%s\","
+        "\"guidance_low\":\"%s\"},",
         or (s->created, "2031-02-03T04:05:06Z"), or (s->status, "passed"),
         or (s->claim, "measured"), or (s->model, "tiny"), s->width, s->height, s->frames,
-        or (s->plan, "linear=c_01_plain conv3d=c_01_plain"), or (s->plan_class, "exact"), threads);
+        or (s->plan, "linear=c_01_plain conv3d=c_01_plain"), or (s->plan_class, "exact"), threads,
+        or (s->geometry, ""), or (s->low, ""));
     if (s->requested)
         fprintf(out, "\"impl\":{\"requested\":\"%s\"},", s->requested);
     if (s->time_s > 0)
@@ -356,6 +358,34 @@ static void machines_overlay_and_the_newer_of_two_stays(void **state)
     temporary_remove(p.folder);
 }
 
+/* Long names push a bar's size out of the picture; two geometries under one name must show. */
+static void legends_leave_out_what_the_model_says(void **state)
+{
+    (void)state;
+    const struct sample three[] = {
+        {.width = 64, .height = 64, .frames = 17, .time_s = 1, .geometry = "aaaa"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 2, .geometry = "bbbb", .model = "b"},
+        {.width = 64, .height = 64, .frames = 17, .time_s = 3, .model = "c", .low = "3"},
+    };
+    struct sample same[] = {three[0], three[1]};
+    same[1].model = NULL;
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", three, 3);
+    assert_int_equal(plot(p.records, p.pictures, "text").code, DRAWN);
+    char *data = picture(&p, "stages.tsv", NULL);
+    assert_has(data, "\n64x64 1.06 s, b\t");
+    assert_has(data, "\n64x64 1.06 s, c, second guidance 3\t");
+    assert_has(data, "\n64x64 1.06 s, tiny\t");
+    free(data);
+    write_records(p.records, "cpu-a", same, 2);
+    assert_int_equal(plot(p.records, p.pictures, "text").code, DRAWN);
+    data = picture(&p, "stages.tsv", NULL);
+    assert_has(data, "\n64x64 1.06 s, geometry aaaa\t");
+    assert_has(data, "\n64x64 1.06 s, geometry bbbb\t");
+    free(data);
+    temporary_remove(p.folder);
+}
+
 #ifdef HAVE_GNUPLOT
 static void pictures_are_pictures(void **state)
 {
@@ -493,6 +523,7 @@ static void cases_that_end_as_latents_are_no_clips(void **state)
     struct spawned s = plot(p.records, p.pictures, "json");
     assert_int_equal(s.code, DRAWN);
     assert_has(s.out, "\"cases\": 2");
+    assert_has(s.out, "\"denoise_only_cases\": 1");
     temporary_remove(p.folder);
 }
 
@@ -579,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_word_means_the_same_on_every_machine),
         cmocka_unit_test(unlike_cases_never_share_a_curve),
         cmocka_unit_test(machines_overlay_and_the_newer_of_two_stays),
+        cmocka_unit_test(legends_leave_out_what_the_model_says),
 #ifdef HAVE_GNUPLOT
         cmocka_unit_test(pictures_are_pictures),
 #endif
