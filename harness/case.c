@@ -311,6 +311,24 @@ enum status case_prompts(struct pipeline_case *c, struct fault *fault)
     return model_folder_tokenizer(c->folder, &c->request.tokenizer, fault);
 }
 
+/* One row more than the model reads shows whether that was all. */
+bool case_prompt_is_cut(const struct pipeline_case *c)
+{
+    const struct generate_request *r = &c->request;
+    const int64_t rows = r->model->text.rows;
+    struct fault unused = {0};
+    int64_t count = 0;
+    if (!r->model->text.layers || !r->prompt || r->prompt_embeds)
+        return false;
+    int32_t *ids = malloc((size_t)(rows + 1) * sizeof *ids);
+    if (ids && r->tokenizer.tokenize)
+        r->tokenizer.tokenize(r->tokenizer.user, r->prompt, rows + 1, ids, &count, &unused);
+    else if (ids)
+        count = tokenize_bytes(r->prompt, rows + 1, ids);
+    free(ids);
+    return count > rows;
+}
+
 void case_describe_weights(const struct pipeline_case *c, char *out, size_t bytes)
 {
     if (c->folder)
@@ -376,14 +394,20 @@ void case_describe_padding(const struct pipeline_case *c, char *out, size_t byte
     if (g->pad_width == g->width && g->pad_height == g->height && g->pad_frames == g->frames)
         return;
     if (model_ends_as_latents(c->request.model)) {
-        snprintf(out, bytes, "generates latents of %lldx%lld, %lld frames", (long long)g->pad_width,
-                 (long long)g->pad_height, (long long)g->pad_frames);
+        snprintf(out, bytes, "generates latents of %lldx%lld, %lld frame%s",
+                 (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
+                 g->pad_frames == 1 ? "" : "s");
         return;
     }
-    snprintf(out, bytes,
-             "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld asked for",
-             (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
-             (long long)g->width, (long long)g->height, (long long)g->frames);
+    if (g->pad_frames == g->frames)
+        snprintf(out, bytes, "generates %lldx%lld and keeps the %lldx%lld asked for",
+                 (long long)g->pad_width, (long long)g->pad_height, (long long)g->width,
+                 (long long)g->height);
+    else
+        snprintf(out, bytes,
+                 "generates %lldx%lld, %lld frames, and keeps the %lldx%lld, %lld frames asked for",
+                 (long long)g->pad_width, (long long)g->pad_height, (long long)g->pad_frames,
+                 (long long)g->width, (long long)g->height, (long long)g->frames);
 }
 
 static void given_member(struct json *j, const char *key, const float *given, int64_t values)

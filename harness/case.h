@@ -73,6 +73,8 @@ const struct model_config *case_model(const char *name, struct fault *fault);
 /* How prompts become tokens, where text rows are not given; ST_BAD_INPUT where the model's folder
  * lacks what that needs. */
 enum status case_prompts(struct pipeline_case *c, struct fault *fault);
+/* The prompt has more tokens than the model reads. After case_prompts. */
+bool case_prompt_is_cut(const struct pipeline_case *c);
 
 /* "128x72, 17 frames at 16 fps (1.06 s), 4 steps unipc, guidance 5" */
 void case_describe(const struct pipeline_case *c, char *out, size_t bytes);

@@ -234,6 +234,9 @@ static void print_plan(const struct job *job)
     case_describe_padding(&job->c, text, sizeof text);
     if (text[0])
         printf("%s\n", text);
+    if (case_prompt_is_cut(&job->c))
+        printf("the prompt is longer than the %lld tokens that the model reads; the rest is cut\n",
+               (long long)job->c.request.model->text.rows);
     printf("latent %lldx%lldx%lld, %lld tokens\n", (long long)g->T, (long long)g->H,
            (long long)g->W, (long long)g->S);
     print_kernels(job->engine);
@@ -249,7 +252,7 @@ static void print_residency(const struct job *job)
 {
     const size_t available = engine_available_bytes(job->engine);
     char fit[160];
-    printf("\nweights");
+    printf("\nmemory by residency:");
     for (int r = RESIDENCY_RESIDENT; r < RESIDENCY_COUNT; r++)
         if (r != (job->c.request.model->boundary > 0 ? RESIDENCY_STAGE : RESIDENCY_EXPERT_SWAP))
             printf("  %s %.3f GiB", residency_names[r],
@@ -266,19 +269,21 @@ static void print_dry_run(const struct job *job)
     printf("%-11s %8s %12s %12s %12s %12s\n", "stage", "calls", "TFLOP", "weights MiB",
            "activ. MiB", "scratch MiB");
     double flops = 0;
+    char tflop[TFLOP_BYTES], forward[TFLOP_BYTES];
     for (int i = 0; i < STAGE_COUNT; i++) {
         const struct stage_figures *f = engine_stage(job->engine, (enum stage)i);
         flops += f->flops;
         if (!f->calls && !stage_expected(job->c.request.model, (enum stage)i))
             continue;
-        printf("%-11s %8lld %12.4f %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
-               f->flops * 1e-12, (double)f->weight_bytes / (1 << 20),
+        printf("%-11s %8lld %12s %12.1f %12.1f %12.1f\n", stage_names[i], (long long)f->calls,
+               tflop_text(f->flops, tflop), (double)f->weight_bytes / (1 << 20),
                (double)f->activation_bytes / (1 << 20), (double)f->scratch_bytes / (1 << 20));
     }
     double denoise = engine_stage(job->engine, STAGE_DENOISE)->flops +
                      engine_stage(job->engine, STAGE_DENOISE_LOW)->flops;
-    printf("%-11s %8s %12.4f   of it one forward %.4f\n", "all", "", flops * 1e-12,
-           denoise * 1e-12 / (double)(job->c.request.steps * case_passes(&job->c)));
+    denoise /= (double)(job->c.request.steps * case_passes(&job->c));
+    printf("%-11s %8s %12s   of it one forward %s\n", "all", "", tflop_text(flops, tflop),
+           tflop_text(denoise, forward));
     print_residency(job);
 }
 
@@ -397,7 +402,9 @@ static void print_result(const struct job *job)
         else
             printf(" %12s", "-");
         if (i == STAGE_DENOISE)
-            printf("   %lld steps, median %.3f s", (long long)job->c.request.steps,
+            printf("   %lld step%s%s, median %.3f s", (long long)job->c.request.steps,
+                   job->c.request.steps == 1 ? "" : "s",
+                   job->c.request.model->boundary > 0 ? " of both experts" : "",
                    median_step_s(job));
         if (i == STAGE_DENOISE && on_cuda(job))
             print_host_share(job, f);
@@ -406,8 +413,10 @@ static void print_result(const struct job *job)
         putchar('\n');
     }
     printf("%-11s %8.3f s\n\n", "total", all_s);
-    printf("beside it: weights %.3f s, file encoding %.3f s; peak memory %.3f GiB\n", load_s,
-           (double)job->encode_ns * 1e-9, gib(host_peak_resident()));
+    printf("beside it: loading weights %.3f s, ", load_s);
+    if (output)
+        printf("file encoding %.3f s, ", (double)job->encode_ns * 1e-9);
+    printf("peak memory %.3f GiB\n", gib(host_peak_resident()));
     char nonfinite[512];
     case_describe_nonfinite(&job->c, nonfinite, sizeof nonfinite);
     if (nonfinite[0])
@@ -517,8 +526,11 @@ static enum status generate_clip(struct job *job, struct fault *fault)
     TRY(check_arguments(job, fault));
     TRY(case_ready(&job->c, fault));
     const struct geometry *g = &job->c.request.geometry;
-    if (output)
+    if (output) {
         TRY(media_check(output, g->width, g->height, g->frames, fault));
+        TRY(media_check_input(output, image_path, fault));
+        TRY(media_check_input(output, last_image_path, fault));
+    }
     if (dump_folder)
         TRY(dump_check(dump_folder, fault));
     TRY(load_inputs(job, fault));

@@ -204,21 +204,21 @@ static int experts_of(const struct model_config *m) { return m->boundary > 0 ? 2
 
 static void text_model(const struct model_config *m, const struct model_figures *f)
 {
-    char clip[64], decode[64] = "denoise only";
+    char clip[64], forward[TFLOP_BYTES], decode[TFLOP_BYTES] = "denoise only";
     snprintf(clip, sizeof clip, "%lldx%lldx%lld", (long long)m->width, (long long)m->height,
              (long long)m->frames);
     if (by_formula(m))
         snprintf(decode, sizeof decode, "by formula");
     else if (!model_ends_as_latents(m))
-        snprintf(decode, sizeof decode, "%.4g", f->decode_flops * 1e-12);
-    printf("%-23s %s%8.1f M  %-12s %8lld %13.4g %12s  %s\n", m->name,
+        tflop_text(f->decode_flops, decode);
+    printf("%-23s %s%8.1f M  %-12s %8lld %13s %12s  %s\n", m->name,
            experts_of(m) > 1 ? "2 x " : "    ", (double)f->transformer * 1e-6, clip,
-           (long long)f->tokens, f->forward_flops * 1e-12, decode, m->summary);
+           (long long)f->tokens, tflop_text(f->forward_flops, forward), decode, m->summary);
 }
 
 static void text_heading(void)
 {
-    printf("%-23s %14s  %-12s %8s %13s %12s\n", "model", "transformer", "clip", "tokens",
+    printf("%-23s %14s  %-12s %8s %13s %12s\n", "model", "parameters", "clip", "tokens",
            "TFLOP/forward", "TFLOP/decode");
 }
 

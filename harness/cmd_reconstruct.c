@@ -203,8 +203,9 @@ static void print_plan(const struct job *job)
 static void print_stage(const char *name, const struct stage_figures *f)
 {
     const double s = (double)f->run_ns * 1e-9;
-    printf("%-8s %8.3f s %12.4f %12.1f %14.1f\n", name, s, f->flops * 1e-12, f->flops * 1e-9 / s,
-           (double)f->activation_bytes / (1 << 20));
+    char tflop[TFLOP_BYTES];
+    printf("%-8s %8.3f s %12s %12.1f %14.1f\n", name, s, tflop_text(f->flops, tflop),
+           f->flops * 1e-9 / s, (double)f->activation_bytes / (1 << 20));
 }
 
 static void print_result(const struct job *job)
@@ -313,6 +314,7 @@ static enum status resolve(struct job *job, struct fault *fault)
     TRY(case_ready(&job->c, fault));
     const struct geometry *g = &job->c.request.geometry;
     TRY(media_check(output, g->width, g->height, g->frames, fault));
+    TRY(media_check_input(output, job->input, fault));
     if (!job->c.request.tiling.size)
         return ST_OK;
     job->result = malloc((size_t)(job->frames * frame_values(job)));

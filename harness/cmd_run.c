@@ -167,9 +167,10 @@ static enum status plan_case(struct outcome *o, struct json *document, struct fa
         json_text(document, "memory", fit[0] ? fit : NULL);
         json_end(document);
     } else if (s == ST_OK) {
-        printf("%8lld tokens %12.4f TFLOP %9.3f GiB   %s%s%s\n", (long long)o->c.request.geometry.S,
-               planned_flops(engine) * 1e-12, (double)engine_peak_bytes(engine) / (1 << 30), name,
-               fit[0] ? "; " : "", fit);
+        char tflop[TFLOP_BYTES];
+        printf("%8lld tokens %12s TFLOP %9.3f GiB   %s%s%s\n", (long long)o->c.request.geometry.S,
+               tflop_text(planned_flops(engine), tflop),
+               (double)engine_peak_bytes(engine) / (1 << 30), name, fit[0] ? "; " : "", fit);
     }
     engine_free(engine);
     return s;

@@ -181,7 +181,8 @@ static void print_findings(const struct inspection *in)
     for (int i = 0; i < in->parts; i++) {
         const struct inspected *p = &in->part[i];
         if (p->differences.unused)
-            printf("note: %s: %" PRId64 " tensors are known and not used for video from text\n",
+            printf("note: %s: %" PRId64
+                   " tensors are known, and nothing that Patchmark runs uses them\n",
                    p->name, p->differences.unused);
         print_non_finite(p);
     }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FPS_MAX 1000.0
@@ -173,6 +174,16 @@ static enum status end_file(struct media_writer *w, struct fault *fault)
     TRY(w->kind->end(w, fault));
     w->kind->drop(w);
     return out_file_commit(&w->out, fault);
+}
+
+enum status media_check_input(const char *path, const char *input, struct fault *fault)
+{
+    struct stat out, in;
+    if (!input || stat(path, &out) || stat(input, &in) || out.st_dev != in.st_dev ||
+        out.st_ino != in.st_ino)
+        return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "-o %s is the file that is read; give it another name",
+                     path);
 }
 
 enum status media_open(const char *path, int64_t width, int64_t height, int64_t frames, double fps,

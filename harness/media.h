@@ -14,6 +14,8 @@ struct media_writer;
  * when frames > 1. Nothing is left behind where it fails. */
 enum status media_check(const char *path, int64_t width, int64_t height, int64_t frames,
                         struct fault *fault);
+/* Refuses to write over `input`, the file that a clip is made of; NULL: there is none. */
+enum status media_check_input(const char *path, const char *input, struct fault *fault);
 /* Writes to a temporary name beside the target; media_close renames. Numbered stills are written
  * one by one, each likewise. */
 enum status media_open(const char *path, int64_t width, int64_t height, int64_t frames, double fps,

@@ -93,7 +93,7 @@ static bool parse_size(const char *text, struct size2 *out)
     out->width = strtoll(text, &end, 10);
     if (end == text || *end != 'x' || errno)
         return false;
-    return parse_count(end + 1, &out->height);
+    return parse_count(end + 1, &out->height) && out->width > 0 && out->height > 0;
 }
 
 static bool parse_pair(const char *text, struct real2 *out)

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +31,13 @@ static const struct {
 };
 
 const char *status_name(enum status status) { return states[status].name; }
+
+const char *tflop_text(double flops, char out[TFLOP_BYTES])
+{
+    const double tflop = flops * 1e-12;
+    snprintf(out, TFLOP_BYTES, tflop < 1 ? "%.4g" : tflop < 1e3 ? "%.2f" : "%.1f", tflop);
+    return out;
+}
 
 int exit_code_of(enum status status) { return states[status].exit_code; }
 

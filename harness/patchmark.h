@@ -64,6 +64,10 @@ const char *status_name(enum status status); /* "passed", "refused", ...: the st
 extern volatile int interrupted_by;
 void signals_install(void);
 
+/* Work in TFLOP, from that of a test's model to that of an hour of film. Returns out. */
+#define TFLOP_BYTES 32
+const char *tflop_text(double flops, char out[TFLOP_BYTES]);
+
 /* One line on stderr that the next one replaces, only where stderr is a terminal; NULL clears
  * it. */
 #if defined(__GNUC__)

@@ -89,7 +89,8 @@ static enum status enter_size(struct case_list *list, struct run_case *c, const 
     long long width, height;
     int used = 0;
     (void)list;
-    if (sscanf(word, "%lldx%lld%n", &width, &height, &used) != 2 || word[used])
+    if (sscanf(word, "%lldx%lld%n", &width, &height, &used) != 2 || word[used] || width < 1 ||
+        height < 1)
         return fault_set(fault, ST_BAD_INPUT, "--size wants WIDTHxHEIGHT, as 832x480, not '%s'",
                          word);
     c->spec.size = (struct size2){width, height};

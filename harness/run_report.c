@@ -181,11 +181,15 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_raw(j, "counters", o->counters.text);
 }
 
+/* Columns of names; what is said below a row stands under it, a little to the right. */
+#define CASE_COLUMN "%-42s"
+#define BELOW "    "
+
 void outcome_heading(FILE *out)
 {
-    fprintf(out, "%-32s %-10s %-9s %-18s %-20s %9s %8s %9s %8s %7s\n", "case", "plan", "status",
-            "time of a clip", "text/denoise/decode", "tokens/s", "frames/s", "video s/h", "GFLOP/s",
-            "of peak");
+    fprintf(out, CASE_COLUMN " %-10s %-9s %-18s %-20s %9s %8s %9s %8s %7s\n", "case", "plan",
+            "status", "time of a clip", "input/denoise/decode", "tokens/s", "frames/s", "video s/h",
+            "GFLOP/s", "of peak");
 }
 
 void outcome_name(const struct outcome *o, char *out, size_t bytes)
@@ -203,18 +207,25 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
              f32 ? "" : elem_name(o->c.config.type));
 }
 
-/* What text, denoiser and decoder took of the clip's time. */
+/* What the encoders of text and image, the denoiser and the decoder took of the clip's time. */
 static void describe_split(const struct outcome *o, char *out, size_t bytes)
 {
-    static const enum stage parts[] = {STAGE_TEXT, STAGE_DENOISE, STAGE_DECODE};
     if (model_ends_as_latents(o->c.request.model)) {
         snprintf(out, bytes, "denoise only");
         return;
     }
-    double share[3];
-    for (int i = 0; i < 3; i++)
-        share[i] = 100 * outcome_stage_ns(o, parts[i]) / o->summary.median;
-    snprintf(out, bytes, "%.0f/%.0f/%.0f %%", share[0], share[1], share[2]);
+    const double percent = 100 / o->summary.median;
+    snprintf(out, bytes, "%.0f/%.0f/%.0f %%",
+             percent * (outcome_stage_ns(o, STAGE_TEXT) + outcome_stage_ns(o, STAGE_ENCODE)),
+             percent * outcome_stage_ns(o, STAGE_DENOISE),
+             percent * outcome_stage_ns(o, STAGE_DECODE));
+}
+
+/* A rate of any size: what a large model makes in a second is far below one. */
+static const char *rate_text(double rate, char out[24])
+{
+    snprintf(out, 24, rate < 10 ? "%.3g" : rate < 1000 ? "%.1f" : "%.0f", rate);
+    return out;
 }
 
 /* "8.52 s", "12.3 min", "4.1 h": what is multiplied out may take any time. */
@@ -237,29 +248,31 @@ static const char *long_time(double seconds, char *out, size_t bytes)
 static void sampled_line(const struct outcome *o, FILE *out)
 {
     const struct sampled *s = &o->sampled;
-    char step[32], total[32];
+    char step[32], total[32], clip[48] = "a still";
+    if (o->c.request.geometry.frames > 1)
+        snprintf(clip, sizeof clip, "a clip of %.3g s",
+                 (double)o->c.request.geometry.frames / o->c.fps);
     const double step_s = outcome_stage_ns(o, STAGE_DENOISE) * 1e-9 / (double)o->c.request.steps;
     fprintf(out,
-            "%-32s sampled: %.2g%% of the work ran (%d of %d problems whole, %d passes);"
-            " %s a step; +- is what passes differ by\n",
-            "", 100 * s->flops_share, s->whole, s->parts, s->passes,
+            BELOW "~ sampled: %.2g%% of the work ran (%d of %d problems whole, %d passes);"
+                  " %s a step; +- is what passes differ by\n",
+            100 * s->flops_share, s->whole, s->parts, s->passes,
             long_time(step_s, step, sizeof step));
-    fprintf(out,
-            "%-32s on this machine a clip of %.3g s from %s would take about %s;"
-            " sampled, not run whole\n",
-            "", (double)o->c.request.geometry.frames / o->c.fps, o->c.request.model->name,
-            long_time(s->total_s, total, sizeof total));
+    fprintf(out, BELOW "on this machine %s%s from %s would take about %s; sampled, not run whole\n",
+            model_ends_as_latents(o->c.request.model) ? "denoising " : "", clip,
+            o->c.request.model->name, long_time(s->total_s, total, sizeof total));
     const struct against *a = &s->against;
     if (a->rounds)
-        fprintf(out, "%-32s in %d rounds: full %.3f s, sampled %.3f s, %+.1f%%\n", "", a->rounds,
+        fprintf(out, BELOW "in %d rounds: full %.3f s, sampled %.3f s, %+.1f%%\n", a->rounds,
                 a->full_s, a->sampled_s, 100 * against_deviation(a));
 }
 
 void outcome_row(const struct outcome *o, FILE *out)
 {
     char name[96], time[48], seconds[32], split[48], peak[16] = "-";
+    char tokens[24], frames[24], video[24];
     outcome_name(o, name, sizeof name);
-    fprintf(out, "%-32s %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
+    fprintf(out, CASE_COLUMN " %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
     if (!outcome_timed(o)) {
         fprintf(out, "%s\n", o->reason);
         return;
@@ -269,18 +282,20 @@ void outcome_row(const struct outcome *o, FILE *out)
         long_time(m * 1e-9, seconds, sizeof seconds);
     else
         snprintf(seconds, sizeof seconds, "%.3f s", m * 1e-9);
-    snprintf(time, sizeof time, "%s +-%.1f%%", seconds, 50 * (o->summary.hi - o->summary.lo) / m);
+    snprintf(time, sizeof time, "%s%s +-%.1f%%", o->sampling ? "~" : "", seconds,
+             50 * (o->summary.hi - o->summary.lo) / m);
     describe_split(o, split, sizeof split);
     if (o->fma_peak > 0)
         snprintf(peak, sizeof peak, "%.1f%%", 100 * flops / o->fma_peak);
-    fprintf(out, "%-18s %-20s %9.0f ", time, split, tokens_per_s(o));
+    fprintf(out, "%-18s %-20s %9s ", time, split, rate_text(tokens_per_s(o), tokens));
     if (model_ends_as_latents(o->c.request.model))
         fprintf(out, "%8s %9s ", "-", "-");
     else
-        fprintf(out, "%8.2f %9.1f ", frames_per_s(o), video_s_per_h(o));
+        fprintf(out, "%8s %9s ", rate_text(frames_per_s(o), frames),
+                rate_text(video_s_per_h(o), video));
     fprintf(out, "%8.1f %7s\n", flops * 1e-9, peak);
     if (o->unstable)
-        fprintf(out, "%-32s %s\n", "", o->reason);
+        fprintf(out, BELOW "%s\n", o->reason);
     if (o->sampling)
         sampled_line(o, out);
 }

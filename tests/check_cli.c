@@ -60,7 +60,7 @@ static void odd_sizes_go_to_y4m(void **state)
     (void)state;
     struct spawned s = patchmark(TINY, "--size=50x34", "--frames=6", "-o", path, NULL);
     assert_ok(&s);
-    assert_non_null(strstr(s.out, "keeps the 50x34"));
+    assert_non_null(strstr(s.out, "keeps the 50x34, 6 frames asked for"));
     assert_int_equal(y4m_frames(path, "YUV4MPEG2 W50 H34 "), 6);
 }
 
@@ -228,6 +228,8 @@ static void bad_input_is_refused_in_a_sentence(void **state)
     refused(2, "16 to", TINY, "--size=8x8", "-o", out, NULL);
     refused(2, "16 to", TINY, "--size=99999999x16", "-o", out, NULL);
     refused(2, "WIDTHxHEIGHT", TINY, "--size=12", "-o", out, NULL);
+    refused(2, "WIDTHxHEIGHT", TINY, "--size=0x0", "-o", out, NULL);
+    refused(2, "WIDTHxHEIGHT", "run", "--size=0x0", "--results=none", NULL);
     refused(2, "frames", TINY, "--frames=0", "-o", out, NULL);
     refused(2, "frames", TINY, "--frames=-5", "-o", out, NULL);
     refused(2, "give one", TINY, "--frames=5", "--seconds=1", "-o", out, NULL);
@@ -357,6 +359,21 @@ static void a_dry_run_costs_nothing_at_any_size(void **state)
     assert_non_null(strstr(s.out, "32760 tokens"));
     assert_non_null(strstr(s.out, "one forward 28")); /* 283 TFLOP, once-per-prompt work spread */
     assert_non_null(strstr(s.out, "275.35"));
+}
+
+/* The tiny model reads 64 tokens, the last of which ends the sentence. */
+static void a_prompt_that_is_cut_is_said_to_be(void **state)
+{
+    (void)state;
+    char prompt[] = "--prompt=wave wave wave wave wave wave wave wave wave wave wave wave wave";
+    prompt[9 + 64] = '\0';
+    struct spawned s = patchmark("generate", prompt, "--dry-run", NULL);
+    assert_ok(&s);
+    assert_non_null(strstr(s.out, "longer than the 64 tokens"));
+    prompt[9 + 63] = '\0';
+    s = patchmark("generate", prompt, "--dry-run", NULL);
+    assert_ok(&s);
+    assert_null(strstr(s.out, "longer than"));
 }
 
 /* A denoise-only model: its class in place of a prompt, its latents in place of a clip. */
@@ -553,6 +570,7 @@ int main(void)
         cmocka_unit_test(json_is_one_document),
         cmocka_unit_test(ops_say_who_served_them),
         cmocka_unit_test(a_dry_run_costs_nothing_at_any_size),
+        cmocka_unit_test(a_prompt_that_is_cut_is_said_to_be),
         cmocka_unit_test(latents_are_what_a_denoiser_alone_gives),
         cmocka_unit_test(denoisers_alone_refuse_what_they_lack),
         cmocka_unit_test(a_denoiser_alone_is_timed_without_frames),

@@ -180,6 +180,13 @@ static void what_cannot_be_done_is_refused(void **state)
     jobs_run(&job, 1);
     expect(&job, 2, "give -o FILE");
     jobs_free(&job, 1);
+    size_t before, after;
+    free(file_read(input, &before));
+    job = reconstruct(input, input, "--frames=1", NULL, NULL);
+    expect(&job, 2, "is the file that is read");
+    jobs_free(&job, 1);
+    free(file_read(input, &after));
+    assert_int_equal(before, after);
 }
 
 /* The same clip but for its seams. */
