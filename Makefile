@@ -252,7 +252,7 @@ $(B)/tests/check_%: $(B)/obj/tests/check_%.c.o $(call obj,$(TEST_SUPPORT)) $(B)/
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(SANITIZE) -fopenmp -o $@ $^ -lcmocka $(LIBS)
 $(B)/obj/tests/%.c.o: tests/%.c $(B)/choice
-	@$(compile) && $(CC) $(BASE) $(FLAGS_tests) -DBUILD_DIR='"$(B)"' -c $< -o $@
+	@$(compile) && $(CC) $(BASE) $(FLAGS_tests) $(if $(SANITIZE),-DSANITIZED) -DBUILD_DIR='"$(B)"' -c $< -o $@
 $(B)/tests/%.so: tests/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) -fPIC -shared -o $@ $<
 check:

@@ -638,7 +638,7 @@ static double number_of(const char *json, const char *name)
  * Sanitizers keep memory of their own beside ours. */
 static void memory_is_what_the_types_need(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANITIZED /* shadow memory is taken too */
     skip();
 #endif
     struct model_config m = preset_tiny;
