@@ -7,12 +7,12 @@
 #include <libavutil/log.h>
 #include <string.h>
 
-/* It says more than their codes. */
+/* It says more than their codes. Its prefix names an address, of no use in a sentence. */
 static _Thread_local char logged[256];
 
 static void keep_error(void *context, int level, const char *format, va_list args)
 {
-    int prefix = 1;
+    int prefix = 0;
     if (level > AV_LOG_ERROR)
         return;
     av_log_format_line2(context, level, format, args, logged, sizeof logged, &prefix);

@@ -78,6 +78,9 @@ static enum status check_size(const struct media_reader *r, struct fault *fault)
     if (r->own_width >= 1 && r->own_height >= 1 && r->own_width <= MEDIA_SOURCE_SIDE_MAX &&
         r->own_height <= MEDIA_SOURCE_SIDE_MAX)
         return ST_OK;
+    /* FFmpeg's answer where a file breaks off before its first frame. */
+    if (r->own_width == 0 && r->own_height == 0)
+        return media_source_refuse(r, "no frame of it can be decoded; is the file whole?", fault);
     return fault_set(fault, ST_BAD_INPUT,
                      "%s has frames of %" PRId64 "x%" PRId64 ": each side must be 1 to %d", r->path,
                      r->own_width, r->own_height, MEDIA_SOURCE_SIDE_MAX);

@@ -244,6 +244,7 @@ static void what_ffmpeg_cannot_read_is_refused(void **state)
     refused(cut(mp4, "half.mp4", (int64_t)bytes / 2), ST_BAD_INPUT, "cannot be read");
     refused(cut(mp4, "almost.mp4", -40), ST_BAD_INPUT, "");
     refused(cut(png, "half.png", -60), ST_BAD_INPUT, "");
+    refused(cut(png, "head.png", 60), ST_BAD_INPUT, "cannot be read: ");
     const char *text = at("%s/text.mp4", folder);
     file_put(text, "once upon a time", 16);
     refused(text, ST_BAD_INPUT, "no clip or still");
