@@ -223,7 +223,7 @@ void generate_report_result(const struct generate_report *job)
         if (i == STAGE_DENOISE)
             printf("   %lld step%s%s, median %.3f s", (long long)job->c->request.steps,
                    job->c->request.steps == 1 ? "" : "s",
-                   job->c->request.model->boundary > 0 ? " of both experts" : "",
+                   engine_stage(job->engine, STAGE_DENOISE_LOW)->calls ? " of both experts" : "",
                    median_step_s(job));
         if (i == STAGE_DENOISE && on_cuda(job))
             print_host_share(job, f);
