@@ -515,7 +515,8 @@ static void too_little_device_memory_is_refused_from_the_plan(void **state)
     (void)state;
     /* needed and available, before anything is allocated or written */
     job.variable[1] = "EMU_FAIL=1";
-    expect_no_clip(job, 2, "0.00 GiB are free");
+    expect_no_clip(job, 2,
+                   "GiB of the CUDA device's memory (weights by plan stage) and 0.00 GiB are free");
 }
 
 static void an_error_of_the_device_ends_the_clip(void **state)
