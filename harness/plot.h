@@ -30,7 +30,7 @@
     X(CACHE, "recipe.cache_state", "cache %s")                                                     \
     X(DEVICE, "recipe.device", "%s")                                                               \
     X(LAUNCH, "recipe.launch", "launch %s")                                                        \
-    X(MACHINE, "machine", "%s")                                                                    \
+    X(MACHINE, "run.machine", "%s")                                                                \
     X(CLASS, "recipe.plan_class", "%s")                                                            \
     X(PLAN, "recipe.plan", "%s")                                                                   \
     X(FPS, "recipe.fps", "%s fps")                                                                 \

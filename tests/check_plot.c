@@ -497,9 +497,9 @@ static void broken_records_are_named(void **state)
     refuses("{\"schema\":{\"name\":\"other\",\"version\":\"1.0\"},\"kind\":\"case\"}",
             "not a patchm");
     refuses("{\"a\":1,\"a\":2}", "duplicate");
-    refuses("{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"run\"}",
+    refuses("{\"schema\":{\"name\":\"patchmark\",\"version\":\"3.0\"},\"kind\":\"run\"}",
             "version this "
-            "program does not know: 2.0");
+            "program does not know: 3.0");
     refuses(
         "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.7\"},\"kind\":\"case\",\"case_kind\":"
         "\"pipeline\",\"recipe\":{\"width\":-1}}",
