@@ -14,6 +14,7 @@ int cmd_verify(int argc, char **argv, struct fault *fault);
 int cmd_run(int argc, char **argv, struct fault *fault);
 int cmd_kernels(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
+int cmd_export(int argc, char **argv, struct fault *fault);
 int cmd_ceilings(int argc, char **argv, struct fault *fault);
 int cmd_inspect(int argc, char **argv, struct fault *fault);
 
@@ -24,6 +25,7 @@ void help_verify(FILE *out);
 void help_run(FILE *out);
 void help_kernels(FILE *out);
 void help_plot(FILE *out);
+void help_export(FILE *out);
 void help_ceilings(FILE *out);
 void help_inspect(FILE *out);
 

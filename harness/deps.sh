@@ -22,7 +22,7 @@ gnuplot|command -v gnuplot|gnuplot-nox|pictures of plots (their data files are s
 ffmpeg|pkg-config --exists libavformat libavcodec libswscale libavutil|\
 libavformat-dev libavcodec-dev libswscale-dev libavutil-dev|\
 .mp4, .gif and .png files and scaling (.y4m and .ppm need no library)
-jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot)
+jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot, export)
 hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)
 sentencepiece|command -v $cxx && pkg-config --exists sentencepiece|libsentencepiece-dev g++|\
 the tokenizer of published checkpoints (which generate does not read yet)"
@@ -63,6 +63,11 @@ probe() {
     off=
     has "command -v $cc" && openmp 2>/dev/null || needed=" gcc libc6-dev"
     listed "$goals" test && { cmocka 2>/dev/null || needed="$needed libcmocka-dev"; }
+    listed "$goals" test && ! has "command -v sqlite3" && {
+        needed="$needed sqlite3"
+        off="sqlite3 is missing: the test that reads 'export --format sql' with it is skipped
+"
+    }
     listed "$without" all && return
     has "command -v pkg-config" || needed="$needed pkg-config"
     while IFS='|' read -r name check packages loss; do

@@ -63,6 +63,12 @@ const struct subcommand subcommands[] = {
      "plot\n"
      "plot results/*/ --out plots/out\n",
      cmd_plot, help_plot, false},
+    {"export", "[RESULTS...] [--format F]", "records as tables, for people and other tools",
+     "export --where op=attention\n"
+     "export results/*/ --format csv --where case_kind=pipeline -o clips.csv\n"
+     "export --format sql | sqlite3 results.db\n"
+     "export --format gbench --where 'variant=avx2_*' -o b.json\n",
+     cmd_export, help_export, false},
     {"ceilings", "[--device D]", "measure what memory and buses reach",
      "ceilings\n"
      "ceilings --device cuda:0\n",
@@ -114,9 +120,9 @@ static bool asks_help(const char *word)
 
 static int unknown_command(const char *word)
 {
-    const char *names[16];
+    const char *names[32];
     int count = 0;
-    for (const struct subcommand *c = subcommands; c->name && count < 16; c++)
+    for (const struct subcommand *c = subcommands; c->name && count < 32; c++)
         if (!c->hidden)
             names[count++] = c->name;
     char near[160];

@@ -4,27 +4,11 @@
  * never repaired: a plot with a silently missing point answers a different question. */
 #include "plot.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#ifndef HAVE_JANSSON
-
-enum status plot_read(const char *const *paths, int count, struct plot_set *set,
-                      struct fault *fault)
-{
-    (void)paths, (void)count, (void)set;
-    return fault_set(fault, ST_NOT_BUILT,
-                     "reading records needs jansson, which this build lacks: "
-                     "install libjansson-dev and run make again");
-}
-
-void plot_free(struct plot_set *set) { (void)set; }
-
-#else
-
 #include "results_read.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define FIELD_BYTES_MAX 2000
 
@@ -82,11 +66,6 @@ static void free_fields(struct plot_case *c)
         free(c->field[f]);
 }
 
-static bool may_have_time(const char *status)
-{
-    return !strcmp(status, "passed") || !strcmp(status, "unstable") || !strcmp(status, "throttled");
-}
-
 static void read_times(const struct result *r, struct plot_case *c)
 {
     static const char *const stages[PLOT_STAGES] = {"stages.text_ns", "stages.denoise_ns",
@@ -99,7 +78,7 @@ static void read_times(const struct result *r, struct plot_case *c)
     double encode_s = result_number(r, "stages.encode_ns") * 1e-9;
     if (isfinite(encode_s))
         c->stage_s[0] += encode_s;
-    c->timed = may_have_time(c->status) && c->time_s > 0 && isfinite(c->time_s);
+    c->timed = result_timed(r);
 }
 
 static enum status add_case(const struct result *r, struct plot_set *set, struct fault *fault)
@@ -146,10 +125,7 @@ static enum status visit(const struct result *r, void *user, struct fault *fault
         return ST_OK;
     }
     /* A case refused before its plan was made says nothing of size or duration. */
-    char *recipe = result_word(r, "recipe");
-    bool unknown = recipe && !*recipe && !may_have_time(result_text(r, "status"));
-    free(recipe);
-    if (unknown) {
+    if (result_type(r, "recipe") == RESULT_ABSENT && !result_may_be_timed(r)) {
         set->unknown++;
         return ST_OK;
     }
@@ -219,5 +195,3 @@ void plot_free(struct plot_set *set)
         free_fields(&set->cases[i]);
     free(set->cases);
 }
-
-#endif

@@ -43,6 +43,7 @@ void result_drop(struct result *r) { (void)r; }
 #else
 
 #include "host.h"
+#include "results_known.h"
 #include "text.h"
 
 #include <dirent.h>
@@ -66,6 +67,7 @@ struct reader {
     struct fault *fault;
     struct seen *seen; /* files read */
     int64_t seen_count, seen_room;
+    struct results_known known;
 };
 
 /* The file being read. */
@@ -186,7 +188,7 @@ static enum status check_record(struct result *r, struct fault *fault)
     return check_types(r, fault);
 }
 
-static enum status read_record(struct source *s, json_t *record)
+static enum status read_record(struct source *s, json_t *record, const char *line, size_t bytes)
 {
     struct reader *reader = s->reader;
     struct result r = {.path = s->path, .line = s->line, .record = record, .run = s->run};
@@ -195,7 +197,10 @@ static enum status read_record(struct source *s, json_t *record)
         json_decref(s->run);
         s->run = json_incref(record);
     }
-    if (reader->wanted.kind && strcmp(r.kind, reader->wanted.kind))
+    bool copy;
+    TRY(results_known_meet(&reader->known, &r, line, bytes, &copy, reader->fault));
+    reader->tally->copies += copy;
+    if (copy || (reader->wanted.kind && strcmp(r.kind, reader->wanted.kind)))
         return ST_OK;
     reader->tally->records++;
     return reader->visit(&r, reader->user, reader->fault);
@@ -239,7 +244,7 @@ static enum status parse_line(struct source *s, const char *line, size_t bytes, 
     else if (!json_is_object(record))
         status = refuse_line(s, record ? "another value" : error.text, cut);
     else
-        status = read_record(s, record);
+        status = read_record(s, record, line, bytes);
     json_decref(record);
     return status;
 }
@@ -393,6 +398,7 @@ enum status results_read(const char *const *paths, int count, const struct resul
     for (int i = 0; i < count && status == ST_OK; i++)
         status = read_path(paths[i], 0, &reader);
     free(reader.seen);
+    results_known_free(&reader.known);
     return status;
 }
 

@@ -30,6 +30,7 @@ struct results_wanted {
 struct results_tally {
     int64_t files, records; /* read */
     int64_t again;          /* files passed over because they were read before under another name */
+    int64_t copies;         /* records passed over because their run's file was read as a copy */
     int64_t unfinished;     /* .part files in folders, passed over: their runs never ended */
     int64_t torn;           /* lines that break off, where that is allowed */
 };
@@ -71,8 +72,20 @@ char *result_word(const struct result *r, const char *path);
 /* The same as JSON; path "": the whole record. null where nothing is there. */
 void result_write(const struct result *r, const char *path, struct json *j, const char *key);
 
-/* Whether the status allows a time, and there is a positive one. */
-bool result_timed(const struct result *r);
+enum result_type {
+    RESULT_ABSENT,
+    RESULT_BOOL,
+    RESULT_INT,
+    RESULT_REAL,
+    RESULT_TEXT,
+    RESULT_OTHER /* an object or an array */
+};
+enum result_type result_type(const struct result *r, const char *path);
+/* Calls `leaf` with the path of every member that is no object, in the order of the record. */
+void result_leaves(const struct result *r, void (*leaf)(const char *path, void *user), void *user);
+
+bool result_may_be_timed(const struct result *r); /* its status allows a time */
+bool result_timed(const struct result *r);        /* and there is a positive one */
 
 /* ST_BAD_INPUT: "FILE:LINE: what", for a visitor that finds a record to be wrong. */
 #if defined(__GNUC__)

@@ -22,14 +22,19 @@ enum status result_refuse(const struct result *r, struct fault *fault, const cha
                      (long long)r->line, clean);
 }
 
-bool result_timed(const struct result *r)
+bool result_may_be_timed(const struct result *r)
 {
     static const char *const timed[] = {"passed", "unstable", "throttled"};
     const char *status = result_text(r, "status");
     bool may = false;
     for (size_t i = 0; i < sizeof timed / sizeof *timed; i++)
         may = may || !strcmp(status, timed[i]);
-    return may && result_number(r, "timing.median") > 0;
+    return may;
+}
+
+bool result_timed(const struct result *r)
+{
+    return result_may_be_timed(r) && result_number(r, "timing.median") > 0;
 }
 
 #ifndef HAVE_JANSSON
@@ -78,6 +83,17 @@ void result_write(const struct result *r, const char *path, struct json *j, cons
 {
     (void)r, (void)path;
     json_none(j, key);
+}
+
+enum result_type result_type(const struct result *r, const char *path)
+{
+    (void)r, (void)path;
+    return RESULT_ABSENT;
+}
+
+void result_leaves(const struct result *r, void (*leaf)(const char *path, void *user), void *user)
+{
+    (void)r, (void)leaf, (void)user;
 }
 
 #else
@@ -152,6 +168,41 @@ static bool is_absent(const json_t *value)
 {
     return !value || json_is_null(value) ||
            (json_is_null(json_object_get(value, "value")) && json_object_get(value, "why"));
+}
+
+enum result_type result_type(const struct result *r, const char *path)
+{
+    const json_t *value = find(r, path);
+    if (is_absent(value))
+        return RESULT_ABSENT;
+    return json_is_boolean(value)   ? RESULT_BOOL
+           : json_is_integer(value) ? RESULT_INT
+           : json_is_real(value)    ? RESULT_REAL
+           : json_is_string(value)  ? RESULT_TEXT
+                                    : RESULT_OTHER;
+}
+
+static void walk(const json_t *object, const char *before,
+                 void (*leaf)(const char *path, void *user), void *user)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value)
+    {
+        char *path;
+        if (asprintf(&path, "%s%s%s", before, *before ? "." : "", key) < 0)
+            continue;
+        if (json_is_object(value) && !is_absent(value) && json_object_size(value))
+            walk(value, path, leaf, user);
+        else
+            leaf(path, user);
+        free(path);
+    }
+}
+
+void result_leaves(const struct result *r, void (*leaf)(const char *path, void *user), void *user)
+{
+    walk(r->record, "", leaf, user);
 }
 
 /* By the program's own writer, which gives a double the digits that it was read from. */

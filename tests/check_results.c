@@ -195,6 +195,60 @@ static void files_cut_short_are_refused(void **state)
     unlink(part);
 }
 
+/* Any byte of a record may be another one: it is read or refused in one sentence, never worse. */
+static void damaged_files_are_read_or_refused(void **state)
+{
+    size_t bytes;
+    char *text =
+        file_read("tests/golden/results/cpu-a-0a1b2c/20260131T100000Z-0123456789.jsonl", &bytes);
+    char path[600];
+    uint32_t random = 1;
+    int read = 0, refused = 0;
+    (void)state;
+    assert_non_null(text);
+    snprintf(path, sizeof path, "%s/damaged.jsonl", folder);
+    for (int i = 0; i < 1500; i++) {
+        random = random * 1664525u + 1013904223u;
+        size_t place = (random >> 8) % bytes;
+        char kept = text[place];
+        random = random * 1664525u + 1013904223u;
+        text[place] = i % 2 ? (char)(random >> 24) : "{}[],:\"\\\n0e-"[(random >> 24) % 12];
+        file_put(path, text, bytes);
+        text[place] = kept;
+        int cases = cases_of(path, NULL, NULL);
+        read += cases >= 0;
+        refused += cases < 0;
+        if (cases < 0)
+            assert_has(fault.text, at("%s:", path));
+        assert_null(strpbrk(fault.text, "\n\x1b"));
+    }
+    assert_true(read > 100 && refused > 100);
+    free(text);
+    unlink(path);
+}
+
+static void copies_count_once_and_may_not_differ(void **state)
+{
+#define RUN_OF(id) HEAD("2.0") "\"kind\":\"run\",\"run_id\":\"" id "\"}\n"
+#define CASE_OF(id, n, more)                                                                       \
+    HEAD("2.0") "\"kind\":\"case\",\"run_id\":\"" id "\",\"case\":" #n more "}\n"
+    static const char first[] = RUN_OF("a") CASE_OF("a", 1, "") CASE_OF("a", 2, "");
+    static const char more[] = RUN_OF("a") CASE_OF("a", 2, "") CASE_OF("a", 3, "");
+    static const char edited[] = RUN_OF("a") CASE_OF("a", 1, ",\"status\":\"passed\"");
+    struct results_tally tally = {0};
+    (void)state;
+    mkdir(at("%s/copies", folder), 0777);
+    file_put(at("%s/copies/1.jsonl", folder), first, sizeof first - 1);
+    file_put(at("%s/copies/2.jsonl", folder), more,
+             sizeof more - 2); /* without the last line's end */
+    assert_int_equal(cases_of(at("%s/copies", folder), NULL, &tally), 3);
+    assert_int_equal(tally.copies, 2);
+    file_put(at("%s/copies/3.jsonl", folder), edited, sizeof edited - 1);
+    assert_int_equal(cases_of(at("%s/copies", folder), NULL, &tally), -1);
+    assert_has(fault.text, "3.jsonl:2: not the same as ");
+    assert_has(fault.text, "1.jsonl:2, which is of the same run and case");
+}
+
 static void folders_give_their_files_once(void **state)
 {
     struct results_tally tally = {0};
@@ -347,6 +401,8 @@ int main(void)
         TEST(members_of_a_wrong_type_are_refused),
         TEST(a_case_needs_its_run),
         TEST(files_cut_short_are_refused),
+        TEST(damaged_files_are_read_or_refused),
+        TEST(copies_count_once_and_may_not_differ),
         TEST(folders_give_their_files_once),
         TEST(values_are_found_by_path),
         TEST(the_newest_of_a_kind_is_found),
