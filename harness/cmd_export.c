@@ -5,15 +5,14 @@
 #include "commands.h"
 #include "export.h"
 #include "out_file.h"
+#include "results_where.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define RESULTS_MAX 256
-#define WHERE_MAX 32
 
 static const struct format {
     const char *name, *kind; /* kind: what it holds where none is asked for; NULL: all */
@@ -24,29 +23,8 @@ static const struct format {
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
-static struct where {
-    char *field;
-    const char *value;
-    bool met; /* some record has the field */
-} wheres[WHERE_MAX];
-static int where_count;
-
 static const char *format_name = "md", *kind_wanted, *output;
 static bool show_columns;
-
-static enum status add_where(const char *text, struct fault *fault)
-{
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
-        return fault_set(fault, ST_BAD_INPUT, "--where wants FIELD=VALUE, not '%s'", text);
-    if (where_count == WHERE_MAX)
-        return fault_set(fault, ST_BAD_INPUT, "more than %d times --where", WHERE_MAX);
-    char *field = strndup(text, (size_t)(equals - text));
-    if (!field)
-        return fault_set(fault, ST_NO_MEMORY, "no memory for --where");
-    wheres[where_count++] = (struct where){field, equals + 1, false};
-    return ST_OK;
-}
 
 static const struct option options[] = {
     {"--format", "F", OPTION_TEXT, &format_name,
@@ -54,8 +32,7 @@ static const struct option options[] = {
     {"-o", "FILE", OPTION_TEXT, &output, "written whole or not at all (standard output)"},
     {"--kind", "KIND", OPTION_TEXT, &kind_wanted,
      "run, case, compare, ... (case; json and sql: all)"},
-    {"--where", "FIELD=VALUE", OPTION_EACH, NULL,
-     "only these; FIELD a column or a path as in results/SCHEMA.md, * in VALUE", add_where},
+    RESULTS_WHERE_OPTION,
     {"--columns", NULL, OPTION_FLAG, &show_columns, "list the columns of csv, jsonl and sql"},
     {0},
 };
@@ -100,28 +77,6 @@ static enum status push(struct result ***list, int64_t *count, int64_t *room, st
     return ST_OK;
 }
 
-/* What --where looks at: a column of that name, else the path itself. */
-static char *field_of(const struct where *w, const struct result *r)
-{
-    const struct export_table *table = !strcmp(r->kind, "run") ? &export_runs : &export_cases;
-    const struct export_column *column = export_column_find(table, w->field);
-    struct export_column own = {.paths = w->field};
-    return export_cell(column ? column : &own, r);
-}
-
-static bool passes(const struct result *r)
-{
-    bool pass = true;
-    for (int i = 0; i < where_count; i++) {
-        char *value = field_of(&wheres[i], r);
-        wheres[i].met = wheres[i].met || (value && *value);
-        pass = pass && value &&
-               (!strcmp(wheres[i].value, value) || !fnmatch(wheres[i].value, value, 0));
-        free(value);
-    }
-    return pass;
-}
-
 static enum status push_run(struct chooser *c, struct fault *fault)
 {
     struct result *run = c->run;
@@ -138,10 +93,10 @@ static enum status choose(const struct result *r, void *user, struct fault *faul
         if (!c->run)
             return fault_set(fault, ST_NO_MEMORY, "no memory for the records");
         TRY(export_check(&export_runs, r, fault));
-        bool wanted = c->kind && !strcmp(c->kind, "run") ? passes(r) : c->whole;
+        bool wanted = c->kind && !strcmp(c->kind, "run") ? results_where_passes(r) : c->whole;
         return wanted ? push_run(c, fault) : ST_OK;
     }
-    if ((c->kind && strcmp(r->kind, c->kind)) || !passes(r))
+    if ((c->kind && strcmp(r->kind, c->kind)) || !results_where_passes(r))
         return ST_OK;
     if (!strcmp(r->kind, "case"))
         TRY(export_check(&export_cases, r, fault));
@@ -162,20 +117,10 @@ static void export_set_free(struct export_set *set)
 
 static enum status nothing(const struct format *format, const char *kind, struct fault *fault)
 {
-    const char *names[200];
-    int count = 0;
-    char near[160] = "";
-    for (int i = 0; i < where_count; i++)
-        if (!wheres[i].met) {
-            for (; count < export_cases.count && count < 200; count++)
-                names[count] = export_cases.columns[count].name;
-            nearest_names(wheres[i].field, names, count, near, sizeof near);
-            return fault_set(fault, ST_BAD_INPUT, "--where: no record has the field '%s'%s",
-                             wheres[i].field, near);
-        }
+    TRY(results_where_met(fault));
     return fault_set(fault, ST_UNAVAILABLE, "there is nothing to export as %s: no record %s%s%s",
                      format->name, kind ? "of kind " : "", kind ? kind : "is there",
-                     where_count ? " passes --where" : "");
+                     results_where_count() ? " passes --where" : "");
 }
 
 /* Which records, and that there are some. Runs are records of the table where they are asked for. */
@@ -183,7 +128,7 @@ static enum status gather(const struct format *format, const char *kind, const c
                           int count, struct export_set *set, struct results_tally *tally,
                           struct fault *fault)
 {
-    struct chooser c = {.set = set, .kind = kind, .whole = !kind && !where_count};
+    struct chooser c = {.set = set, .kind = kind, .whole = !kind && !results_where_count()};
     enum status status = results_read(results, count, NULL, choose, &c, tally, fault);
     result_drop(c.run);
     TRY(status);
@@ -315,7 +260,5 @@ int cmd_export(int argc, char **argv, struct fault *fault)
     else if (status == ST_OK && (status = find_format(&format, fault)) == ST_OK)
         status = export_all(format, results, count ? count : 1, &set, fault);
     export_set_free(&set);
-    for (int i = 0; i < where_count; i++)
-        free(wheres[i].field);
     return exit_code_of(status);
 }

@@ -15,6 +15,7 @@ int cmd_run(int argc, char **argv, struct fault *fault);
 int cmd_kernels(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
 int cmd_export(int argc, char **argv, struct fault *fault);
+int cmd_gate(int argc, char **argv, struct fault *fault);
 int cmd_ceilings(int argc, char **argv, struct fault *fault);
 int cmd_inspect(int argc, char **argv, struct fault *fault);
 
@@ -26,6 +27,7 @@ void help_run(FILE *out);
 void help_kernels(FILE *out);
 void help_plot(FILE *out);
 void help_export(FILE *out);
+void help_gate(FILE *out);
 void help_ceilings(FILE *out);
 void help_inspect(FILE *out);
 

@@ -22,7 +22,7 @@ gnuplot|command -v gnuplot|gnuplot-nox|pictures of plots (their data files are s
 ffmpeg|pkg-config --exists libavformat libavcodec libswscale libavutil|\
 libavformat-dev libavcodec-dev libswscale-dev libavutil-dev|\
 .mp4, .gif and .png files and scaling (.y4m and .ppm need no library)
-jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot, export)
+jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot, export, gate)
 hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)
 sentencepiece|command -v $cxx && pkg-config --exists sentencepiece|libsentencepiece-dev g++|\
 the tokenizer of published checkpoints (which generate does not read yet)"

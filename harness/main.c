@@ -69,6 +69,11 @@ const struct subcommand subcommands[] = {
      "export --format sql | sqlite3 results.db\n"
      "export --format gbench --where 'variant=avx2_*' -o b.json\n",
      cmd_export, help_export, false},
+    {"gate", "[RESULTS...]", "has anything become slower than its own history?",
+     "gate\n"
+     "gate --percent 3 --absolute 0 --where case_kind=pipeline\n"
+     "gate results/amd-epyc-7b13-4f2a91 --machine amd-epyc-7b13-4f2a91 --format json\n",
+     cmd_gate, help_gate, false},
     {"ceilings", "[--device D]", "measure what memory and buses reach",
      "ceilings\n"
      "ceilings --device cuda:0\n",

@@ -84,6 +84,10 @@ enum result_type result_type(const struct result *r, const char *path);
 /* Calls `leaf` with the path of every member that is no object, in the order of the record. */
 void result_leaves(const struct result *r, void (*leaf)(const char *path, void *user), void *user);
 
+/* Path of the first member below `path` that the two have not alike, NULL where they agree (or
+ * memory runs out). Free it. */
+char *result_difference(const struct result *a, const struct result *b, const char *path);
+
 bool result_may_be_timed(const struct result *r); /* its status allows a time */
 bool result_timed(const struct result *r);        /* and there is a positive one */
 

@@ -22,6 +22,34 @@ enum status result_refuse(const struct result *r, struct fault *fault, const cha
                      (long long)r->line, clean);
 }
 
+struct pair {
+    const struct result *a, *b;
+    const char *path;
+    char *found;
+};
+
+static void hold_against(const char *leaf, void *user)
+{
+    struct pair *p = user;
+    size_t n = strlen(p->path);
+    bool below = !strncmp(leaf, p->path, n) && (leaf[n] == '.' || leaf[n] == '\0');
+    if (p->found || !below)
+        return;
+    char *a = result_word(p->a, leaf), *b = result_word(p->b, leaf);
+    if (a && b && strcmp(a, b))
+        p->found = strdup(leaf);
+    free(a);
+    free(b);
+}
+
+char *result_difference(const struct result *a, const struct result *b, const char *path)
+{
+    struct pair p = {a, b, path, NULL};
+    result_leaves(a, hold_against, &p);
+    result_leaves(b, hold_against, &p); /* members that only the second has */
+    return p.found;
+}
+
 bool result_may_be_timed(const struct result *r)
 {
     static const char *const timed[] = {"passed", "unstable", "throttled"};
