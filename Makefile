@@ -104,6 +104,11 @@ TARGET_FLAGS_c        := -ffp-contract=off
 TARGET_FLAGS_avx2     := -O3 -mavx2 -mfma -mf16c
 TARGET_FLAGS_avx512   := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 TARGET_FLAGS_neon     := -O3
+TARGET_FLAGS_avx512bf16 := $(TARGET_FLAGS_avx512) -mavx512bf16
+TARGET_FLAGS_avx512fp16 := $(TARGET_FLAGS_avx512) -mavx512fp16
+TARGET_FLAGS_avx512vnni := $(TARGET_FLAGS_avx512) -mavx512vnni
+TARGET_FLAGS_avxvnni  := $(TARGET_FLAGS_avx2) -mavxvnni
+TARGET_FLAGS_amx      := -O3 -mamx-tile -mamx-bf16 -mamx-int8
 TARGET_FLAGS_openblas := $(if $(HAVE_openblas),$(shell pkg-config --cflags openblas))
 TARGET_WHY_avx2       := $(if $(filter x86_64,$(ARCH)),,compiled for x86-64 only)
 TARGET_WHY_avx512     := $(TARGET_WHY_avx2)
@@ -176,8 +181,11 @@ $(B)/obj/kernels/%.cu.o: kernels/%.cu $(B)/choice harness/nvcc.sh
 	  -MMD -MP -MF $(@:.o=.d) $(NVCC_FLAGS_$(call variant_target,$<))
 $(B)/obj/reference/%.c.o: reference/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_reference) -c $< -o $@
+# A probe whose flags this compiler does not take is compiled without them, and then holds nothing.
 $(B)/obj/harness/peak/%.c.o: harness/peak/%.c $(B)/choice
-	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(TARGET_FLAGS_$(*F)) -c $< -o $@
+	@$(compile) && flags='$(TARGET_FLAGS_$(call variant_target,$(*F)))' && \
+	  { $(CC) $$flags -x c -c /dev/null -o $@ 2>/dev/null || flags=-O3; } && \
+	  $(CC) $(BASE) $(FLAGS_harness) $$flags -c $< -o $@
 $(B)/obj/harness/host.c.o: $(B)/build_info.h
 $(B)/obj/harness/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(if $(HAVE_cuda),-isystem $(CUDA_DIR)/include) -c $< -o $@

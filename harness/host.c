@@ -40,6 +40,8 @@ static const struct {
     {CPU_NEON, "neon"},
     {CPU_NEON_BF16, "neon_bf16"},
     {CPU_NEON_I8MM, "neon_i8mm"},
+    {CPU_AVX512_FP16, "avx512_fp16"},
+    {CPU_AVX_VNNI, "avx_vnni"},
     {GPU_CUDA, "cuda"},
     {GPU_SM80, "sm80"},
     {GPU_SM90A, "sm90a"},
@@ -79,6 +81,8 @@ static const struct cpuid_row {
     {CPU_AVX512, 7, 0, EBX, 31, XCR0_AVX512}, /* VL */
     {CPU_AVX512_VNNI, 7, 0, ECX, 11, XCR0_AVX512},
     {CPU_AVX512_BF16, 7, 1, EAX, 5, XCR0_AVX512},
+    {CPU_AVX512_FP16, 7, 0, EDX, 23, XCR0_AVX512},
+    {CPU_AVX_VNNI, 7, 1, EAX, 4, XCR0_AVX},
     {CPU_AMX_BF16, 7, 0, EDX, 24, XCR0_AMX}, /* TILE */
     {CPU_AMX_BF16, 7, 0, EDX, 22, XCR0_AMX},
     {CPU_AMX_INT8, 7, 0, EDX, 24, XCR0_AMX},
@@ -241,6 +245,9 @@ static const char *machine_model(void)
     return info.emulated ? "CUDA emulation" : info.name;
 }
 
+/* A machine keeps its folder when later versions tell more features apart. */
+#define SLUG_FEATURES (CPU_AVX512_FP16 - 1)
+
 const char *host_machine_slug(void)
 {
     static char slug[80];
@@ -251,7 +258,7 @@ const char *host_machine_slug(void)
     sysfile_field("/proc/cpuinfo", "stepping", stepping, sizeof stepping);
     int n = snprintf(text, sizeof text, "%s|%s|%s|%s|%ld|%zu|%llx", host_cpu_model(), family,
                      number, stepping, sysconf(_SC_NPROCESSORS_CONF), host_last_level_cache(),
-                     (unsigned long long)host_cpu_features());
+                     (unsigned long long)(host_cpu_features() & SLUG_FEATURES));
     if (machine_model() != host_cpu_model())
         n += snprintf(text + n, sizeof text - (size_t)n, "|%s", machine_model());
     sha256_hex(text, (size_t)n, hash);

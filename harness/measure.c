@@ -11,7 +11,6 @@
 #include "gpu.h"
 #include "host.h"
 #include "patchmark.h"
-#include "peak/peak.h"
 
 double clock_seconds(void)
 {
@@ -190,80 +189,6 @@ enum status measure_device_copy(struct gpu *gpu, double *bytes_per_second, struc
 }
 
 /* ---- ceilings -------------------------------------------------------------------------------- */
-
-/* Many trials much shorter than a scheduler's time slice: on a busy machine some go undisturbed. */
-#define PEAK_TRIALS 16
-#define PEAK_TRIAL_SECONDS 0.001
-
-static const struct peak_probe *const probes[] = {&peak_c, &peak_avx2, &peak_avx512, &peak_neon};
-enum { PROBES = sizeof probes / sizeof *probes };
-
-static volatile float peak_sink;
-
-/* Rounds that keep one thread busy for a trial. */
-static int64_t probe_rounds(const struct peak_probe *probe)
-{
-    const int64_t rounds = 8192;
-    double best = 1;
-    for (int i = 0; i < 4; i++) {
-        double begin = clock_seconds();
-        peak_sink = probe->run(rounds, 0.5f, 0.5f);
-        best = fmin(best, clock_seconds() - begin);
-    }
-    return 1 + (int64_t)((double)rounds * PEAK_TRIAL_SECONDS / fmax(best, 1e-9));
-}
-
-/* Each thread takes its own time, from a common start: waking them up is no arithmetic. */
-static double probe_rate(const struct peak_probe *probe, int threads, int64_t rounds)
-{
-    float sum = 0;
-    double rate = 0;
-#pragma omp parallel num_threads(threads) reduction(+ : sum, rate)
-    {
-#pragma omp barrier
-        double begin = clock_seconds();
-        sum += probe->run(rounds, 0.5f, 0.5f);
-        rate += (double)rounds * probe->flops_per_round / (clock_seconds() - begin);
-    }
-    peak_sink = sum;
-    return rate;
-}
-
-static double probe_peak(const struct peak_probe *probe, int threads)
-{
-    int64_t rounds = probe_rounds(probe);
-    double best = 0;
-    for (int trial = 0; trial < PEAK_TRIALS; trial++)
-        best = fmax(best, probe_rate(probe, threads, rounds));
-    return best;
-}
-
-static bool probe_runs(const struct peak_probe *probe)
-{
-    return probe->run && (host_cpu_features() & probe->needs) == probe->needs;
-}
-
-double measure_fma_peak_of(uint64_t cpu_feature, int threads)
-{
-    for (int i = 0; i < PROBES; i++)
-        if (probes[i]->needs == cpu_feature)
-            return probe_runs(probes[i]) ? probe_peak(probes[i], threads) : 0;
-    return 0;
-}
-
-/* All sets are tried: the widest is not the fastest where it lowers the clock. */
-double measure_fma_peak(int threads, const char **isa)
-{
-    double best = 0;
-    for (int i = 0; i < PROBES; i++) {
-        double peak = probe_runs(probes[i]) ? probe_peak(probes[i], threads) : 0;
-        if (peak <= best)
-            continue;
-        best = peak;
-        *isa = probes[i]->isa;
-    }
-    return best;
-}
 
 #define COPY_TRIALS 3
 #define COPY_LEAST_BYTES ((size_t)64 << 20)

@@ -40,6 +40,23 @@ double clock_seconds(void); /* CLOCK_MONOTONIC */
  * the vector sets this build and machine have (`isa` names it), flops per second. About 50 ms. */
 double measure_fma_peak(int threads, const char **isa);
 double measure_fma_peak_of(uint64_t cpu_feature, int threads); /* 0 where not built or not here */
+
+/* The roof of a numerics class on this CPU: the fastest arithmetic that a variant of that class may
+ * use, f32 always among it, operations per second (a multiply-add is two). Classes whose types no
+ * CPU multiplies, as fp8, may use any unit. About 20 ms for each unit that is tried. */
+double measure_peak_of_class(enum numerics numerics, int threads, const char **isa);
+
+/* One unit of this CPU and what it multiplies: peak_units() of them, whether they are here or not.
+ * NULL `why`: it can be measured. peak_sample() is the rate over about `seconds` per thread. */
+struct peak_unit {
+    const char *isa; /* "avx512", "amx_bf16", ... */
+    enum elem elem;  /* f64, f32, bf16, f16, int8 */
+    const char *why; /* why it is not here, static text */
+    uint64_t needs;  /* CPU_* */
+};
+int peak_units(void);
+struct peak_unit peak_unit_at(int index);
+double peak_sample(int index, int threads, double seconds);
 /* Copy bandwidth of buffers over twice the last-level cache, bytes per second (read + write). */
 double measure_copy_bandwidth(int threads);
 /* Likewise within the memory of a CUDA device; 0 where it has no room for the buffers. */

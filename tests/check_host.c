@@ -88,6 +88,8 @@ static void features_agree_with_the_kernel(void **state)
                 {CPU_AVX512, " avx512vl"},
                 {CPU_AVX512_BF16, " avx512_bf16"},
                 {CPU_AVX512_VNNI, " avx512_vnni"},
+                {CPU_AVX512_FP16, " avx512_fp16"},
+                {CPU_AVX_VNNI, " avx_vnni"},
                 {CPU_AMX_BF16, " amx_bf16"},
                 {CPU_AMX_INT8, " amx_int8"}};
     char flags[4096] = " ";

@@ -146,6 +146,40 @@ static void wider_vectors_are_not_slower(void **state)
     assert_true(measure_fma_peak_of(UINT64_C(1) << 63, 1) == 0);
 }
 
+/* A class may use f32 whatever else it has, so that no class's roof lies below that of f32, and a
+ * unit's absence is said and not measured. The slack is for neighbours. */
+static void roofs_of_classes_stand_on_that_of_f32(void **state)
+{
+    (void)state;
+    const char *isa = NULL;
+    double f32 = measure_peak_of_class(NUM_F32, 1, &isa);
+    for (int n = 0; n < NUM_COUNT; n++) {
+        isa = NULL;
+        assert_true(measure_peak_of_class((enum numerics)n, 1, &isa) >= 0.7 * f32);
+        assert_non_null(isa);
+    }
+    if (host_cpu_features() & CPU_AMX_BF16)
+        assert_true(measure_peak_of_class(NUM_BF16, 1, &isa) > 2 * f32);
+}
+
+static void units_run_or_say_why_not(void **state)
+{
+    (void)state;
+    int here = 0;
+    for (int i = 0; i < peak_units(); i++) {
+        struct peak_unit unit = peak_unit_at(i);
+        bool has = (host_cpu_features() & unit.needs) == unit.needs;
+        assert_true(has || unit.why);
+        if (unit.why)
+            continue;
+        double rate = peak_sample(i, 1, 0.002);
+        if (!(rate > 1e8 && rate < 1e14))
+            fail_msg("%s: %g operations per second", unit.isa, rate);
+        here++;
+    }
+    assert_true(here >= 2); /* plain C, in f32 and f64 */
+}
+
 static void copying_takes_time(void **state)
 {
     (void)state;
@@ -223,6 +257,8 @@ int main(void)
         cmocka_unit_test(missing_back_end_is_refused),
         cmocka_unit_test(library_is_named),
         cmocka_unit_test(wider_vectors_are_not_slower),
+        cmocka_unit_test(roofs_of_classes_stand_on_that_of_f32),
+        cmocka_unit_test(units_run_or_say_why_not),
         cmocka_unit_test(copying_takes_time),
         cmocka_unit_test(counters_count_or_say_why),
         cmocka_unit_test(counters_run_again),

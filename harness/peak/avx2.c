@@ -26,7 +26,7 @@ static float run(int64_t rounds, float gain, float lift)
     return sum;
 }
 
-const struct peak_probe peak_avx2 = {"avx2", CPU_AVX2, 2.0 * LANES *CHAINS, run};
+const struct peak_probe peak_avx2 = {"avx2", CPU_AVX2, ELEM_F32, 2.0 * LANES *CHAINS, run};
 #else
-const struct peak_probe peak_avx2 = {"avx2", CPU_AVX2, 0, NULL};
+const struct peak_probe peak_avx2 = {"avx2", CPU_AVX2, ELEM_F32, 0, NULL};
 #endif

@@ -25,7 +25,7 @@ static float run(int64_t rounds, float gain, float lift)
     return sum;
 }
 
-const struct peak_probe peak_avx512 = {"avx512", CPU_AVX512, 2.0 * LANES *CHAINS, run};
+const struct peak_probe peak_avx512 = {"avx512", CPU_AVX512, ELEM_F32, 2.0 * LANES *CHAINS, run};
 #else
-const struct peak_probe peak_avx512 = {"avx512", CPU_AVX512, 0, NULL};
+const struct peak_probe peak_avx512 = {"avx512", CPU_AVX512, ELEM_F32, 0, NULL};
 #endif

@@ -18,4 +18,4 @@ static float run(int64_t rounds, float gain, float lift)
     return sum;
 }
 
-const struct peak_probe peak_c = {"c", 0, 2.0 * CHAINS, run};
+const struct peak_probe peak_c = {"c", 0, ELEM_F32, 2.0 * CHAINS, run};

@@ -25,7 +25,7 @@ static float run(int64_t rounds, float gain, float lift)
     return sum;
 }
 
-const struct peak_probe peak_neon = {"neon", CPU_NEON, 2.0 * LANES *CHAINS, run};
+const struct peak_probe peak_neon = {"neon", CPU_NEON, ELEM_F32, 2.0 * LANES *CHAINS, run};
 #else
-const struct peak_probe peak_neon = {"neon", CPU_NEON, 0, NULL};
+const struct peak_probe peak_neon = {"neon", CPU_NEON, ELEM_F32, 0, NULL};
 #endif

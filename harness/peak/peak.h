@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* peak.h   One probe of floating-point peak per vector set: a loop of independent multiply-adds
- * that never leaves the registers. A probe's file is named after the target whose compiler flags it
- * needs, as with kernel variants. */
+/* peak.h   One probe of arithmetic peak per unit and type: a loop of independent multiply-adds that
+ * never leaves the registers. A probe's file begins with the target whose compiler flags it needs,
+ * as with kernel variants. */
 #ifndef PATCHMARK_PEAK_H
 #define PATCHMARK_PEAK_H
 
@@ -11,12 +11,20 @@
 struct peak_probe {
     const char *isa;
     uint64_t needs; /* CPU_* */
-    double flops_per_round;
+    enum elem elem; /* of what is multiplied; narrow ones are summed in 32 bits, f16 in f16 */
+    double flops_per_round; /* a multiply-add is two, of integers too */
     /* The result depends on every round and must be used; NULL where not compiled for this machine.
      * gain and lift come from outside so that nothing is known when compiling: v = v gain + lift */
     float (*run)(int64_t rounds, float gain, float lift);
 };
 
-extern const struct peak_probe peak_c, peak_avx2, peak_avx512, peak_neon;
+#define PEAK_LIST(X)                                                                               \
+    X(c)                                                                                           \
+    X(avx2)                                                                                        \
+    X(avx512) X(neon) X(c_f64) X(avx2_f64) X(avx512_f64) X(neon_f64) X(avx512bf16) X(amx_bf16)     \
+        X(avx512fp16) X(avx2_int8) X(avx512_int8) X(avxvnni) X(avx512vnni) X(amx_int8)
+#define PEAK_DECLARE(name) extern const struct peak_probe peak_##name;
+PEAK_LIST(PEAK_DECLARE)
+#undef PEAK_DECLARE
 
 #endif

@@ -1,0 +1,32 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* avx512_f64.c   As avx512.c, in double. */
+#include "peak/peak.h"
+
+#if defined __AVX512F__
+#include <immintrin.h>
+
+enum { LANES = 8, CHAINS = 16 };
+
+static float run(int64_t rounds, float gain, float lift)
+{
+    __m512d g = _mm512_set1_pd((double)gain), l = _mm512_set1_pd((double)lift), v[CHAINS];
+    double lane[LANES], sum = 0;
+    for (int i = 0; i < CHAINS; i++)
+        v[i] = _mm512_set1_pd(i);
+    for (int64_t r = 0; r < rounds; r++)
+#pragma GCC unroll 16
+        for (int i = 0; i < CHAINS; i++)
+            v[i] = _mm512_fmadd_pd(v[i], g, l);
+    for (int i = 0; i < CHAINS; i++) {
+        _mm512_storeu_pd(lane, v[i]);
+        sum += lane[0] + lane[LANES - 1];
+    }
+    return (float)sum;
+}
+
+const struct peak_probe peak_avx512_f64 = {"avx512", CPU_AVX512, ELEM_F64, 2.0 * LANES *CHAINS,
+                                           run};
+#else
+const struct peak_probe peak_avx512_f64 = {"avx512", CPU_AVX512, ELEM_F64, 0, NULL};
+#endif
