@@ -16,7 +16,7 @@ int cmd_kernels(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
 int cmd_export(int argc, char **argv, struct fault *fault);
 int cmd_gate(int argc, char **argv, struct fault *fault);
-int cmd_ceilings(int argc, char **argv, struct fault *fault);
+int cmd_roofline(int argc, char **argv, struct fault *fault);
 int cmd_inspect(int argc, char **argv, struct fault *fault);
 
 void help_list(FILE *out);
@@ -28,7 +28,7 @@ void help_kernels(FILE *out);
 void help_plot(FILE *out);
 void help_export(FILE *out);
 void help_gate(FILE *out);
-void help_ceilings(FILE *out);
+void help_roofline(FILE *out);
 void help_inspect(FILE *out);
 
 /* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */

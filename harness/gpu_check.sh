@@ -10,7 +10,7 @@
 #   RESULTS         folder of records                  PATCHMARK, CALIBRATE   the programs
 # parts: name and share
 PARTS="facts:1 calibration:3 parity:14 attention:7 linear:6 conv3d:5 elementwise:4 peer:6
-       sanitizer:9 pipeline:6 ceilings:3 decode:4"
+       sanitizer:9 pipeline:6 roofline:3 decode:4"
 
 here=$(dirname "$0")
 build=${1:-build}
@@ -173,7 +173,7 @@ detail() {
 # ---- the parts -----------------------------------------------------------------------------------
 
 facts() {
-    step 20 "what the device is" facts "${run[@]}" ceilings --device "$device" --facts
+    step 20 "what the device is" facts "${run[@]}" roofline --device "$device" --facts
     if command -v nvidia-smi >/dev/null; then
         step 10 "nvidia-smi" facts nvidia-smi
     else
@@ -322,18 +322,18 @@ pipeline() {
         -o "$out/wan.y4m"
 }
 
-ceilings() {
-    step 30 "memory and buses" ceilings "${run[@]}" ceilings --device "$device" --results "$results"
-    timings ceilings $(($1 * 2 / 3))
+roofline() {
+    step 45 "memory, buses and library products" roofline "${run[@]}" roofline --device "$device" --results "$results"
+    timings roofline $(($1 * 2 / 3))
 }
 
 # ---- all of them, or why not ---------------------------------------------------------------------
 
-answer=$(timeout 60 "${run[@]}" ceilings --device "$device" --facts 2>&1)
+answer=$(timeout 60 "${run[@]}" roofline --device "$device" --facts 2>&1)
 code=$?
 if [ $code != 0 ]; then
     why=$(echo "$answer" | tail -n 1)
-    timeout 60 "${run[@]}" ceilings --device "$device" --results "$results" \
+    timeout 60 "${run[@]}" roofline --device "$device" --results "$results" \
         >"$out/logs/facts.txt" 2>&1
     why=${why#patchmark: }
     for part in $wanted; do note unavailable "$part" "$why"; done

@@ -74,10 +74,11 @@ const struct subcommand subcommands[] = {
      "gate --percent 3 --absolute 0 --where case_kind=pipeline\n"
      "gate results/amd-epyc-7b13-4f2a91 --machine amd-epyc-7b13-4f2a91 --format json\n",
      cmd_gate, help_gate, false},
-    {"ceilings", "[--device D]", "measure what memory and buses reach",
-     "ceilings\n"
-     "ceilings --device cuda:0\n",
-     cmd_ceilings, help_ceilings, false},
+    {"roofline", "[--device D] [--threads LIST]", "measure what arithmetic, memory and buses reach",
+     "roofline\n"
+     "roofline --threads 1,8 --rounds 20\n"
+     "roofline --device cuda:0\n",
+     cmd_roofline, help_roofline, false},
     {"inspect", "FILE|DIR", "what a weights file or a model's folder holds",
      "inspect Wan2.1-T2V-1.3B-Diffusers\n"
      "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
