@@ -15,6 +15,7 @@
 
 #include "bandwidth.h"
 #include "cache_levels.h"
+#include "out_file.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
@@ -26,12 +27,14 @@
 
 static void plant(const char *path, const char *text)
 {
-    char parent[600];
-    snprintf(parent, sizeof parent, "mkdir -p '%s/%s'", folder, path);
+    struct fault fault = {{0}};
+    char *whole = strdup(at("%s/%s", folder, path)), *parent = strdup(whole);
     *strrchr(parent, '/') = '\0';
-    strcat(parent, "'");
-    assert_int_equal(system(parent), 0);
-    file_write(at("%s/%s", folder, path), text, false);
+    if (folder_create(parent, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    file_write(whole, text, false);
+    free(parent);
+    free(whole);
 }
 
 static void plant_cache(int cpu, int index, const char *level, const char *type, const char *size,
@@ -48,7 +51,8 @@ static int plant_two_groups(void **state)
 {
     assert_int_equal(folder_make(state), 0);
     for (int cpu = 0; cpu < 4; cpu++) {
-        const char *own = at("%d\n", cpu);
+        char own[16];
+        snprintf(own, sizeof own, "%d\n", cpu);
         plant_cache(cpu, 0, "1\n", "Data\n", "32K\n", own);
         plant_cache(cpu, 1, "1\n", "Instruction\n", "64K\n", own);
         plant_cache(cpu, 2, "2\n", "Unified\n", "1024K\n", own);
