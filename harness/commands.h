@@ -16,6 +16,7 @@ int cmd_kernels(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
 int cmd_export(int argc, char **argv, struct fault *fault);
 int cmd_gate(int argc, char **argv, struct fault *fault);
+int cmd_doctor(int argc, char **argv, struct fault *fault);
 int cmd_roofline(int argc, char **argv, struct fault *fault);
 int cmd_inspect(int argc, char **argv, struct fault *fault);
 
@@ -28,6 +29,7 @@ void help_kernels(FILE *out);
 void help_plot(FILE *out);
 void help_export(FILE *out);
 void help_gate(FILE *out);
+void help_doctor(FILE *out);
 void help_roofline(FILE *out);
 void help_inspect(FILE *out);
 

@@ -74,6 +74,10 @@ const struct subcommand subcommands[] = {
      "gate --percent 3 --absolute 0 --where case_kind=pipeline\n"
      "gate results/amd-epyc-7b13-4f2a91 --machine amd-epyc-7b13-4f2a91 --format json\n",
      cmd_gate, help_gate, false},
+    {"doctor", "[--device D]", "what can and cannot be measured here, and the cure",
+     "doctor\n"
+     "doctor --format json\n",
+     cmd_doctor, help_doctor, false},
     {"roofline", "[--device D] [--threads LIST]", "measure what arithmetic, memory and buses reach",
      "roofline\n"
      "roofline --threads 1,8 --rounds 20\n"
