@@ -58,7 +58,22 @@ struct plot_case {
     int series;                  /* ... as a point of this series; -1: of none */
 };
 
+/* What the roofline figure is of: a roof (case kind `ceiling`) or a kernel under it. */
+enum plot_point_kind { PLOT_PEAK, PLOT_MEMORY, PLOT_KERNEL };
+struct plot_point {
+    enum plot_point_kind kind;
+    char machine[96], device[16], created[32], run[40], claim[16], status[24];
+    char group[48];  /* "bf16", "L2", op */
+    char member[48]; /* unit, kind of walk, variant */
+    char shape[200];
+    int64_t threads;
+    double rate;      /* flops or bytes per second: of a roof the best, of a kernel the median */
+    double intensity; /* of a kernel, flops per byte of its operands once; NaN: it counts none */
+};
+
 struct plot_set {
+    struct plot_point *points; /* in the order read */
+    int64_t point_count, point_room;
     struct plot_case *cases; /* sorted; of the same case measured twice the newer stays */
     int64_t count, room;
     int64_t files, older; /* files read; cases left out for a newer one */

@@ -299,5 +299,6 @@ const struct plot_figure plot_figures[] = {
     {"throughput", "How much video does an hour of machine make, at which size?", write_throughput},
     {"stages", "Where does the time of a clip go?", write_stages},
     {"threads", "What do more threads bring?", write_threads},
+    {"roofline", "How near are the kernels to what the machine can do?", plot_write_roofline},
     {NULL, NULL, NULL},
 };

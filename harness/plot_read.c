@@ -114,9 +114,78 @@ static enum status add_case(const struct result *r, struct plot_set *set, struct
     return ST_OK;
 }
 
+/* Roofs and kernels with a rate; others have no place in a figure. */
+static bool read_point(const struct result *r, struct plot_point *p)
+{
+    bool ceiling = !strcmp(result_text(r, "case_kind"), "ceiling");
+    const char *level = result_text(r, "recipe.level"), *type = result_text(r, "recipe.type");
+    double flops = result_number(r, "derived.flops_per_s_best");
+    double bytes = result_number(r, "derived.bytes_per_s_best");
+    *p = (struct plot_point){.kind = !ceiling       ? PLOT_KERNEL
+                                     : isnan(bytes) ? PLOT_PEAK
+                                                    : PLOT_MEMORY,
+                             .threads = count_at(r, "recipe.threads"),
+                             .rate = ceiling ? (isnan(bytes) ? flops : bytes)
+                                             : result_number(r, "derived.flops_per_s_actual")};
+    p->intensity = result_number(r, "work.flops_actual") / result_number(r, "work.bytes");
+    const struct {
+        char *to;
+        size_t room;
+        const char *from;
+    } texts[] = {
+        {p->machine, sizeof p->machine, result_text(r, "run.machine")},
+        {p->device, sizeof p->device, result_text(r, "recipe.device")},
+        {p->created, sizeof p->created, result_text(r, "created_utc")},
+        {p->run, sizeof p->run, result_text(r, "run_id")},
+        {p->claim, sizeof p->claim, result_text(r, "claim")},
+        {p->status, sizeof p->status, result_text(r, "status")},
+        {p->shape, sizeof p->shape, result_text(r, "recipe.shape")},
+        {p->group, sizeof p->group,
+         !ceiling ? result_text(r, "recipe.op")
+         : *level ? level
+         : *type  ? type
+                  : "memory"},
+        {p->member, sizeof p->member,
+         ceiling ? result_text(r, "impl.resolved") : result_text(r, "impl.variant")},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        snprintf(texts[i].to, texts[i].room, "%s", texts[i].from);
+        make_safe(texts[i].to);
+    }
+    bool rated = p->rate > 0 && isfinite(p->rate);
+    if (!rated && !ceiling)
+        p->intensity = NAN; /* an op that counts no flops */
+    return result_may_be_timed(r) && (rated || !ceiling);
+}
+
+static enum status add_point(const struct result *r, struct plot_set *set, struct fault *fault)
+{
+    struct plot_point p;
+    if (!read_point(r, &p))
+        return ST_OK;
+    if (set->point_count == set->point_room) {
+        int64_t room = set->point_room ? 2 * set->point_room : 64;
+        struct plot_point *points = realloc(set->points, (size_t)room * sizeof *points);
+        if (!points)
+            return fault_set(fault, ST_NO_MEMORY, "no memory for the records of %s", r->path);
+        set->points = points;
+        set->point_room = room;
+    }
+    set->points[set->point_count++] = p;
+    return ST_OK;
+}
+
+static bool is_point(const struct result *r)
+{
+    const char *kind = result_text(r, "case_kind");
+    return !strcmp(r->kind, "case") && (!strcmp(kind, "ceiling") || !strcmp(kind, "kernel"));
+}
+
 static enum status visit(const struct result *r, void *user, struct fault *fault)
 {
     struct plot_set *set = user;
+    if (is_point(r))
+        return add_point(r, set, fault);
     if (strcmp(r->kind, "case") || strcmp(result_text(r, "case_kind"), "pipeline"))
         return ST_OK;
     /* Figures are of clips, and times of a denoiser alone would pass for a fast one. */
@@ -194,4 +263,5 @@ void plot_free(struct plot_set *set)
     for (int64_t i = 0; i < set->count; i++)
         free_fields(&set->cases[i]);
     free(set->cases);
+    free(set->points);
 }

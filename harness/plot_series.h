@@ -42,4 +42,7 @@ bool plot_is_plan_plain(const struct plot_set *set, const struct plot_series *s,
 void plot_head(const struct plot_set *set, const struct plot_series *s, uint32_t axes, FILE *out,
                struct plot_note *note);
 
+/* plot_roofline.c: the figure of that name. */
+void plot_write_roofline(struct plot_set *set, FILE *out, struct plot_note *note);
+
 #endif

@@ -386,6 +386,96 @@ static void legends_leave_out_what_the_model_says(void **state)
     temporary_remove(p.folder);
 }
 
+/* Ceilings of one run of the program; those of a newer one take their place. */
+static void write_roofs(const char *path, const char *run, const char *created, double scale)
+{
+    static const struct {
+        const char *ceiling, *what, *unit;
+        double rate;
+    } roofs[] = {{"peak", "\"type\":\"f32\"", "avx2", 50e9},
+                 {"peak", "\"type\":\"f32\"", "avx512", 100e9},
+                 {"peak", "\"type\":\"int8\"", "amx_int8", 4000e9},
+                 {"read", "\"level\":\"L1\"", "avx512", 200e9},
+                 {"copy", "\"level\":\"L1\"", "avx512", 300e9},
+                 {"read", "\"level\":\"DRAM\"", "avx512", 10e9}};
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fprintf(out, "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"run\","
+                 "\"machine\":\"cpu-a\"}\n");
+    for (size_t i = 0; i < sizeof roofs / sizeof *roofs; i++) {
+        bool peak = !strcmp(roofs[i].ceiling, "peak");
+        fprintf(out,
+                "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"case\","
+                "\"run_id\":\"%s\",\"created_utc\":\"%s\",\"case_kind\":\"ceiling\",\"status\":"
+                "\"passed\",\"claim\":\"measured\",\"recipe\":{\"ceiling\":\"%s\",%s,\"device\":"
+                "\"cpu\",\"threads\":2},\"impl\":{\"resolved\":\"%s\"},\"derived\":{\"%s\":%g}}\n",
+                run, created, roofs[i].ceiling, roofs[i].what, roofs[i].unit,
+                peak ? "flops_per_s_best" : "bytes_per_s_best", scale * roofs[i].rate);
+    }
+    assert_int_equal(fclose(out), 0);
+}
+
+static void write_kernel(FILE *out, const char *op, const char *variant, int threads, double flops,
+                         double rate)
+{
+    fprintf(out,
+            "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"case\","
+            "\"created_utc\":\"2031-02-03T04:05:06Z\",\"case_kind\":\"kernel\",\"status\":"
+            "\"passed\",\"claim\":\"measured\",\"recipe\":{\"op\":\"%s\",\"shape\":\"%s:S=9\","
+            "\"device\":\"cpu\",\"threads\":%d},\"impl\":{\"variant\":\"%s\"},\"timing\":"
+            "{\"median\":1000},\"work\":{\"flops_actual\":%g,\"bytes\":100},\"derived\":"
+            "{\"flops_per_s_actual\":",
+            op, op, threads, variant, flops);
+    if (rate > 0)
+        fprintf(out, "%g}}\n", rate);
+    else
+        fputs("null}}\n", out);
+}
+
+static void kernels_stand_under_the_roofs_of_their_machine(void **state)
+{
+    (void)state;
+    struct place p = place_new();
+    char path[600];
+    snprintf(path, sizeof path, "%s/a.jsonl", p.folder);
+    write_roofs(path, "old", "2031-01-01T00:00:00Z", 9);
+    snprintf(path, sizeof path, "%s/b.jsonl", p.folder);
+    write_roofs(path, "new", "2031-02-01T00:00:00Z", 1);
+    struct spawned s = plot(p.folder, p.pictures, "text");
+    assert_has(s.out, "roofline    not drawn: it needs kernel cases at the 2 threads");
+    snprintf(path, sizeof path, "%s/c.jsonl", p.folder);
+    write_records(path, "cpu-a", NULL, 0);
+    FILE *out = fopen(path, "a");
+    assert_non_null(out);
+    write_kernel(out, "linear", "avx2_01", 2, 4000, 30e9);
+    write_kernel(out, "linear", "avx512_01", 2, 4000, 60e9);
+    write_kernel(out, "linear", "avx512_01", 1, 4000, 31e9);
+    write_kernel(out, "attention", "c_01", 2, 2000, 5e9);
+    write_kernel(out, "rms_norm", "c_01", 2, 0, 0);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(plot(p.folder, p.pictures, "text").code, DRAWN);
+    char *data = picture(&p, "roofline.tsv", NULL);
+    assert_has(data,
+               "measured, cpu-a, cpu, 2 threads, roofs of 2031-02-01\t1 kernel time of another "
+               "machine, device or number of threads; 1 kernel time of ops that count no "
+               "flops\t2\t2\t2\t");
+    assert_has(data, "\n\n\nlinear, fastest: avx512_01 60 GFLOP/s\n40\t30\tavx2_01\tpassed\t");
+    assert_has(data, "\n\n\nattention, fastest: c_01 5 GFLOP/s\n20\t5\tc_01\tpassed\t");
+    assert_has(data, "L1  300 GB/s\n");
+    assert_has(data, "DRAM  10 GB/s\n");
+    assert_has(data, "f32 avx512  100\n");
+    assert_null(strstr(data, "avx2  50"));
+    free(data);
+#ifdef HAVE_GNUPLOT
+    size_t bytes = 0;
+    char *png = picture(&p, "roofline.png", &bytes);
+    assert_non_null(png);
+    assert_true(bytes > 8000);
+    free(png);
+#endif
+    temporary_remove(p.folder);
+}
+
 #ifdef HAVE_GNUPLOT
 static void pictures_are_pictures(void **state)
 {
@@ -611,6 +701,7 @@ int main(void)
         cmocka_unit_test(unlike_cases_never_share_a_curve),
         cmocka_unit_test(machines_overlay_and_the_newer_of_two_stays),
         cmocka_unit_test(legends_leave_out_what_the_model_says),
+        cmocka_unit_test(kernels_stand_under_the_roofs_of_their_machine),
 #ifdef HAVE_GNUPLOT
         cmocka_unit_test(pictures_are_pictures),
 #endif
