@@ -9,8 +9,8 @@
 #include "doctor.h"
 #include "gpu.h"
 #include "host.h"
+#include "wrap.h"
 
-#define LINE_COLUMNS 100
 #define INDENT 31
 
 struct request {
@@ -37,36 +37,16 @@ void help_doctor(FILE *out)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* Words up to the last column, further lines under the first. */
-static void print_wrapped(const char *text, int indent)
-{
-    int at = indent;
-    for (bool first = true; *text; first = false) {
-        int n = (int)strcspn(text, " ");
-        if (!first && at + 1 + n > LINE_COLUMNS) {
-            printf("\n%*s", indent, "");
-            at = indent;
-        } else if (!first) {
-            putchar(' ');
-            at++;
-        }
-        printf("%.*s", n, text);
-        at += n;
-        text += n + (text[n] == ' ');
-    }
-    putchar('\n');
-}
-
 static void print_finding(const struct finding *f)
 {
     char cure[sizeof f->cure + 8];
     printf("  %-8s %-19s ", finding_state_name(f->state), f->name);
-    print_wrapped(f->what, INDENT);
+    wrap_print(stdout, f->what, INDENT);
     if (!f->cure[0])
         return;
     snprintf(cure, sizeof cure, "cure: %s", f->cure);
     printf("%*s", INDENT, "");
-    print_wrapped(cure, INDENT + 6);
+    wrap_print(stdout, cure, INDENT + 6);
 }
 
 static void count_states(const struct doctor *d, int count[FINDING_STATES])
@@ -88,11 +68,11 @@ static void print_all(const struct doctor *d)
     doctor_verdict(d, verdict, sizeof verdict);
     const struct finding *first = doctor_first(d);
     putchar('\n');
-    print_wrapped(verdict, 0);
+    wrap_print(stdout, verdict, 0);
     if (first) {
         char text[400];
         snprintf(text, sizeof text, "First: %s: %s", first->name, first->cure);
-        print_wrapped(text, 0);
+        wrap_print(stdout, text, 0);
     }
 }
 

@@ -29,7 +29,7 @@ struct doctor {
     int count;
     /* What the verdict is made of; NaN where it is not known. */
     double noise; /* middle half of repeated FMA probes over their median, the worse of two */
-    double dips;  /* share of them more than 5 % under the best */
+    double dips;  /* share of them more than 5 % under the upper quartile */
     double steal; /* share of the processors' time that the hypervisor took, while we worked */
     double floor; /* noise floor of the newest calibration */
     bool has_cycles, has_joules, has_clock, virtualised;

@@ -183,17 +183,17 @@ static void noise(struct doctor *d, int threads)
     double rate[NOISE_SAMPLES], end = clock_seconds() + NOISE_SECONDS;
     int64_t n = 0, dips = 0;
     while (n < NOISE_SAMPLES && (n < 8 || clock_seconds() < end))
-        rate[n++] = peak_sample(0, threads, PROBE_SECONDS);
+        rate[n++] = peak_sample(peak_guard_unit(), threads, PROBE_SECONDS);
     struct summary s = stats_summary(rate, n);
     for (int64_t i = 0; i < n; i++)
-        dips += rate[i] < DIP * s.max;
+        dips += rate[i] < DIP * s.q3; /* a lone fast one is no measure */
     double spread = (s.q3 - s.q1) / s.median, share = (double)dips / (double)n;
     d->noise = fmax(spread, isnan(d->noise) ? 0 : d->noise);
     d->dips = fmax(share, isnan(d->dips) ? 0 : d->dips);
     bool quiet = spread < NOISE_LEAST && share < 0.05;
     doctor_find(d, quiet ? FINDING_OK : FINDING_LIMITED, threads == 1 ? "noise" : "noise, all",
-                "%d thread%s of fixed work: middle half within %.1f %%, %.0f %% of %lld probes over"
-                " 5 %% slow",
+                "%d thread%s of fixed work: middle half within %.1f %%, %.0f %% of %lld probes slow"
+                " by over 5 %%",
                 threads, threads == 1 ? "" : "s", 100 * spread, 100 * share, (long long)n);
     if (!quiet)
         doctor_cure(d,

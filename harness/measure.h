@@ -57,6 +57,8 @@ struct peak_unit {
 int peak_units(void);
 struct peak_unit peak_unit_at(int index);
 double peak_sample(int index, int threads, double seconds);
+/* The unit whose rate stands for the clock: f32 in vectors that no processor slows down for. */
+int peak_guard_unit(void);
 /* Copy bandwidth of buffers over twice the last-level cache, bytes per second (read + write). */
 double measure_copy_bandwidth(int threads);
 /* Likewise within the memory of a CUDA device; 0 where it has no room for the buffers. */

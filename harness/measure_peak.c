@@ -84,6 +84,18 @@ double peak_sample(int index, int threads, double seconds)
     return probe_rate(probes[index], threads, probe_rounds(probes[index], seconds));
 }
 
+int peak_guard_unit(void)
+{
+    static const struct peak_probe *const steady[] = {&peak_avx2, &peak_neon, &peak_c};
+    size_t at = 0;
+    while (!probe_runs(steady[at])) /* the last runs everywhere */
+        at++;
+    for (int i = 0; i < PROBES; i++)
+        if (probes[i] == steady[at])
+            return i;
+    return 0;
+}
+
 /* ---- the best of several --------------------------------------------------------------------- */
 
 /* All are tried: the widest is not the fastest where it lowers the clock. elems: bits 1 << elem. */

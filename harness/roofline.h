@@ -32,6 +32,7 @@ struct roof_figure {
     const char *type; /* of peaks and products: "f32"; else NULL */
     const char *unit; /* vector set, or variant; NULL: none is here */
     char shape[96];   /* of products */
+    int64_t side;
     int threads;
     struct memory_place place; /* of walks; `name` is "" elsewhere */
     double work;

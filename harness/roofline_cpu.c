@@ -15,7 +15,7 @@
 
 #define SAMPLE_SECONDS 0.003
 #define GUARD_SECONDS 0.001
-#define GUARD_LEAST 0.95 /* of the best guard seen */
+#define GUARD_LEAST 0.95 /* of the upper quartile of guards */
 #define MATMUL_SECONDS 0.02
 #define BUFFER_MOST ((size_t)1 << 30)
 #define RATE_WORK 1e9 /* rates are sampled: the seconds for so much */
@@ -137,8 +137,7 @@ static double sample(struct bandwidth *b, struct roof_figure *f)
     return roof_matmul_seconds(f);
 }
 
-/* A chain of FMAs on one thread, always the same ones. */
-static double guard(void) { return peak_sample(0, 1, GUARD_SECONDS); }
+static double guard(void) { return peak_sample(peak_guard_unit(), 1, GUARD_SECONDS); }
 
 /* Keeps the rounds that are marked, in their order. */
 static void keep_rounds(struct roofline *r, const bool *kept, int64_t taken)
@@ -153,24 +152,32 @@ static void keep_rounds(struct roofline *r, const bool *kept, int64_t taken)
     }
 }
 
+/* Marks the rounds between good guards; the quarter of fastest ones says what good is, for a lone
+ * fast one is no measure. Returns how many. */
+static int64_t mark(const double *clock, int64_t taken, bool *kept)
+{
+    double good = GUARD_LEAST * stats_summary(clock, taken).q3;
+    int64_t count = 0;
+    for (int64_t i = 0; i < taken; i++)
+        count += kept[i] = clock[i] >= good;
+    return count;
+}
+
 /* Until enough rounds lie between good guards, at most twice as many; where that is not to be had,
  * as on a machine that others work on, all rounds stay and it is said. */
 static void take_rounds(struct roofline *r, struct bandwidth *b)
 {
-    double clock[ROOF_SAMPLES_MAX], best = guard();
+    double clock[ROOF_SAMPLES_MAX];
     bool kept[ROOF_SAMPLES_MAX];
     int64_t taken = 0, good = 0, most = 2 * r->rounds;
-    for (; taken < most && good < r->rounds && !interrupted_by; taken++) {
+    while (taken < most && good < r->rounds && !interrupted_by) {
         double before = guard();
         progress_line("roofline: round %lld of %lld", (long long)good + 1, (long long)r->rounds);
         for (int i = 0; i < r->count && !interrupted_by; i++)
             if (r->figure[i].status == ST_OK)
                 r->figure[i].samples[taken] = sample(b, &r->figure[i]);
-        clock[taken] = fmin(before, guard());
-        best = fmax(best, fmax(before, clock[taken]));
-        good = 0;
-        for (int64_t i = 0; i <= taken; i++)
-            good += kept[i] = clock[i] >= GUARD_LEAST * best;
+        clock[taken++] = fmin(before, guard());
+        good = mark(clock, taken, kept);
     }
     progress_line(NULL);
     r->unsettled = good < r->rounds;

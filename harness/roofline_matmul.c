@@ -67,6 +67,7 @@ static bool add_one(struct roofline *r, const struct registry_entry *entry, cons
         return false;
     f->type = type;
     f->unit = entry->name;
+    f->side = side;
     snprintf(f->shape, sizeof f->shape, "linear:S=%lld,K=%lld,O=%lld,bias=0,type=%s",
              (long long)side, (long long)side, (long long)side, type);
     f->status = bind(f, entry);

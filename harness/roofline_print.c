@@ -7,6 +7,7 @@
 #include "device.h"
 #include "host.h"
 #include "roofline.h"
+#include "wrap.h"
 
 bool roof_is_bytes(const struct roof_figure *f)
 {
@@ -137,8 +138,9 @@ static void print_matmuls(const struct roofline *r, int threads, FILE *out)
         const struct roof_figure *peak = roof_best(r, ROOF_PEAK, f->type, NULL, threads);
         struct summary s = stats_summary(f->samples, f->n);
         char text[24];
-        fprintf(out, "  matmul  %s by %s: %s GFLOP/s (+- %.1f %%)", f->shape, f->unit,
-                rate_text(roof_rate(f) / 1e9, text), interval_percent(&s));
+        fprintf(out, "  matmul  %s %lld^3 by %s: %s GFLOP/s (+- %.1f %%)", f->type,
+                (long long)f->side, f->unit, rate_text(roof_rate(f) / 1e9, text),
+                interval_percent(&s));
         if (peak)
             fprintf(out, ", %.0f %% of the %s peak",
                     percent(roof_rate_best(f), roof_rate_best(peak)), f->type);
@@ -220,7 +222,7 @@ void roof_print(const struct roofline *r, FILE *out)
     }
     fputc('\n', out);
     for (int i = 0; note(r, i, text, sizeof text), text[0]; i++)
-        fprintf(out, "%s\n", text);
+        wrap_print(out, text, 0);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
