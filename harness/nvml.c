@@ -186,11 +186,12 @@ static double clock_hz(int (*ask)(device, int, unsigned *), device d, int kind)
 
 /* The plain call answers with the mean of a whole second on most chips since 2020; the field is
  * what flows now. */
-static double power_w(const struct nvml *n)
+static double power_w(const struct nvml *n, bool *instant)
 {
     struct field_value field = {.field = FIELD_POWER_INSTANT};
     unsigned mw;
-    if (n->call.fields && n->call.fields(n->device, 1, &field) == 0 && field.result == 0)
+    *instant = n->call.fields && n->call.fields(n->device, 1, &field) == 0 && field.result == 0;
+    if (*instant)
         return 1e-3 * (field.type == VALUE_UNSIGNED ? (double)field.value.word
                                                     : (double)field.value.large);
     return n->call.power && n->call.power(n->device, &mw) == 0 ? 1e-3 * mw : NAN;
@@ -211,19 +212,38 @@ void nvml_look(struct nvml *n, struct nvml_sample *out)
     bool warm = n->call.temperature && n->call.temperature(n->device, 0, &celsius) == 0;
     out->figure[NVML_SM_CLOCK] = clock_hz(n->call.clock, n->device, CLOCK_KIND_SM);
     out->figure[NVML_MEMORY_CLOCK] = clock_hz(n->call.clock, n->device, CLOCK_KIND_MEMORY);
-    out->figure[NVML_POWER] = power_w(n);
+    out->figure[NVML_POWER] = power_w(n, &out->instant);
     out->figure[NVML_TEMPERATURE] = warm ? celsius : NAN;
     out->figure[NVML_BUSY] = shares ? share.busy / 100.0 : NAN;
     out->figure[NVML_MEMORY_BUSY] = shares ? share.memory / 100.0 : NAN;
     out->events = n->call.events && n->call.events(n->device, &events) == 0 ? events : 0;
+    out->energy_j = energy_j(n);
+    out->at_s = clock_seconds();
 }
 
 /* ---- windows --------------------------------------------------------------------------------- */
+
+/* What has passed since the sample before, where both tell. */
+static void follow(struct nvml_window *w, const struct nvml_sample *now)
+{
+    const double watts = now->figure[NVML_POWER], before = w->last.figure[NVML_POWER];
+    if (w->following && !isnan(watts) && !isnan(before)) {
+        w->sampled_j += (now->at_s - w->last.at_s) * (before + watts) / 2;
+        w->sampled_s += now->at_s - w->last.at_s;
+        w->power_refreshes += watts != before;
+    }
+    if (w->following && !isnan(now->energy_j) && !isnan(w->last.energy_j))
+        w->energy_refreshes += now->energy_j != w->last.energy_j;
+    w->instant = now->instant;
+    w->last = *now;
+    w->following = true;
+}
 
 /* With the lock held. A sample that finds no room is left out. */
 static void keep(struct nvml_window *w, const struct nvml_sample *sample)
 {
     w->events |= sample->events;
+    follow(w, sample);
     if (w->count == w->room && w->room < SAMPLES_MAX) {
         int64_t room = w->room ? 2 * w->room : 64;
         struct nvml_sample *larger = realloc(w->samples, (size_t)room * sizeof *larger);
@@ -289,6 +309,7 @@ void nvml_window_open(struct nvml *n, struct nvml_window *w)
         return;
     if (!n->started)
         n->started = pthread_create(&n->thread, NULL, watch, n) == 0;
+    w->following = false;
     exchange(n, w, w);
     w->energy_at = energy_j(n);
     w->opened_at = clock_seconds();
@@ -386,6 +407,7 @@ void nvml_window_json(const struct nvml *n, const struct nvml_window *w, const c
     json_number(j, "watched_ns", w->seconds * 1e9);
     for (int f = 0; f < NVML_FIGURES; f++)
         figure_json(w, (enum nvml_figure)f, room, j);
+    json_text(j, "power_is", w->instant ? "instant" : "average");
     if (w->energy_s > 0)
         json_number(j, "energy_j", w->energy_j);
     else

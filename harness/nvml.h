@@ -22,6 +22,9 @@ enum nvml_figure {
 /* One look. NaN where the driver does not tell; Hz, W, degrees Celsius, 0 to 1. */
 struct nvml_sample {
     double figure[NVML_FIGURES];
+    double at_s;     /* CLOCK_MONOTONIC */
+    double energy_j; /* of the driver's counter, from some moment on; boards since 2017 have one */
+    bool instant;    /* the power is what flows now, not the mean of the last second */
     uint64_t events; /* NVML_EVENT_* bits; 0 also where they are not told */
 };
 
@@ -47,6 +50,11 @@ struct nvml_window {
     double energy_j; /* of the stretches long enough for the driver's counter; see energy_s */
     double energy_s; /* seconds that energy_j covers; 0: no stretch was long enough */
     double opened_at, energy_at;
+    int64_t energy_refreshes, power_refreshes; /* looks at which the sensor told something new */
+    double sampled_j, sampled_s;               /* of power readings: straight lines between them */
+    bool instant;                              /* as of the samples */
+    bool following;                            /* `last` is the sample before, of this stretch */
+    struct nvml_sample last;
 };
 
 struct nvml;

@@ -53,6 +53,8 @@ static int watch(const char *uuid, int ms)
     json_end(&j);
     nvml_window_json(n, &w, fault.text, &j, "gpu");
     json_bool(&j, "throttled", nvml_window_throttled(&w));
+    json_int(&j, "refreshes", w.energy_refreshes);
+    json_number(&j, "sampled_j", w.sampled_j);
     json_end(&j);
     printf("%s\n", j.text);
     json_free(&j);
@@ -92,6 +94,7 @@ static void figures_are_watched(void **state)
     expect(&s, "\"driver\":\"580.82.07\",\"power_limit_w\":700,\"sm_clock_max_hz\":1980000000,"
                "\"memory_clock_max_hz\":3201000000,\"persistence\":true");
     expect(&s, "\"power_w\":{\"min\":700,\"median\":700,\"max\":700}");
+    expect(&s, "\"power_is\":\"instant\"");
     expect(&s, "\"temperature_c\":{\"min\":61,\"median\":61,\"max\":61}");
     expect(&s, "\"busy\":{\"min\":0.97,");
     expect(&s, "\"memory_busy\":{\"min\":0.4,");
@@ -130,12 +133,19 @@ static void no_heat_no_throttling(void **state)
     assert_true(nvml_window_throttled(&w));
 }
 
-/* The counter gives 10 J between its two readings of each stretch. */
+/* 700 W in steps of 70 J, over two stretches of at least 2.05 s. */
 static void energy_of_long_stretches(void **state)
 {
     (void)state;
     struct spawned s = watched("2050", UUID, "");
-    expect(&s, "\"energy_j\":20,\"energy_ns\":41");
+    double joules = 0, ns = 0, refreshes = 0, sampled = 0;
+    const char *at = strstr(s.out, "\"energy_j\":"), *more = strstr(s.out, "\"refreshes\":");
+    assert_true(at && more);
+    assert_int_equal(sscanf(at, "\"energy_j\":%lf,\"energy_ns\":%lf", &joules, &ns), 2);
+    assert_true(ns >= 4.1e9 && joules >= 700 * 4 - 1 && fabs(joules - 700e-9 * ns) <= 140 + 1);
+    assert_int_equal(sscanf(more, "\"refreshes\":%lf,\"sampled_j\":%lf", &refreshes, &sampled), 2);
+    assert_true(refreshes >= 30 && refreshes <= 10e-9 * ns + 2);
+    assert_true(fabs(sampled - 700e-9 * ns) <= 0.05 * sampled);
 }
 
 static void without_the_instant_power(void **state)
@@ -143,6 +153,7 @@ static void without_the_instant_power(void **state)
     (void)state;
     struct spawned s = watched("10", UUID, "instant");
     expect(&s, "\"power_w\":{\"min\":500,\"median\":500,\"max\":500}");
+    expect(&s, "\"power_is\":\"average\"");
 }
 
 static void refused_figures_are_null(void **state)

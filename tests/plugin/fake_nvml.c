@@ -1,13 +1,14 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* fake_nvml.c   Stands in for libnvidia-ml.so.1 in tests/check_nvml.c: one device whose clock falls
- * and whose energy counter rises with each look. FAKE_NVML in the environment says what it lacks:
+ * with each look and whose energy counter takes a step every tenth of a second. FAKE_NVML in the environment says what it lacks:
  * "driver" (does not start), "device" (knows none), "figures" (refuses every figure), "instant" (has
- * only the power of the last second). */
+ * only the power of the last second), "energy" (has no counter of it). */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, DRIVER_NOT_LOADED = 9 };
 
@@ -101,13 +102,15 @@ int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned *mw)
     return answer(mw, 700000);
 }
 
-/* Ten joules each time that it is asked. */
+/* 700 W, in steps of 70 J. */
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *mj)
 {
-    static unsigned long long counter = 123456789;
+    struct timespec now;
     (void)device;
-    *mj = counter += 10000;
-    return lacks("figures") ? NOT_SUPPORTED : SUCCESS;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *mj =
+        70000 * (10 * (unsigned long long)now.tv_sec + (unsigned long long)now.tv_nsec / 100000000);
+    return lacks("figures") || lacks("energy") ? NOT_SUPPORTED : SUCCESS;
 }
 
 int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *celsius)
