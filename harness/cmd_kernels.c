@@ -14,6 +14,8 @@
 #include "record.h"
 #include "verify.h"
 
+#define SOAK_SECONDS 12 /* a little over what a figure needs */
+
 struct request {
     struct kernels_options options;
     const struct registry_entry **picked;
@@ -40,6 +42,9 @@ struct request {
             DEVICE_OPTION,                                                                         \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
              "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                     \
+            {"--energy", "SECONDS", OPTION_REAL, &(o)->soak_s,                                     \
+             "each variant runs alone so long as well, for joules a run: 12 or more"},      \
+            ENERGY_OPTIONS(&(o)->energy_request),                                                  \
             {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
             {"--results", "DIR|none", OPTION_TEXT, &(o)->results,                                  \
              "where the record goes (results)"},                                                   \
@@ -89,6 +94,8 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
     if (o->repetitions < 0 || o->repetitions > KERNELS_MOST_SAMPLES)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions wants 1 to %d, not %" PRId64,
                          KERNELS_MOST_SAMPLES, o->repetitions);
+    if (o->soak_s < 0 || o->soak_s > 3600)
+        return fault_set(fault, ST_BAD_INPUT, "--energy wants seconds, 12 or more for a figure");
     o->json = !strcmp(o->format, "json");
     if (!o->json && strcmp(o->format, "text") != 0)
         return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", o->format);
@@ -128,6 +135,11 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     o->threads = host_cores();
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));
+    if (o->energy_request.power_file || o->energy_request.idle_s > 0)
+        o->soak_s = o->soak_s > 0 ? o->soak_s : SOAK_SECONDS;
+    o->energy_request.asked = o->soak_s > 0;
+    if (o->soak_s > 0 || o->energy_request.power_scope)
+        TRY(energy_open(&o->energy_request, &o->energy, fault));
     TRY(check_counters(o->counters, fault));
     TRY(verify_select(o->glob, &r->picked, &r->picked_count, fault));
     TRY(verify_keep_device(o->glob, device_kind(), r->picked, &r->picked_count, fault));
@@ -274,6 +286,9 @@ int cmd_kernels(int argc, char **argv, struct fault *fault)
         status = contests(&r, fault);
     if (status == ST_OK)
         status = close_outputs(&r, fault);
+    if (status == ST_OK)
+        status = energy_status(r.options.energy, fault);
+    energy_close(r.options.energy);
     if (r.record)
         record_free(r.record);
     json_free(&r.document);

@@ -16,6 +16,7 @@ static struct axes axes;
 static const char *suite, *results = "results", *format = "text";
 static struct run_limits limits = {.budget_s = NAN, .deadline_s = 600, .least_samples = 3};
 static bool dry_run, sample;
+static struct energy_request energy;
 static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
 
 static const struct option options[] = {
@@ -46,6 +47,7 @@ static const struct option options[] = {
      "a worker that shows no progress for so long is killed (600)"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events, as PAPI_TOT_CYC,perf::PAGE-FAULTS"},
+    ENERGY_OPTIONS(&energy),
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
     CASE_OPTIONS(base),
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "list the cases with tokens, flops and memory"},
@@ -357,6 +359,10 @@ static enum status run_all(struct totals *totals, struct fault *fault)
     if (sample && limits.counters)
         return fault_set(fault, ST_BAD_INPUT,
                          "--counters counts whole clips, and --sample runs none");
+    if (sample && (energy.power_file || energy.idle_s > 0))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "energy is that of whole clips, and --sample runs none; leave"
+                         " --power-file and --idle-power out");
     if (sample && !strcmp(base.residency, "block-stream"))
         return fault_set(fault, ST_BAD_INPUT,
                          "--residency block-stream reads weights within the clip's time, and"
@@ -373,7 +379,12 @@ static enum status run_all(struct totals *totals, struct fault *fault)
                           : cases_from_axes(&base, &axes, &list, fault);
     give_prompts(&list);
     if (s == ST_OK)
+        s = energy_open(&energy, &limits.energy, fault);
+    if (s == ST_OK)
         s = run_list(&list, totals, fault);
+    if (s == ST_OK)
+        s = energy_status(limits.energy, fault);
+    energy_close(limits.energy);
     cases_free(&list);
     return s;
 }

@@ -470,7 +470,7 @@ static void describe_environment(struct json *j)
         "OPENBLAS_CORETYPE",       "GOTO_NUM_THREADS",     "MALLOC_ARENA_MAX",
         "GLIBC_TUNABLES",          "CUDA_VISIBLE_DEVICES", "OPENBLAS_THREAD_TIMEOUT",
         "CUDA_DEVICE_ORDER",       "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING",
-        "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE",
+        "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "PATCHMARK_POWERCAP",
     };
     json_open_object(j, "environment");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -7,6 +7,7 @@
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
+#include "energy.h"
 #include "gpu.h"
 #include "json.h"
 #include "measure.h"
@@ -40,6 +41,9 @@ struct kernels_options {
     uint64_t seed;
     enum backend backend;
     bool json;
+    double soak_s; /* each variant runs so long alone, for its energy; 0: not */
+    struct energy_request energy_request;
+    struct energy *energy; /* sensors, where soak_s */
 };
 
 struct kernels_counter {
@@ -79,6 +83,8 @@ struct arm {
     int launches;                                   /* of one run; -1: launches_why */
     char launches_why[256], algorithm[512]; /* algorithm: a library's, "" where it has none */
     double event_seconds, wall_seconds;     /* of all blocks, by the device's clock and by ours */
+    struct json energy;                     /* an object, or unused */
+    char energy_line[512];
 };
 
 /* What was measured of this machine at the threads asked for; the best of what this run saw. Of a
@@ -129,7 +135,15 @@ void arm_counters(const struct contest *c, struct arm *a);
 /* On a CUDA device: what a run launches, and how fast its memory copies. */
 void arm_launches(const struct contest *c, struct arm *a);
 void arm_copy(const struct contest *c, struct arm *a, double *bytes_per_second);
+/* Runs for so long and no more than it takes: how often, and the seconds of it that were runs. */
+bool arm_soak(const struct contest *c, struct arm *a, double seconds, int64_t *runs,
+              double *busy_s);
 void arm_finish(const struct contest *c, struct arm *a);
+
+/* kernels_energy.c */
+void kernels_idle(const struct contest *c);
+void arm_energy(const struct contest *c, struct arm *a);
+void kernels_energy_json(const struct contest *c, const struct arm *a, struct json *j);
 
 /* kernels_contest.c: the picked variants of the shape's op; contest_free on every path. */
 enum status contest_new(const struct kernels_options *options, const struct problem *shape,

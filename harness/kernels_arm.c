@@ -300,6 +300,19 @@ void arm_copy(const struct contest *c, struct arm *a, double *bytes_per_second)
         *bytes_per_second = strtod(answer, NULL);
 }
 
+bool arm_soak(const struct contest *c, struct arm *a, double seconds, int64_t *runs, double *busy_s)
+{
+    char text[64];
+    const char *answer;
+    snprintf(text, sizeof text, "soak %.6g %" PRId64, seconds, a->runs);
+    if (!ask(a, text, patience(c) + 2 * seconds, "soaked", &answer))
+        return false;
+    if (sscanf(answer, "%" SCNd64 " %lf", runs, busy_s) == 2 && *runs > 0)
+        return true;
+    arm_stop(a, status_name(ST_CRASHED), "the worker's runs cannot be read");
+    return false;
+}
+
 void arm_finish(const struct contest *c, struct arm *a)
 {
     const char *answer;

@@ -133,6 +133,16 @@ static void recheck_arms(struct contest *c)
     }
 }
 
+/* Before the last check, so that these runs' outputs are held to it too. */
+static void soak_arms(struct contest *c)
+{
+    for (int i = 0; i < c->count && !interrupted_by; i++)
+        if (c->arms[i].worker && c->options->soak_s > 0) {
+            progress(c, "energy", c->options->soak_s);
+            arm_energy(c, &c->arms[i]);
+        }
+}
+
 static void judge_roof(const struct contest *c, struct arm *a)
 {
     char reason[256];
@@ -221,11 +231,14 @@ static void compare_arms(struct contest *c)
 
 enum status contest_run(struct contest *c, struct fault *fault)
 {
+    kernels_idle(c);
     double deadline = clock_seconds() + c->options->budget;
     deadline += verify_arms(c);
     /* The outputs are checked once more at the end; that belongs to the budget too. */
     double spent = c->options->budget - (deadline - clock_seconds());
     enum status status = rounds_run(c, deadline - fmin(spent, c->options->budget / 3), fault);
+    if (status == ST_OK)
+        soak_arms(c);
     if (status == ST_OK)
         recheck_arms(c);
     progress(c, NULL, 0);
@@ -273,6 +286,7 @@ void contest_free(struct contest *c)
         free(c->arms[i].samples);
         free(c->arms[i].order);
         nvml_window_free(&c->arms[i].window);
+        json_free(&c->arms[i].energy);
     }
     nvml_close(c->nvml);
     free(c->arms);

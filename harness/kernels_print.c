@@ -162,6 +162,8 @@ static void print_notes(const struct contest *c, FILE *out)
             fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
         if (arm_timed(a) && c->roof->device)
             print_launches(a, out);
+        if (arm_timed(a) && a->energy_line[0])
+            fprintf(out, "  %s: %s\n", a->entry->name, a->energy_line);
         for (int k = 0; k < a->counters; k++)
             if (a->counter[k].available)
                 fprintf(out, "  %s: %s %.6g per run, counted for this %s\n", a->entry->name,
@@ -505,6 +507,7 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     derived(c, a, j);
     memory(a, j);
     counters(a, j);
+    kernels_energy_json(c, a, j);
     if (device_kind() == DEVICE_CUDA)
         nvml_window_json(c->nvml, &a->window, c->unwatched.text, j, "gpu");
 }

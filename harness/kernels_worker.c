@@ -10,6 +10,7 @@
  *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted
+ *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
  *   copy                copied BYTES_PER_SECOND    within the device's memory; 0: no room
  *   end                 bye PEAK_BYTES
  * Before an answer there may be lines `alive`: our own work goes on, no variant hangs.
@@ -298,6 +299,23 @@ static enum status do_copy(struct session *s, const char *words, struct fault *f
     return ST_OK;
 }
 
+/* For sensors that need seconds to see anything. */
+static enum status do_soak(struct session *s, const char *words, struct fault *fault)
+{
+    double seconds, taken, wall, busy = 0, begin = clock_seconds();
+    int64_t runs, count = 0;
+    if (sscanf(words, "%lf %" SCNd64, &seconds, &runs) != 2 || runs < 1)
+        return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'soak %s'", words);
+    while (clock_seconds() - begin < seconds) {
+        TRY(sample(s, runs, 1, &taken, &wall, fault));
+        busy += taken * (double)runs;
+        count += runs;
+        say_alive(s);
+    }
+    fprintf(s->out, "soaked %" PRId64 " %.9g\n", count, busy);
+    return ST_OK;
+}
+
 static enum status do_counters(struct session *s, const char *words, struct fault *fault)
 {
     int64_t runs = strtoll(words, NULL, 10);
@@ -327,7 +345,7 @@ static enum status serve(struct session *s, char *line, struct fault *fault)
         enum status (*run)(struct session *, const char *, struct fault *);
     } commands[] = {{"check", do_check},      {"launches", do_launches}, {"copy", do_copy},
                     {"warm", do_warm},        {"block", do_block},       {"recheck", do_recheck},
-                    {"counters", do_counters}};
+                    {"counters", do_counters}, {"soak", do_soak}};
     line[strcspn(line, "\n")] = '\0';
     char *words = line + strcspn(line, " ");
     words += *words ? (*words = '\0', 1) : 0;

@@ -307,23 +307,31 @@ static enum status time_clips(struct worker *w, const struct run_limits *limits,
     return ST_OK;
 }
 
-/* The driver is asked from here: what the worker does is not disturbed. */
+/* Sensors are asked from here: what the worker does is not disturbed. */
 static enum status time_watched(struct worker *w, const struct run_limits *limits,
                                 struct outcome *o, struct fault *fault)
 {
-    struct gpu_info info;
+    const bool device = o->c.config.device != DEVICE_CPU;
+    struct gpu_info info = {.name = ""};
     struct nvml *nvml = NULL;
     struct nvml_window window = {0};
+    struct energy_window drawn;
     struct fault why = {{0}};
-    if (o->c.config.device == DEVICE_CPU)
-        return time_clips(w, limits, o, fault);
-    if (gpu_describe(o->c.config.device_index, &info, &why) == ST_OK)
+    if (device && gpu_describe(o->c.config.device_index, &info, &why) == ST_OK)
         nvml_open(info.uuid, &nvml, &why);
     nvml_window_open(nvml, &window);
+    energy_window_open(limits->energy, &drawn);
     enum status s = time_clips(w, limits, o, fault);
+    energy_window_close(limits->energy, &drawn);
     nvml_window_close(nvml, &window);
-    o->throttled = nvml_window_throttled(&window);
-    nvml_window_json(nvml, &window, why.text, &o->gpu, NULL);
+    const struct energy_board board = {nvml, &window, info.name, why.text,
+                                       o->c.config.device_index};
+    if (s == ST_OK && limits->energy)
+        outcome_energy(o, limits, &drawn, device ? &board : NULL);
+    if (device) {
+        o->throttled = nvml_window_throttled(&window);
+        nvml_window_json(nvml, &window, why.text, &o->gpu, NULL);
+    }
     nvml_window_free(&window);
     nvml_close(nvml);
     return s;
@@ -431,6 +439,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
 {
     struct fault fault = {{0}};
     struct worker *w = NULL;
+    outcome_idle(o, limits);
     const double started_s = clock_seconds();
     enum status status = start(o, limits, &w, &fault);
     if (status == ST_OK)
@@ -464,6 +473,7 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
     json_init(&o->counters, false);
     json_open_object(&o->counters, NULL);
     json_init(&o->gpu, false);
+    json_init(&o->energy, false);
     *out = o;
     TRY(case_resolve(s, &o->c, fault));
     o->step = calloc((size_t)o->c.request.steps * SAMPLES_MAX, sizeof *o->step);
@@ -476,6 +486,7 @@ void outcome_free(struct outcome *o)
         return;
     json_free(&o->counters);
     json_free(&o->gpu);
+    json_free(&o->energy);
     sampled_free(&o->sampled);
     free(o->step);
     free(o);

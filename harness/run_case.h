@@ -5,6 +5,7 @@
 #define PATCHMARK_RUN_CASE_H
 
 #include "case.h"
+#include "energy.h"
 #include "sample.h"
 #include "stats.h"
 
@@ -28,6 +29,8 @@ struct outcome {
     double planned, resident, fma_peak, first_ns;
     int64_t host_step_ns, graph_nodes; /* CUDA devices */
     struct json gpu;                   /* an object: the device while clips were timed */
+    struct json energy;                /* likewise: joules; and a line of them for people */
+    char energy_line[512];
     double total[SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
     double stage[STAGE_COUNT][SAMPLES_MAX]; /* encode and denoise: both of their stages */
     double *step;                           /* SAMPLES_MAX samples of each step */
@@ -49,6 +52,7 @@ struct run_limits {
     double deadline_s; /* a worker silent for so long is killed */
     int64_t least_samples;
     const char *counters; /* PAPI events, comma-separated, or NULL */
+    struct energy *energy; /* sensors, or NULL */
 };
 
 /* Resolves the case and makes room; the case is not run yet. */
@@ -76,6 +80,12 @@ struct worker;
 enum status outcome_spawn(const struct outcome *o, const struct run_limits *limits,
                           struct worker **out, struct fault *fault);
 void outcome_repro(struct outcome *o, const struct run_limits *limits);
+
+/* run_energy.c: idle power, before the worker starts; the figures of a window; their member */
+void outcome_idle(const struct outcome *o, const struct run_limits *limits);
+void outcome_energy(struct outcome *o, const struct run_limits *limits,
+                    const struct energy_window *window, const struct energy_board *board);
+void outcome_energy_json(const struct outcome *o, struct json *j);
 
 /* run_report.c */
 const char *outcome_plan(const struct outcome *o); /* --kernels as asked for, "auto" */

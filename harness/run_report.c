@@ -173,6 +173,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     }
     if (o->gpu.used)
         json_raw(j, "gpu", o->gpu.text);
+    outcome_energy_json(o, j);
     json_raw(j, "work", o->work[0] ? o->work : "null");
     json_open_object(j, "memory");
     json_number(j, "planned_bytes", o->planned > 0 ? o->planned : NAN);
@@ -298,4 +299,6 @@ void outcome_row(const struct outcome *o, FILE *out)
         fprintf(out, BELOW "%s\n", o->reason);
     if (o->sampling)
         sampled_line(o, out);
+    if (o->energy_line[0])
+        fprintf(out, BELOW "%s\n", o->energy_line);
 }

@@ -370,7 +370,8 @@ static void timed_and_refused_kernels(void **state)
 {
     (void)state;
     record("kernels", "kernels", "linear", "--shape=linear:S=16,K=32,O=16,epilogue=gelu",
-           "--budget=1", "--repetitions=6", COUNTERS, FROM_PLUGIN("plugin/linear_rows"), NULL);
+           "--budget=1", "--repetitions=6", "--energy=0.01", COUNTERS,
+           FROM_PLUGIN("plugin/linear_rows"), NULL);
     const char *statuses = check_records("kernels");
     assert_true(has(statuses, "refused "));
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
