@@ -41,7 +41,7 @@ struct request {
              "gbench or loop (gbench where it is built in); a CUDA device has events alone"},      \
             DEVICE_OPTION,                                                                         \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
-             "PAPI events, as perf::TASK-CLOCK,PAPI_TOT_CYC"},                                     \
+             "PAPI events or presets, as PAPI_TOT_CYC,cache; 'list counters' shows them"},                                     \
             {"--energy", "SECONDS", OPTION_REAL, &(o)->soak_s,                                     \
              "each variant runs alone so long as well, for joules a run: 12 or more"},      \
             ENERGY_OPTIONS(&(o)->energy_request),                                                  \
@@ -121,7 +121,7 @@ static enum status check_counters(const char *names, struct fault *fault)
     struct counters *counters = NULL;
     if (!names)
         return ST_OK;
-    TRY(counters_open(names, &counters, fault));
+    TRY(counters_open(names, COUNTERS_IN_PASSES, &counters, fault));
     counters_free(counters);
     return ST_OK;
 }

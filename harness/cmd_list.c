@@ -4,6 +4,7 @@
 #include "case.h"
 #include "commands.h"
 #include "host.h"
+#include "list_counters.h"
 #include "model/denoiser.h"
 #include "ran_on.h"
 
@@ -277,12 +278,15 @@ static enum status list_all(const char *what, struct fault *fault)
     struct json j;
     if (!json && strcmp(format, "text"))
         return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
-    static const char *const kinds[] = {"ops", "variants", "models"};
+    static const char *const kinds[] = {"ops", "variants", "models", "counters"};
     char near[64];
-    if (what && strcmp(what, kinds[0]) && strcmp(what, kinds[1]) && strcmp(what, kinds[2])) {
-        nearest_names(what, kinds, 3, near, sizeof near);
-        return fault_set(fault, ST_BAD_INPUT, "list knows ops, variants and models, not '%s'%s",
-                         what, near);
+    bool known = all;
+    for (int i = 0; i < 4; i++)
+        known = known || !strcmp(what, kinds[i]);
+    if (!known) {
+        nearest_names(what, kinds, 4, near, sizeof near);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "list knows ops, variants, models and counters, not '%s'%s", what, near);
     }
     json_init(&j, true);
     json_open_object(&j, NULL);
@@ -297,6 +301,8 @@ static enum status list_all(const char *what, struct fault *fault)
         putchar('\n');
     if (all || !strcmp(what, "models"))
         s = list_models(json ? &j : NULL, fault);
+    if (!all && !strcmp(what, "counters"))
+        list_counters(json ? &j : NULL);
     json_end(&j);
     if (json && s == ST_OK)
         printf("%s\n", j.text);

@@ -46,7 +46,7 @@ static const struct option options[] = {
     {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s,
      "a worker that shows no progress for so long is killed (600)"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
-     "PAPI events, as PAPI_TOT_CYC,perf::PAGE-FAULTS"},
+     "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
     CASE_OPTIONS(base),
@@ -232,7 +232,6 @@ static enum status finish_outcome(struct outcome *o, struct record_file *file,
 {
     if (interrupted_by)
         o->status = ST_INTERRUPTED;
-    json_end(&o->counters);
     tell(o, document);
     TRY(count_outcome(totals, o));
     return keep(o, file, fault);

@@ -7,6 +7,7 @@
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
+#include "counted.h"
 #include "energy.h"
 #include "gpu.h"
 #include "json.h"
@@ -46,12 +47,6 @@ struct kernels_options {
     struct energy *energy; /* sensors, where soak_s */
 };
 
-struct kernels_counter {
-    char name[64], text[160]; /* text: why it is null, or its scope */
-    bool available;
-    double value; /* per run */
-};
-
 struct worker;
 
 /* One variant at one shape. */
@@ -76,7 +71,7 @@ struct arm {
     int *order; /* place among the arms in each round */
     int rounds;
     double ratio[3]; /* baseline / own median, and interval; NaN: not compared */
-    struct kernels_counter counter[COUNTERS_MAX];
+    struct counted counter[COUNTERS_MAX]; /* per run */
     int counters;
     struct nvml_window window;                      /* what the device did during its blocks */
     struct gpu_launch launch[KERNELS_LAUNCHES_MAX]; /* on a CUDA device, as far as there is room */

@@ -238,16 +238,10 @@ void arm_counters(const struct contest *c, struct arm *a)
     snprintf(text, sizeof text, "counters %" PRId64, a->runs);
     enum status status = worker_send(a->worker, text, &fault);
     while (status == ST_OK) {
-        struct kernels_counter *k = &a->counter[a->counters];
-        int used = 0;
-        char value[32];
         status = worker_receive(a->worker, patience(c), &line, &fault);
-        if (status != ST_OK || a->counters == COUNTERS_MAX ||
-            sscanf(line, "counter %63s %31s %n", k->name, value, &used) != 2)
+        if (status != ST_OK || a->counters == COUNTERS_MAX || strncmp(line, "counter ", 8) != 0 ||
+            !counted_take(line + 8, &a->counter[a->counters]))
             break;
-        k->available = strcmp(value, "null") != 0;
-        k->value = strtod(value, NULL);
-        snprintf(k->text, sizeof k->text, "%s", line + used);
         a->counters++;
     }
     if (status != ST_OK)

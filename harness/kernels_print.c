@@ -148,6 +148,14 @@ static void print_launches(const struct arm *a, FILE *out)
         fprintf(out, "  %s: %d launches in all\n", a->entry->name, a->launches);
 }
 
+static void print_counters(const struct arm *a, FILE *out)
+{
+    const struct counted_work done = {a->summary.median, a->flops};
+    char lead[96];
+    snprintf(lead, sizeof lead, "  %s: ", a->entry->name);
+    counted_print(a->counter, a->counters, "run", &done, lead, out);
+}
+
 /* Below the table: how to see a failure again, which times are not steady, and counters. */
 static void print_notes(const struct contest *c, FILE *out)
 {
@@ -164,14 +172,13 @@ static void print_notes(const struct contest *c, FILE *out)
             print_launches(a, out);
         if (arm_timed(a) && a->energy_line[0])
             fprintf(out, "  %s: %s\n", a->entry->name, a->energy_line);
-        for (int k = 0; k < a->counters; k++)
-            if (a->counter[k].available)
-                fprintf(out, "  %s: %s %.6g per run, counted for this %s\n", a->entry->name,
-                        a->counter[k].name, a->counter[k].value, a->counter[k].text);
-            else
-                fprintf(out, "  %s: %s unavailable: %s\n", a->entry->name, a->counter[k].name,
-                        a->counter[k].text);
+        print_counters(a, out);
     }
+    for (int i = 0; i < c->count; i++)
+        if (c->arms[i].counters) { /* what is missing is missing for all of them */
+            counted_print_missing(c->arms[i].counter, c->arms[i].counters, "  ", out);
+            break;
+        }
 }
 
 static int name_width(const struct contest *c)
@@ -468,25 +475,6 @@ static void memory(const struct arm *a, struct json *j)
     json_end(j);
 }
 
-static void counters(const struct arm *a, struct json *j)
-{
-    json_open_object(j, "counters");
-    for (int k = 0; k < a->counters; k++) {
-        const struct kernels_counter *one = &a->counter[k];
-        if (!one->available) {
-            json_unavailable(j, one->name, one->text);
-            continue;
-        }
-        json_open_object(j, one->name);
-        json_number(j, "value", one->value);
-        json_none(j, "why");
-        json_text(j, "per", "run");
-        json_text(j, "scope", one->text);
-        json_end(j);
-    }
-    json_end(j);
-}
-
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
 {
     char text[2048], hash[65];
@@ -506,7 +494,9 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     work(c, a, j);
     derived(c, a, j);
     memory(a, j);
-    counters(a, j);
+    const struct counted_work work_done = {a->summary.median, a->flops};
+    counted_json(a->counter, a->counters, "run", j);
+    counted_figures_json(a->counter, a->counters, &work_done, j);
     kernels_energy_json(c, a, j);
     if (device_kind() == DEVICE_CUDA)
         nvml_window_json(c->nvml, &a->window, c->unwatched.text, j, "gpu");

@@ -9,7 +9,7 @@
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT
  *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
- *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted
+ *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
  *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
  *   copy                copied BYTES_PER_SECOND    within the device's memory; 0: no room
  *   end                 bye PEAK_BYTES
@@ -85,7 +85,7 @@ static enum status session_open(struct session *s, struct fault *fault)
 {
     struct problem shape;
     if (s->counter_names)
-        TRY(counters_open(s->counter_names, &s->counters, fault));
+        TRY(counters_open(s->counter_names, COUNTERS_IN_PASSES, &s->counters, fault));
     TRY(shape_parse(s->shape, &shape, fault));
     s->entry = registry_find(shape.op, s->variant_name);
     if (!s->entry)
@@ -316,23 +316,26 @@ static enum status do_soak(struct session *s, const char *words, struct fault *f
     return ST_OK;
 }
 
-static enum status do_counters(struct session *s, const char *words, struct fault *fault)
+static enum status count_pass(struct session *s, int pass, int64_t runs, struct fault *fault)
 {
-    int64_t runs = strtoll(words, NULL, 10);
-    counters_start(s->counters);
+    counters_start(s->counters, pass);
     enum status status = run_many(&s->bound, runs);
     if (status == ST_OK && s->bound.mirror.gpu)
         status = gpu_sync(s->bound.mirror.gpu, fault);
     counters_stop(s->counters);
-    if (status != ST_OK)
-        return fault_set(fault, status, "run() reported an error");
+    return status == ST_OK ? ST_OK : fault_set(fault, status, "run() reported an error");
+}
+
+/* The same runs for every pass, so that all events saw the same work. */
+static enum status do_counters(struct session *s, const char *words, struct fault *fault)
+{
+    int64_t runs = strtoll(words, NULL, 10);
+    for (int pass = 0; pass < counters_passes(s->counters); pass++)
+        TRY(count_pass(s, pass, runs, fault));
     for (int i = 0; i < counters_count(s->counters); i++) {
-        const struct counter *c = counters_at(s->counters, i);
-        if (c->available)
-            fprintf(s->out, "counter %s %.9g %s\n", c->name, (double)c->value / (double)runs,
-                    c->threads ? "process" : "thread");
-        else
-            fprintf(s->out, "counter %s null %s\n", c->name, c->why);
+        fputs("counter ", s->out);
+        counted_say(counters_at(s->counters, i), (double)runs, s->out);
+        fputc('\n', s->out);
     }
     fputs("counted\n", s->out);
     return ST_OK;

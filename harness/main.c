@@ -88,9 +88,10 @@ const struct subcommand subcommands[] = {
      "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
      "inspect Wan2.1-T2V-1.3B-Diffusers --headers --format json\n",
      cmd_inspect, help_inspect, false},
-    {"list", "[ops|variants|models]", "what there is, and what can run here",
+    {"list", "[ops|variants|models|counters]", "what there is, and what can run here",
      "list\n"
-     "list models --format json\n",
+     "list models --format json\n"
+     "list counters\n",
      cmd_list, help_list, false},
     {"worker", "", "", "", cmd_worker, help_worker, true},
     {0},

@@ -4,6 +4,7 @@
 #ifndef PATCHMARK_MEASURE_H
 #define PATCHMARK_MEASURE_H
 
+#include "counters.h"
 #include "op.h"
 
 /* The measured body: `iterations` runs of the work, nothing else. Returns the work's status. */
@@ -63,23 +64,5 @@ int peak_guard_unit(void);
 double measure_copy_bandwidth(int threads);
 /* Likewise within the memory of a CUDA device; 0 where it has no room for the buffers. */
 enum status measure_device_copy(struct gpu *gpu, double *bytes_per_second, struct fault *fault);
-
-/* Counters around a stretch of work, through PAPI. Unavailable ones carry their reason. */
-#define COUNTERS_MAX 16
-struct counter {
-    const char *name;
-    bool available;
-    bool threads; /* threads started after counters_open are counted as well */
-    int64_t value;
-    char why[160];
-};
-struct counters;
-enum status counters_open(const char *names, struct counters **out,
-                          struct fault *fault); /* a,b,c */
-void counters_start(struct counters *c);
-void counters_stop(struct counters *c);
-int counters_count(const struct counters *c);
-const struct counter *counters_at(const struct counters *c, int index);
-void counters_free(struct counters *c);
 
 #endif

@@ -38,30 +38,9 @@ static bool take_sample(struct outcome *o, const char *text)
     return !*end && o->total[i] > 0;
 }
 
-static bool take_counter_as(struct outcome *o, const char *text, bool available)
-{
-    char name[128];
-    int used = 0;
-    if (sscanf(text, "%127s %n", name, &used) != 1)
-        return false;
-    if (!available) {
-        json_unavailable(&o->counters, name, text + used);
-        return true;
-    }
-    json_open_object(&o->counters, name);
-    json_int(&o->counters, "value", strtoll(text + used, NULL, 10));
-    json_none(&o->counters, "why");
-    json_end(&o->counters);
-    return true;
-}
-
 static bool take_counter(struct outcome *o, const char *text)
 {
-    return take_counter_as(o, text, true);
-}
-static bool take_counter_off(struct outcome *o, const char *t)
-{
-    return take_counter_as(o, t, false);
+    return o->counters < COUNTERS_MAX && counted_take(text, &o->counter[o->counters++]);
 }
 
 static bool take_check(struct outcome *o, const char *text)
@@ -162,8 +141,7 @@ static const struct {
     {"check", take_check},         {"peak", take_peak},       {"first", take_first},
     {"host", take_host},           {"at", take_share},        {"sample", take_sample},
     {"part", take_part},           {"times", take_times},     {"counter", take_counter},
-    {"ready", take_nothing},       {"bye", take_nothing},     {"counter_off", take_counter_off},
-    {"rechecked", take_rechecked},
+    {"ready", take_nothing},       {"bye", take_nothing},     {"rechecked", take_rechecked},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -470,8 +448,6 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
     struct outcome *o = calloc(1, sizeof *o);
     if (!o)
         return ST_NO_MEMORY;
-    json_init(&o->counters, false);
-    json_open_object(&o->counters, NULL);
     json_init(&o->gpu, false);
     json_init(&o->energy, false);
     *out = o;
@@ -484,7 +460,6 @@ void outcome_free(struct outcome *o)
 {
     if (!o)
         return;
-    json_free(&o->counters);
     json_free(&o->gpu);
     json_free(&o->energy);
     sampled_free(&o->sampled);

@@ -5,6 +5,7 @@
 #define PATCHMARK_RUN_CASE_H
 
 #include "case.h"
+#include "counted.h"
 #include "energy.h"
 #include "sample.h"
 #include "stats.h"
@@ -41,7 +42,8 @@ struct outcome {
     struct summary summary;
     bool sampling; /* nothing runs whole: `sampled` has the figures, total and stage have none */
     struct sampled sampled;
-    struct json counters;
+    struct counted counter[COUNTERS_MAX]; /* of the last clip that each was counted in */
+    int counters;
     char repro[4096];
     void (*progress)(const struct outcome *o, double share); /* or NULL */
 };

@@ -138,6 +138,13 @@ const char *outcome_plan(const struct outcome *o)
     return o->c.spec.kernels ? o->c.spec.kernels : "auto";
 }
 
+/* By formula, whether or not the case was timed. */
+static struct counted_work counted_work_of(const struct outcome *o)
+{
+    const double flops = outcome_work(o, "flops");
+    return (struct counted_work){o->summary.median * 1e-9, isnan(flops) ? 0 : flops};
+}
+
 /* The members of a case record, for the file and for --format json. */
 void outcome_json(const struct outcome *o, struct json *j)
 {
@@ -179,7 +186,9 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_number(j, "planned_bytes", o->planned > 0 ? o->planned : NAN);
     json_number(j, "host_peak_bytes", o->resident > 0 ? o->resident : NAN);
     json_end(j);
-    json_raw(j, "counters", o->counters.text);
+    const struct counted_work done = counted_work_of(o);
+    counted_json(o->counter, o->counters, "clip", j);
+    counted_figures_json(o->counter, o->counters, &done, j);
 }
 
 /* Columns of names; what is said below a row stands under it, a little to the right. */
@@ -299,6 +308,9 @@ void outcome_row(const struct outcome *o, FILE *out)
         fprintf(out, BELOW "%s\n", o->reason);
     if (o->sampling)
         sampled_line(o, out);
+    const struct counted_work done = counted_work_of(o);
+    counted_print(o->counter, o->counters, "clip", &done, BELOW, out);
+    counted_print_missing(o->counter, o->counters, BELOW, out);
     if (o->energy_line[0])
         fprintf(out, BELOW "%s\n", o->energy_line);
 }

@@ -7,7 +7,7 @@
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
  *        at SHARE | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
- *        counter NAME VALUE | counter_off NAME REASON | rechecked | resident BYTES | bye |
+ *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
  *   in:  go | end
  * With --sample SECONDS nothing is run whole, and sample.h says what follows `peak`.
@@ -16,6 +16,7 @@
 #include "case.h"
 #include "check.h"
 #include "commands.h"
+#include "counted.h"
 #include "device.h"
 #include "gpu.h"
 #include "host.h"
@@ -55,6 +56,7 @@ struct session {
     struct engine *engine;
     struct counters *counters;
     int64_t *step_ns;
+    int clips;            /* counted */
     uint64_t frames_hash; /* of the clip at hand, or of its latents where it ends so */
     FILE *out;
 };
@@ -268,15 +270,15 @@ static enum status prepare(struct session *s, struct fault *fault)
         return fault_set(fault, ST_UNAVAILABLE,
                          "the kernels are right, and an emulated device is never timed");
     if (counter_names)
-        TRY(counters_open(counter_names, &s->counters, fault));
+        TRY(counters_open(counter_names, COUNTERS_MULTIPLEXED, &s->counters, fault));
     tell_peak(s);
     return ST_OK;
 }
 
 static enum status sample(struct session *s, struct fault *fault)
 {
-    if (s->counters)
-        counters_start(s->counters);
+    if (s->counters) /* one pass a clip, where events do not fit together */
+        counters_start(s->counters, s->clips++ % counters_passes(s->counters));
     TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
     if (s->counters)
         counters_stop(s->counters);
@@ -295,11 +297,9 @@ static enum status sample(struct session *s, struct fault *fault)
 static void tell_counters(const struct session *s)
 {
     for (int i = 0; s->counters && i < counters_count(s->counters); i++) {
-        const struct counter *c = counters_at(s->counters, i);
-        if (c->available)
-            fprintf(s->out, "counter %s %" PRId64 "\n", c->name, c->value);
-        else
-            fprintf(s->out, "counter_off %s %s\n", c->name, c->why);
+        fputs("counter ", s->out);
+        counted_say(counters_at(s->counters, i), 1, s->out);
+        fputc('\n', s->out);
     }
 }
 

@@ -193,9 +193,9 @@ static void counters_count_or_say_why(void **state)
     struct counters *c = NULL;
     struct fault fault = {{0}};
     struct busy b = {1, 0, 0};
-    assert_int_equal(counters_open("perf::TASK-CLOCK,PAPI_TOT_CYC,no::such", &c, &fault), ST_OK);
+    assert_int_equal(counters_open("perf::TASK-CLOCK,PAPI_TOT_CYC,no::such", COUNTERS_IN_PASSES, &c, &fault), ST_OK);
     assert_int_equal(counters_count(c), 3);
-    counters_start(c);
+    counters_start(c, 0);
     busy_loop(&b, 500);
     counters_stop(c);
     for (int i = 0; i < 3; i++) {
@@ -223,9 +223,9 @@ static void counters_run_again(void **state)
     struct fault fault = {{0}};
     struct busy b = {1, 0, 0};
     int64_t first = 0;
-    assert_int_equal(counters_open("perf::TASK-CLOCK", &c, &fault), ST_OK);
+    assert_int_equal(counters_open("perf::TASK-CLOCK", COUNTERS_IN_PASSES, &c, &fault), ST_OK);
     for (int round = 0; round < 2 && counters_at(c, 0)->available; round++) {
-        counters_start(c);
+        counters_start(c, 0);
         busy_loop(&b, round ? 1000 : 100);
         counters_stop(c);
         if (round == 0)
@@ -239,11 +239,14 @@ static void counters_run_again(void **state)
 static void bad_counter_lists_are_refused(void **state)
 {
     (void)state;
-    const char *const wrong[] = {"", "a,,b", "0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g"};
+    const char *const wrong[] = {"", "a,,b",
+                                 "A0,A1,A2,A3,A4,A5,A6,A7,A8,A9,AA,AB,AC,AD,AE,AF,AG,AH,AI,AJ,AK,AL,"
+                                 "AM,AN,AO,AP,AQ,AR,AS,AT,AU,AV,AW,AX,AY,AZ,B0,B1,B2,B3,B4,B5,B6,B7,"
+                                 "B8,B9,BA,BB,BC"};
     for (int i = 0; i < 3; i++) {
         struct counters *c = NULL;
         struct fault fault = {{0}};
-        assert_int_equal(counters_open(wrong[i], &c, &fault), ST_BAD_INPUT);
+        assert_int_equal(counters_open(wrong[i], COUNTERS_IN_PASSES, &c, &fault), ST_BAD_INPUT);
         assert_true(fault.text[0] != 0);
     }
 }
