@@ -45,6 +45,9 @@ struct request {
             {"--energy", "SECONDS", OPTION_REAL, &(o)->soak_s,                                     \
              "each variant runs alone so long as well, for joules a run: 12 or more"},      \
             ENERGY_OPTIONS(&(o)->energy_request),                                                  \
+            {"--profile", "VARIANT", OPTION_TEXT, &(o)->profile,                                   \
+             "verify it, run it --repetitions times (10) between marks, print perf, ncu or"        \
+             " nsys lines"},                                                                       \
             {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
             {"--results", "DIR|none", OPTION_TEXT, &(o)->results,                                  \
              "where the record goes (results)"},                                                   \
@@ -135,6 +138,11 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     o->threads = host_cores();
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));
+    if (o->profile && o->glob)
+        return fault_set(fault, ST_BAD_INPUT, "--profile %s names the variant; leave '%s' out",
+                         o->profile, o->glob);
+    if (o->profile)
+        o->glob = o->profile;
     if (o->energy_request.power_file || o->energy_request.idle_s > 0)
         o->soak_s = o->soak_s > 0 ? o->soak_s : SOAK_SECONDS;
     o->energy_request.asked = o->soak_s > 0;
@@ -280,6 +288,12 @@ int cmd_kernels(int argc, char **argv, struct fault *fault)
     enum status status = parse(argc, argv, &r, fault);
     if (status == ST_OK)
         status = check_shape(&r, fault);
+    if (status == ST_OK && r.options.profile) {
+        status = kernels_profile(&r.options, r.picked, r.picked_count, fault);
+        energy_close(r.options.energy);
+        free(r.picked);
+        return exit_code_of(status);
+    }
     if (status == ST_OK)
         status = open_outputs(&r, fault);
     if (status == ST_OK)

@@ -89,6 +89,13 @@ enum status gpu_graph_launch(struct gpu *g, const struct gpu_graph *graph, struc
 int64_t gpu_graph_nodes(const struct gpu_graph *graph);
 void gpu_graph_free(struct gpu_graph *graph);
 
+/* ---- profilers ------------------------------------------------------------------------------- */
+
+/* Tells a CUDA profiler to look from here on, with an NVTX range of this name, and no longer. Both
+ * wait for the stream. Never run on a GPU so far. */
+enum status gpu_profile_begin(struct gpu *g, const char *name, struct fault *fault);
+enum status gpu_profile_end(struct gpu *g, struct fault *fault);
+
 /* ---- what a run launches --------------------------------------------------------------------- */
 
 struct gpu_launch {

@@ -9,7 +9,9 @@
 #include <cuda_runtime_api.h>
 #ifndef PATCHMARK_EMULATED
 #include <cuda.h>
+#include <cuda_profiler_api.h>
 #include <dlfcn.h>
+#include <nvtx3/nvToolsExt.h>
 #endif
 #include <stdlib.h>
 #include <string.h>
@@ -393,9 +395,21 @@ void gpu_graph_free(struct gpu_graph *graph)
     free(graph);
 }
 
-/* ---- what a run launches ---- */
+/* ---- profilers, and what a run launches ---- */
 
 #ifdef PATCHMARK_EMULATED
+enum status gpu_profile_begin(struct gpu *g, const char *name, struct fault *fault)
+{
+    (void)g, (void)name;
+    return fault_set(fault, ST_UNAVAILABLE, "no profiler sees an emulated device");
+}
+
+enum status gpu_profile_end(struct gpu *g, struct fault *fault)
+{
+    (void)g, (void)fault;
+    return ST_OK;
+}
+
 enum status gpu_launches(struct gpu *g, enum status (*fn)(void *user), void *user,
                          struct gpu_launch *out, int room, int *count, struct fault *fault)
 {
@@ -404,6 +418,23 @@ enum status gpu_launches(struct gpu *g, enum status (*fn)(void *user), void *use
     return fault_set(fault, ST_UNAVAILABLE, "an emulated kernel has no registers");
 }
 #else
+/* NVTX is a header alone: it finds the profiler by itself, and does nothing without one. */
+enum status gpu_profile_begin(struct gpu *g, const char *name, struct fault *fault)
+{
+    TRY(gpu_sync(g, fault));
+    CU(cudaProfilerStart(), "starting the profiler");
+    nvtxRangePushA(name);
+    return ST_OK;
+}
+
+enum status gpu_profile_end(struct gpu *g, struct fault *fault)
+{
+    TRY(gpu_sync(g, fault));
+    nvtxRangePop();
+    CU(cudaProfilerStop(), "stopping the profiler");
+    return ST_OK;
+}
+
 /* The driver knows every kernel; the runtime knows none that a library brought along. */
 static struct driver {
     CUresult (*node)(CUgraphNode, CUDA_KERNEL_NODE_PARAMS *);

@@ -152,6 +152,18 @@ int64_t gpu_graph_nodes(const struct gpu_graph *graph)
 
 void gpu_graph_free(struct gpu_graph *graph) { (void)graph; }
 
+enum status gpu_profile_begin(struct gpu *g, const char *name, struct fault *fault)
+{
+    (void)g, (void)name;
+    return not_built(fault);
+}
+
+enum status gpu_profile_end(struct gpu *g, struct fault *fault)
+{
+    (void)g;
+    return not_built(fault);
+}
+
 enum status gpu_launches(struct gpu *g, enum status (*fn)(void *user), void *user,
                          struct gpu_launch *out, int room, int *count, struct fault *fault)
 {

@@ -37,6 +37,7 @@ enum status backend_find(const char *name, enum backend *out, struct fault *faul
 
 struct kernels_options {
     const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
+    const char *profile; /* the variant to run under a profiler, in the glob's place */
     int64_t threads, repetitions; /* repetitions 0: until the interval is narrow */
     double budget;
     uint64_t seed;
@@ -146,6 +147,11 @@ enum status contest_new(const struct kernels_options *options, const struct prob
                         struct roof *roof, struct contest *c, struct fault *fault);
 enum status contest_run(struct contest *c, struct fault *fault);
 void contest_free(struct contest *c);
+
+/* kernels_profile.c: verifies and runs one variant between marks; prints how to profile it. */
+enum status kernels_profile(const struct kernels_options *options,
+                            const struct registry_entry *const *picked, int count,
+                            struct fault *fault);
 
 /* kernels_roof.c; of a CUDA device nothing is measured but its copies, and those by arm_copy */
 void roof_measure(struct roof *roof, int threads);

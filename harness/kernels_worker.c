@@ -13,6 +13,7 @@
  *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
  *   copy                copied BYTES_PER_SECOND    within the device's memory; 0: no room
  *   end                 bye PEAK_BYTES
+ * With --profile N it answers no command but verifies, runs N times between marks, and ends.
  * Before an answer there may be lines `alive`: our own work goes on, no variant hangs.
  * Whatever fails is answered by `fault STATUS SENTENCE`, and the worker ends. */
 #include <inttypes.h>
@@ -27,17 +28,20 @@
 #include "kernels.h"
 #include "measure.h"
 #include "patchmark.h"
+#include "profile.h"
 #include "stats.h"
 #include "worker.h"
 
 #define SETTLE_SAMPLES 10
 #define SETTLE_WITHIN 0.01
 #define ALIVE_SECONDS 0.5
+#define PROFILE_CHECK_SECONDS 2.0
+#define PROFILE_WARM_RUNS 3
 
 struct session {
     FILE *out; /* to the supervisor; stdout itself goes to stderr */
-    const char *counter_names, *backend_text, *variant_name, *shape;
-    int64_t threads;
+    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control;
+    int64_t threads, profile_runs; /* above 0: run so often between marks, and nothing else */
     uint64_t seed;
     enum backend backend;
     const struct registry_entry *entry;
@@ -56,6 +60,8 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
                                      {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
                                      {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
                                      {"--threads", "N", OPTION_COUNT, &s->threads, ""},
+                                     {"--profile", "N", OPTION_COUNT, &s->profile_runs, ""},
+                                     {"--perf-control", "P", OPTION_TEXT, &s->perf_control, ""},
                                      {"--seed", "N", OPTION_SEED, &s->seed, ""},
                                      DEVICE_OPTION,
                                      {0}};
@@ -73,7 +79,7 @@ static void say_alive(void *user)
 {
     struct session *s = user;
     double now = clock_seconds();
-    if (now - s->said_alive < ALIVE_SECONDS)
+    if (now - s->said_alive < ALIVE_SECONDS || s->profile_runs > 0)
         return;
     s->said_alive = now;
     fputs("alive\n", s->out);
@@ -341,6 +347,30 @@ static enum status do_counters(struct session *s, const char *words, struct faul
     return ST_OK;
 }
 
+static enum status profile_runs(void *user)
+{
+    struct session *s = user;
+    return run_many(&s->bound, s->profile_runs);
+}
+
+/* Without a supervisor: what a profiler starts. Warm, so that it sees a run as it usually is. */
+static enum status profile(struct session *s, struct fault *fault)
+{
+    struct check_result result;
+    char name[640];
+    snprintf(name, sizeof name, "%s/%s %s", s->entry->op, s->entry->name, s->shape);
+    check_bound(&s->bound, s->seed, PROFILE_CHECK_SECONDS, &result);
+    if (result.status != ST_OK)
+        return fault_set(fault, result.status, "%s", result.text);
+    fprintf(s->out, "verified at worst %.2g of tolerance, %.3g%% of values\n", result.worst,
+            100 * result.checked_ratio);
+    if (run_many(&s->bound, PROFILE_WARM_RUNS) != ST_OK)
+        return fault_set(fault, ST_WRONG, "run() reported an error");
+    TRY(profile_marked(s->bound.mirror.gpu, name, s->perf_control, profile_runs, s, fault));
+    fprintf(s->out, "ran %" PRId64 " times between the marks\n", s->profile_runs);
+    return ST_OK;
+}
+
 static enum status serve(struct session *s, char *line, struct fault *fault)
 {
     static const struct {
@@ -358,6 +388,18 @@ static enum status serve(struct session *s, char *line, struct fault *fault)
     return fault_set(fault, ST_BAD_INPUT, "a worker does not know '%s'", line);
 }
 
+/* Its exit code is the profiler's to see; a supervisor reads the line. */
+static int profile_alone(struct session *s, enum status status, struct fault *fault)
+{
+    if (status == ST_OK)
+        status = profile(s, fault);
+    if (status != ST_OK)
+        fprintf(s->out, "fault %d %s\n", (int)status, fault->text);
+    fault->text[0] = '\0';
+    session_close(s);
+    return exit_code_of(status);
+}
+
 int worker_kernels(int argc, char **argv, struct fault *fault)
 {
     struct session s = {.threads = 1};
@@ -368,6 +410,8 @@ int worker_kernels(int argc, char **argv, struct fault *fault)
     status = read_arguments(&s, argc, argv, fault);
     if (status == ST_OK)
         status = session_open(&s, fault);
+    if (s.profile_runs > 0)
+        return profile_alone(&s, status, fault);
     if (status == ST_OK)
         say_ready(&s);
     while (status == ST_OK && fflush(s.out) == 0 && fgets(line, sizeof line, stdin) &&
