@@ -33,6 +33,7 @@ mkdir -p plots/out
 step "A clip from a prompt" generate --model tiny --prompt "a red ball rolls to the left" \
     --size 192x112 --seconds 2 --steps 8 -o "$clip"
 step "Parity: every variant against the double-precision reference" verify
+step "What this machine reaches" roofline --rounds 6
 for op in linear attention conv3d; do
     step "Kernels: $op" kernels "$op"
 done
