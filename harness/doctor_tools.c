@@ -3,11 +3,11 @@
 /* doctor_tools.c   Counters, energy and GPUs: established by really asking for a figure. And the
  * software: libraries, the place for results, a calibration. */
 #include <dlfcn.h>
-#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef HAVE_OPENBLAS
 #include <cblas.h>
@@ -19,33 +19,11 @@
 #include "host.h"
 #include "measure.h"
 #include "nvml.h"
+#include "rapl.h"
+#include "results_read.h"
 #include "sysfile.h"
 
 /* ---- counters -------------------------------------------------------------------------------- */
-
-static volatile double sink;
-
-/* True where the event counts some work; why not in *why. */
-static bool counts(const char *event, char *why, size_t bytes)
-{
-    struct counters *c = NULL;
-    struct fault fault = {{0}};
-    double sum = 0;
-    if (counters_open(event, &c, &fault) != ST_OK) {
-        snprintf(why, bytes, "%.150s", fault.text);
-        return false;
-    }
-    counters_start(c);
-    for (int i = 0; i < 1000000; i++)
-        sum += (double)i;
-    sink = sum;
-    counters_stop(c);
-    const struct counter *one = counters_at(c, 0);
-    bool good = one->available && one->value > 0;
-    snprintf(why, bytes, "%s", one->available ? "it stays at 0" : one->why);
-    counters_free(c);
-    return good;
-}
 
 /* How far the kernel lets users count: -1 all, 2 own programs, 3 and 4 (some distributions) none. */
 static int64_t paranoia(struct doctor *d)
@@ -82,14 +60,14 @@ static void events(struct doctor *d)
     int64_t level = paranoia(d);
     if (!d->live)
         return;
-    d->has_cycles = counts("PAPI_TOT_CYC", why, sizeof why);
+    d->has_cycles = counters_usable("PAPI_TOT_CYC", why);
     if (d->has_cycles)
         doctor_find(d, FINDING_OK, "hardware events", "PAPI_TOT_CYC was added and counted");
     else {
         doctor_find(d, FINDING_MISSING, "hardware events", "PAPI_TOT_CYC: %s", why);
         doctor_cure(d, "%s", events_cure(d, level));
     }
-    if (counts("perf::TASK-CLOCK", why, sizeof why))
+    if (counters_usable("perf::TASK-CLOCK", why))
         doctor_find(d, FINDING_OK, "software events", "perf::TASK-CLOCK was added and counted");
     else {
         doctor_find(d, FINDING_MISSING, "software events", "perf::TASK-CLOCK: %s", why);
@@ -99,43 +77,52 @@ static void events(struct doctor *d)
 
 /* ---- energy ---------------------------------------------------------------------------------- */
 
+/* Counters that can be read and do not stand at zero. On this machine they must move besides. */
+static int counting(const struct doctor *d, const struct rapl *r, int *readable)
+{
+    static struct rapl_track track[RAPL_DOMAINS_MAX];
+    struct timespec wait = {0, 50000000};
+    int moving = 0;
+    memset(track, 0, sizeof track);
+    for (int look = 0; look < 2; look++) {
+        for (int i = 0; i < r->count; i++)
+            rapl_look(&r->domain[i], &track[i], clock_seconds());
+        if (d->live && r->count && look == 0)
+            nanosleep(&wait, NULL);
+    }
+    for (int i = 0; i < r->count; i++) {
+        *readable += track[i].begun;
+        moving += track[i].begun && track[i].highest_uj > 0 && (!d->live || track[i].refreshes > 0);
+    }
+    return moving;
+}
+
 /* A hypervisor may show the counters and leave them at zero: that is no energy, not 0 J. */
 static void energy(struct doctor *d)
 {
-    char pattern[1024];
-    glob_t domains;
-    int readable = 0, moving = 0, found = 0;
-    snprintf(pattern, sizeof pattern, "%s/sys/class/powercap/*rapl*:[0-9]*", d->root);
-    if (glob(pattern, 0, NULL, &domains) == 0) {
-        for (size_t i = 0; i < domains.gl_pathc; i++) {
-            int64_t joules;
-            found++;
-            if (!sysfile_int(&joules, "%s/energy_uj", domains.gl_pathv[i]))
-                continue;
-            readable++;
-            moving += joules > 0;
-        }
-        globfree(&domains);
-    }
+    static struct rapl r;
+    char root[1024];
+    int readable = 0;
+    snprintf(root, sizeof root, "%s/sys/class/powercap", d->root);
+    rapl_open(&r, d->live ? NULL : root);
+    int moving = counting(d, &r, &readable);
     d->has_joules = moving > 0;
-    if (moving) {
-        doctor_find(d, FINDING_OK, "energy", "RAPL: %d of %d counters count", moving, found);
-        return;
-    }
-    if (!found)
-        doctor_find(d, FINDING_MISSING, "energy",
-                    "no RAPL counters (/sys/class/powercap), as usual in virtual machines");
+    if (moving)
+        doctor_find(d, FINDING_OK, "energy", "RAPL: %d of %d counters count", moving, r.count);
+    else if (!r.count)
+        doctor_find(d, FINDING_MISSING, "energy", "no RAPL counters: %s", r.why);
     else if (!readable)
         doctor_find(d, FINDING_LIMITED, "energy", "%d RAPL counters, none readable by this user",
-                    found);
+                    r.count);
     else
         doctor_find(d, FINDING_MISSING, "energy",
-                    "%d RAPL counters that stand at zero, as hypervisors show them: no energy, not"
+                    "%d RAPL counters that stand still, as hypervisors show them: no energy, not"
                     " 0 J",
-                    found);
-    doctor_cure(d, found && !readable
-                       ? "as root: chmod a+r /sys/class/powercap/*rapl*/energy_uj"
-                       : "a wall meter's log by --power-file, or the machine itself");
+                    r.count);
+    if (!moving)
+        doctor_cure(d, r.count && !readable
+                           ? "as root: chmod a+r /sys/class/powercap/*rapl*/energy_uj"
+                           : "a wall meter's log by --power-file, or the machine itself");
 }
 
 /* ---- GPUs ------------------------------------------------------------------------------------ */
@@ -245,43 +232,21 @@ static void disk(struct doctor *d)
     doctor_cure(d, "--results DIR says where records go, --results none does without");
 }
 
-/* The last record of kind `calibration` in a file; its noise floor, NaN where there is none. */
-static double floor_in(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    char *line = NULL;
-    size_t room = 0;
-    double floor = NAN;
-    while (file && getline(&line, &room, file) > 0) {
-        const char *at =
-            strstr(line, "\"kind\":\"calibration\"") ? strstr(line, "\"floor\":") : NULL;
-        if (at)
-            floor = strtod(at + strlen("\"floor\":"), NULL);
-    }
-    free(line);
-    if (file)
-        fclose(file);
-    return floor;
-}
-
-/* Files are named by their time, so the last that holds one is the newest. */
 static void calibration(struct doctor *d)
 {
-    char pattern[1024];
-    glob_t files;
-    snprintf(pattern, sizeof pattern, "%s/%s/*.jsonl", d->results, host_machine_slug());
-    if (glob(pattern, 0, NULL, &files) == 0) {
-        for (size_t i = files.gl_pathc; i > 0 && isnan(d->floor); i--)
-            d->floor = floor_in(files.gl_pathv[i - 1]);
-        globfree(&files);
-    }
+    struct result *newest = NULL;
+    struct fault why = {{0}};
+    if (results_newest(d->results, NULL, "calibration", NULL, NULL, &newest, &why) == ST_OK &&
+        newest)
+        d->floor = result_number(newest, "floor");
+    result_drop(newest);
     if (isfinite(d->floor)) {
         doctor_find(d, FINDING_OK, "calibration", "stored: noise floor %.2g %%", 100 * d->floor);
         return;
     }
     doctor_find(d, FINDING_MISSING, "calibration",
-                "none of this machine in %.100s: compare takes 2 %% for its noise floor",
-                d->results);
+                "none of this machine in %.100s%s%.100s: compare takes 2 %% for its noise floor",
+                d->results, why.text[0] ? ", " : "", why.text);
     doctor_cure(d, "patchmark calibrate");
 }
 
