@@ -406,10 +406,11 @@ static void write_roofs(const char *path, const char *run, const char *created, 
         bool peak = !strcmp(roofs[i].ceiling, "peak");
         fprintf(out,
                 "{\"schema\":{\"name\":\"patchmark\",\"version\":\"1.1\"},\"kind\":\"case\","
-                "\"run_id\":\"%s\",\"created_utc\":\"%s\",\"case_kind\":\"ceiling\",\"status\":"
+                "\"run_id\":\"%s\",\"case\":%zu,\"created_utc\":\"%s\",\"case_kind\":\"ceiling\","
+                "\"status\":"
                 "\"passed\",\"claim\":\"measured\",\"recipe\":{\"ceiling\":\"%s\",%s,\"device\":"
                 "\"cpu\",\"threads\":2},\"impl\":{\"resolved\":\"%s\"},\"derived\":{\"%s\":%g}}\n",
-                run, created, roofs[i].ceiling, roofs[i].what, roofs[i].unit,
+                run, i + 1, created, roofs[i].ceiling, roofs[i].what, roofs[i].unit,
                 peak ? "flops_per_s_best" : "bytes_per_s_best", scale * roofs[i].rate);
     }
     assert_int_equal(fclose(out), 0);
