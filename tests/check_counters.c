@@ -249,6 +249,41 @@ static void the_list_tells_what_is_here(void **state)
     expect(&s, "\"preset\": \"tlb\"");
 }
 
+/* Both commands, from the preset's name to the record. */
+static void commands_take_presets(void **state)
+{
+    (void)state;
+    const char *kernels[] = {BUILD_DIR "/patchmark",
+                             "kernels",
+                             "rms_norm/c_01_*",
+                             "--shape=rms_norm:S=9,C=64",
+                             "--threads=1",
+                             "--budget=0.5",
+                             "--repetitions=6",
+                             "--results=none",
+                             "--counters=software",
+                             "--format=json",
+                             NULL};
+    struct spawned s = spawn_program((char *const *)kernels, NULL);
+    assert_int_equal(s.code, 0);
+    assert_true(json_valid(s.out));
+    expect(&s, "\"perf::CPU-MIGRATIONS\"");
+    const char *run[] = {BUILD_DIR "/patchmark",
+                         "run",
+                         "--size=32x32",
+                         "--frames=1",
+                         "--steps=1",
+                         "--threads=1",
+                         "--repetitions=2",
+                         "--budget=0.05",
+                         "--results=none",
+                         "--counters=software",
+                         NULL};
+    s = spawn_program((char *const *)run, NULL);
+    assert_int_equal(s.code, 0);
+    expect(&s, "perf::TASK-CLOCK");
+}
+
 /* The file that the program was linked with, for the fake to take its name. */
 static int library_name(struct dl_phdr_info *info, size_t bytes, void *user)
 {
@@ -292,6 +327,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(lines_that_are_none_are_refused),
         cmocka_unit_test(the_tables_agree),
         cmocka_unit_test(the_list_tells_what_is_here),
+        cmocka_unit_test(commands_take_presets),
     };
     return cmocka_run_group_tests_name("counters", tests, link_the_fake, folder_drop);
 }

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "energy.h"
+#include "energy_state.h"
 #include "patchmark.h"
 #include "support/files.h"
 #include "support/json_check.h"
@@ -301,6 +302,80 @@ static void requests_that_make_no_sense(void **state)
     energy_close(open_with(&(struct energy_request){plant_meter(1, 0, ""), "board", 0}));
 }
 
+/* ---- idle power ------------------------------------------------------------------------------ */
+
+/* A real idle time is too long for a test, so that its window is made up afterwards. */
+static void idle_power_is_shown_and_not_subtracted(void **state)
+{
+    (void)state;
+    struct energy_report r;
+    char line[512];
+    struct energy *e = open_with(&(struct energy_request){.idle_s = 10});
+    struct energy_window w = window_of(e, 20);
+    e->idled = true;
+    e->idle = window_of(e, 10);
+    e->board[e->boards++] = (struct energy_idle){3, 55};
+    energy_report(e, &w, NULL, &per_clip, &r);
+    assert_float_equal(r.best->idle_w, 180, 1e-9);
+    assert_float_equal(r.best->joules, 1800, 1e-9);
+    expect(json_of(&r), "\"mean_w\":90,\"peak_w\":140,\"idle_w\":180}");
+    energy_line(e, &r, line, sizeof line);
+    expect(line, "peak 140 W, idle 180 W (powercap");
+
+    struct nvml_window seen = {.energy_j = 5000, .energy_s = 20, .energy_refreshes = 200};
+    struct energy_board board = {(const struct nvml *)&seen, &seen, "A board", "", 3};
+    energy_report(e, &w, &board, &per_clip, &r);
+    assert_float_equal(r.best->idle_w, 55, 1e-9);
+    board.device = 2;
+    energy_report(e, &w, &board, &per_clip, &r);
+    assert_true(isnan(r.best->idle_w));
+
+    for (int i = 0; i < RAPL_DOMAINS_MAX; i++)
+        e->idle.track[i].refreshes = 99;
+    energy_report(e, &w, NULL, &per_clip, &r);
+    assert_true(isnan(r.best->idle_w));
+    energy_close(e);
+}
+
+static void a_meter_has_an_idle_time_too(void **state)
+{
+    (void)state;
+    struct energy_report r;
+    const char *path = plant_meter(0.05, 1200, "# scope: system\n");
+    struct energy *e = open_with(&(struct energy_request){.power_file = path, .idle_s = 10});
+    struct energy_window w = window_of(e, 20);
+    e->idled = true;
+    e->idle = window_of(e, 10);
+    e->idle.begin_utc_s = NOON - 15;
+    e->idle.end_utc_s = NOON - 5;
+    energy_report(e, &w, NULL, &per_clip, &r);
+    assert_float_equal(of(&r, "system")->idle_w, 200, 0.01);
+    e->idle.begin_utc_s -= 100;
+    energy_report(e, &w, NULL, &per_clip, &r);
+    assert_true(isnan(of(&r, "system")->idle_w));
+    energy_close(e);
+}
+
+/* Once for the processors, once for each device. */
+static void one_idle_time_for_each_device(void **state)
+{
+    (void)state;
+    struct energy *e = open_with(&(struct energy_request){.idle_s = 10});
+    e->request.idle_s = 0.01;
+    energy_idle(e, -1, NULL);
+    assert_true(e->idled && e->boards == 0 && e->idle.end_s - e->idle.begin_s >= 0.01);
+    const double first = e->idle.begin_s;
+    energy_idle(e, -1, NULL);
+    energy_idle(e, 1, NULL);
+    energy_idle(e, 1, NULL);
+    assert_int_equal(e->boards, 1);
+    assert_true(e->idle.begin_s == first && isnan(e->board[0].board_w));
+    e->request.idle_s = 0;
+    energy_idle(e, 2, NULL);
+    assert_int_equal(e->boards, 1);
+    energy_close(e);
+}
+
 /* ---- a thread beside the work ---------------------------------------------------------------- */
 
 /* 50 W for each counter. */
@@ -379,6 +454,23 @@ static void run_tells_why_there_is_no_figure(void **state)
     expect(s.err, "energy is that of whole clips");
 }
 
+static void kernels_run_alone_for_it(void **state)
+{
+    (void)state;
+    const char *argv[] = {BUILD_DIR "/patchmark", "kernels",
+                          "rms_norm/c_01_*",      "--shape=rms_norm:S=9,C=64",
+                          "--threads=1",          "--budget=0.5",
+                          "--repetitions=6",      "--results=none",
+                          "--energy=0.1",         NULL};
+    struct spawned s = spawn_program((char *const *)argv, NULL);
+    assert_int_equal(s.code, 0);
+    expect(s.out, "energy: none: the counter did not move");
+    argv[8] = "--energy=-1";
+    s = spawn_program((char *const *)argv, NULL);
+    assert_int_equal(s.code, 2);
+    expect(s.err, "--energy wants seconds");
+}
+
 static int plant_all(void **state)
 {
     int failed = folder_make(state);
@@ -400,8 +492,12 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_set_is_noticed),
         cmocka_unit_test(a_file_that_breaks_meanwhile),
         cmocka_unit_test(requests_that_make_no_sense),
+        cmocka_unit_test(idle_power_is_shown_and_not_subtracted),
+        cmocka_unit_test(a_meter_has_an_idle_time_too),
+        cmocka_unit_test(one_idle_time_for_each_device),
         cmocka_unit_test(counters_are_followed_while_we_wait),
         cmocka_unit_test(run_tells_why_there_is_no_figure),
+        cmocka_unit_test(kernels_run_alone_for_it),
     };
     return cmocka_run_group_tests_name("energy", tests, plant_all, folder_drop);
 }
