@@ -288,23 +288,34 @@ static const char *joules_text(double joules, char out[32])
     return out;
 }
 
+/* A meter that was asked for and gave nothing is not passed over in silence. */
+static const char *meter_text(const struct energy *e, const struct energy_report *r, char *out,
+                              size_t bytes)
+{
+    out[0] = '\0';
+    if (e->request.power_file && !r->figure[0].source.usable)
+        snprintf(out, bytes, "; of the meter: none: %s", r->figure[0].source.why);
+    return out;
+}
+
 void energy_line(const struct energy *e, const struct energy_report *r, char *out, size_t bytes)
 {
-    char each[32], frame[32], idle[32] = "", frames[48] = "";
-    out[0] = '\0';
-    if (!r->best) {
-        if (energy_asked(e))
-            snprintf(out, bytes, "energy: none: %s", why_none(r));
-        return;
-    }
+    char each[32], frame[32], idle[32] = "", peak[32] = "", frames[48] = "", meter[300];
     const struct energy_figure *b = r->best;
+    out[0] = '\0';
+    if (!b && energy_asked(e))
+        snprintf(out, bytes, "energy: none: %s", why_none(r));
+    if (!b)
+        return;
     if (r->per.frames > 0)
         snprintf(frames, sizeof frames, ", %s a frame",
                  joules_text(joules_each(r) / r->per.frames, frame));
+    if (b->peak_w > 0)
+        snprintf(peak, sizeof peak, ", peak %.4g W", b->peak_w);
     if (!isnan(b->idle_w))
         snprintf(idle, sizeof idle, ", idle %.4g W", b->idle_w);
-    snprintf(out, bytes, "energy of the %s: %s a %s%s; mean %.4g W, peak %.4g W%s (%s %s, %.0f s)",
+    snprintf(out, bytes, "energy of the %s: %s a %s%s; mean %.4g W%s%s (%s %s, %.0f s)%s",
              b->source.scope, joules_text(joules_each(r), each), r->per.what, frames,
-             b->joules / b->window_s, b->peak_w, idle, b->source.sensor, b->source.detail,
-             b->window_s);
+             b->joules / b->window_s, peak, idle, b->source.sensor, b->source.detail, b->window_s,
+             meter_text(e, r, meter, sizeof meter));
 }

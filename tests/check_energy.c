@@ -217,6 +217,7 @@ static void short_windows_say_how_to_lengthen_them(void **state)
 static void a_slow_meter_is_refused(void **state)
 {
     (void)state;
+    char line[512];
     struct energy_report r;
     const char *path = plant_meter(1, 60, "# scope: chassis\n");
     struct energy *e = open_with(&(struct energy_request){.power_file = path});
@@ -224,6 +225,9 @@ static void a_slow_meter_is_refused(void **state)
     energy_report(e, &w, NULL, &per_clip, &r);
     expect(of(&r, "chassis")->source.why, "told 21 new values in the window, 100 are the least");
     assert_string_equal(r.best->source.scope, "package");
+    energy_line(e, &r, line, sizeof line);
+    expect(line, "energy of the package: 450 J a clip");
+    expect(line, "; of the meter: none: the sensor told 21 new values in the window");
     energy_close(e);
 }
 
@@ -273,6 +277,52 @@ static void a_file_that_breaks_meanwhile(void **state)
     assert_string_equal(r.best->source.scope, "package");
     assert_int_equal(energy_status(e, &fault), ST_BAD_INPUT);
     expect(fault.text, "meter.csv, line 3");
+    energy_close(e);
+}
+
+/* A meter that writes its lines in bundles: the last ones come after the window has closed. */
+struct late {
+    char path[400];
+    double from;
+};
+
+static void *write_late(void *user)
+{
+    const struct late *late = user;
+    nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
+    FILE *out = fopen(late->path, "a");
+    for (int i = 0; out && i < 30; i++)
+        fprintf(out, "%.3f,200\n", late->from + 0.1 * i);
+    if (out)
+        fclose(out);
+    return NULL;
+}
+
+static void lines_that_come_late_are_waited_for(void **state)
+{
+    (void)state;
+    struct energy_report r;
+    struct timespec now;
+    pthread_t thread;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double end = (double)now.tv_sec;
+    struct late late = {.from = end - 2};
+    snprintf(late.path, sizeof late.path, "%s/late.csv", folder);
+    FILE *out = fopen(late.path, "w");
+    assert_non_null(out);
+    fputs("# scope: system\n", out);
+    for (int i = 0; i < 200; i++)
+        fprintf(out, "%.3f,200\n", end - 22 + 0.1 * i);
+    fclose(out);
+    struct energy *e = open_with(&(struct energy_request){.power_file = late.path});
+    struct energy_window w = window_of(e, 20);
+    w.begin_utc_s = end - 20;
+    w.end_utc_s = end;
+    assert_int_equal(pthread_create(&thread, NULL, write_late, &late), 0);
+    energy_report(e, &w, NULL, &per_clip, &r);
+    pthread_join(thread, NULL);
+    assert_string_equal(r.best->source.scope, "system");
+    assert_float_equal(r.best->joules, 4000, 0.01);
     energy_close(e);
 }
 
@@ -491,6 +541,7 @@ int main(void)
         cmocka_unit_test(one_lost_counter_loses_the_sum),
         cmocka_unit_test(a_clock_that_was_set_is_noticed),
         cmocka_unit_test(a_file_that_breaks_meanwhile),
+        cmocka_unit_test(lines_that_come_late_are_waited_for),
         cmocka_unit_test(requests_that_make_no_sense),
         cmocka_unit_test(idle_power_is_shown_and_not_subtracted),
         cmocka_unit_test(a_meter_has_an_idle_time_too),
