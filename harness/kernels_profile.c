@@ -6,16 +6,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "device.h"
 #include "kernels.h"
 #include "patchmark.h"
+#include "profile.h"
 #include "worker.h"
 
 #define RUNS_BY_DEFAULT 10
 #define PATIENCE_S 600 /* the reference may take its time, and says no word meanwhile */
-#define PERF_PIPES "patchmark.ctl,patchmark.ack"
 
 struct profiled {
     const struct kernels_options *options;
@@ -95,76 +94,32 @@ static enum status run_once(struct profiled *p, struct fault *fault)
     return s;
 }
 
-/* ---- command lines --------------------------------------------------------------------------- */
+/* ---- what is printed ------------------------------------------------------------------------- */
 
-static bool in_path(const char *program)
+static bool command(const struct profiled *p, int index, char line[PROFILE_LINE_BYTES],
+                    const char **missing)
 {
-    const char *path = getenv("PATH");
-    char file[1024];
-    for (size_t n; path && *path; path += n + (path[n] == ':')) {
-        n = strcspn(path, ":");
-        snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-static const struct tool {
-    enum device_kind device;
-    const char *program, *before; /* the profiler's words, then the worker's */
-    bool pipes;                   /* perf's control pipes, at both ends */
-} tools[] = {
-    {DEVICE_CPU, "perf", "perf record -g -o patchmark.perf -D -1 --control fifo:" PERF_PIPES " --",
-     true},
-    {DEVICE_CPU, "perf", "perf stat -d -D -1 --control fifo:" PERF_PIPES " --", true},
-    {DEVICE_CUDA, "ncu", "ncu --profile-from-start off --nvtx --set full -f -o patchmark", false},
-    {DEVICE_CUDA, "nsys",
-     "nsys profile --capture-range cudaProfilerApi --trace cuda,nvtx -f true -o patchmark", false},
-};
-enum { TOOLS = sizeof tools / sizeof *tools };
-
-static void command(const struct profiled *p, const struct tool *t, char *out, size_t bytes)
-{
-    snprintf(out, bytes, "%s", t->before);
-    command_append(out, bytes, self_path());
-    for (int i = 0; p->word[i]; i++)
-        command_append(out, bytes, p->word[i]);
-    if (t->pipes) {
-        command_append(out, bytes, "--perf-control");
-        command_append(out, bytes, PERF_PIPES);
-    }
-    for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
-        command_append(out, bytes, "--plugin");
-        command_append(out, bytes, *plugin);
-    }
+    return profile_command(device_kind(), index, self_path(), p->word, registry_plugins(), line,
+                           missing);
 }
 
 static void print(const struct profiled *p, FILE *out)
 {
-    char line[4096];
+    char line[PROFILE_LINE_BYTES];
     const char *missing = NULL;
-    bool pipes = false;
     fprintf(out, "%s/%s at %s\n  %s, then run %s times between a profiler's marks\n", p->entry->op,
             p->entry->name, p->shape, p->verified, p->runs);
     fputs("the same under a profiler, which sees those runs and nothing else:\n", out);
-    for (int i = 0; i < TOOLS; i++) {
-        if (tools[i].device != device_kind())
-            continue;
-        if (tools[i].pipes && !pipes)
-            fputs("  mkfifo patchmark.ctl patchmark.ack\n", out);
-        pipes = tools[i].pipes;
-        missing = in_path(tools[i].program) ? missing : tools[i].program;
-        command(p, &tools[i], line, sizeof line);
+    for (int i = 0; command(p, i, line, &missing); i++)
         fprintf(out, "  %s\n", line);
-    }
     if (missing)
         fprintf(out, "(%s is not in the search path here)\n", missing);
 }
 
 static void print_json(const struct profiled *p, FILE *out)
 {
-    char line[4096];
+    char line[PROFILE_LINE_BYTES];
+    const char *missing = NULL;
     struct json j;
     json_init(&j, true);
     json_open_object(&j, NULL);
@@ -174,11 +129,8 @@ static void print_json(const struct profiled *p, FILE *out)
     json_text(&j, "verified", p->verified);
     json_int(&j, "runs", strtoll(p->runs, NULL, 10));
     json_open_array(&j, "commands");
-    for (int i = 0; i < TOOLS; i++)
-        if (tools[i].device == device_kind()) {
-            command(p, &tools[i], line, sizeof line);
-            json_text(&j, NULL, line);
-        }
+    for (int i = 0; command(p, i, line, &missing); i++)
+        json_text(&j, NULL, line);
     json_end(&j);
     json_end(&j);
     fprintf(out, "%s\n", j.text ? j.text : "");

@@ -14,4 +14,12 @@ struct gpu;
 enum status profile_marked(struct gpu *gpu, const char *name, const char *perf_control,
                            enum status (*work)(void *user), void *user, struct fault *fault);
 
+/* Line `index` of what profiles a worker on such a device, for a shell: its words and plugins are
+ * quoted where they must be. False past the last line. *missing: a program of the line that is not
+ * in the search path, else left alone. */
+#define PROFILE_LINE_BYTES 4096
+bool profile_command(enum device_kind device, int index, const char *program,
+                     const char *const *words, const char *const *plugins,
+                     char out[PROFILE_LINE_BYTES], const char **missing);
+
 #endif

@@ -133,6 +133,55 @@ static void refusals(void **state)
     assert_non_null(strstr(fault.text, "a case failed between the marks"));
 }
 
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void lines_of_each_device(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"worker", "kernels", "x", "linear:S=1,K=2", NULL};
+    static const char *const plugins[] = {"a b.so", NULL};
+    static const struct {
+        enum device_kind device;
+        int index;
+        const char *line;
+    } rows[] = {
+        {DEVICE_CPU, 0, "mkfifo patchmark.ctl patchmark.ack"},
+        {DEVICE_CPU, 1,
+         "perf record -g -o patchmark.perf -D -1 --control fifo:patchmark.ctl,patchmark.ack --"
+         " bin/patchmark worker kernels x linear:S=1,K=2 --perf-control"
+         " patchmark.ctl,patchmark.ack --plugin 'a b.so'"},
+        {DEVICE_CPU, 2,
+         "perf stat -d -D -1 --control fifo:patchmark.ctl,patchmark.ack -- bin/patchmark worker"
+         " kernels x linear:S=1,K=2 --perf-control patchmark.ctl,patchmark.ack --plugin 'a b.so'"},
+        {DEVICE_CUDA, 0,
+         "ncu --profile-from-start off --nvtx --set full -f -o patchmark bin/patchmark worker"
+         " kernels x linear:S=1,K=2 --plugin 'a b.so'"},
+        {DEVICE_CUDA, 1,
+         "nsys profile --capture-range=cudaProfilerApi --capture-range-end=stop --trace=cuda,nvtx"
+         " --force-overwrite=true -o patchmark"
+         " bin/patchmark worker kernels x linear:S=1,K=2 --plugin 'a b.so'"},
+    };
+    char line[PROFILE_LINE_BYTES], *path = strdup(getenv("PATH"));
+    const char *missing = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(profile_command(rows[i].device, rows[i].index, "bin/patchmark", words, plugins,
+                                    line, &missing));
+        assert_string_equal(line, rows[i].line);
+    }
+    assert_false(profile_command(DEVICE_CPU, 3, "p", words, plugins, line, &missing));
+    assert_false(profile_command(DEVICE_CUDA, 2, "p", words, plugins, line, &missing));
+    setenv("PATH", folder, 1);
+    missing = NULL;
+    profile_command(DEVICE_CPU, 1, "p", words, NULL, line, &missing);
+    assert_string_equal(missing, "perf");
+    file_write(at("%s/perf", folder), "#!/bin/sh\n", true);
+    missing = NULL;
+    profile_command(DEVICE_CPU, 1, "p", words, NULL, line, &missing);
+    assert_null(missing);
+    setenv("PATH", path, 1);
+    free(path);
+}
+
 /* ---- from outside ---------------------------------------------------------------------------- */
 
 static struct spawned kernels(const char *first, const char *second, const char *third)
@@ -201,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup(work_lies_between_the_marks, make_pipes),
         cmocka_unit_test(without_perf_the_work_runs),
         cmocka_unit_test_setup(refusals, make_pipes),
+        cmocka_unit_test(lines_of_each_device),
         cmocka_unit_test(the_line_can_be_copied),
         cmocka_unit_test(it_is_a_document_where_asked_for),
         cmocka_unit_test(cases_that_are_none),
