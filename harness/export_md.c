@@ -4,151 +4,12 @@
  * rows is said once above the table, what differs is a column: so claims, exactness and recipes are
  * never mixed without a column that says so. Numbers are rounded; the other formats are not. */
 #include "export.h"
+#include "export_md.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum shown {
-    WORD,  /* as it stands */
-    SHORT, /* the first 8 characters of a hash */
-    TIME,  /* median and half the width of its interval */
-    PLAIN, /* nanoseconds without an interval */
-    GIGA,  /* in thousand millions */
-    TERA,
-    PERCENT,
-    RATIO,
-    ROUND, /* four digits */
-    SIZE   /* WIDTHxHEIGHT */
-};
-
-struct md_column {
-    const char *heading, *paths; /* "=class": the column of that name in export_cases */
-    enum shown shown;
-    bool keep; /* a column even where all rows agree */
-};
-
-#define WHO                                                                                        \
-    {"claim", "claim", WORD, false}, {"class", "=class", WORD, false},                             \
-        {"ran on", "ran_on", WORD, false},                                                         \
-    {                                                                                              \
-        "status", "status", WORD, false                                                            \
-    }
-#define WHEN                                                                                       \
-    {"recipe", "recipe_sha256", SHORT, false}, {"run", "run.created_utc", WORD, false},            \
-        {"commit", "run.tool.commit", WORD, false},                                                \
-    {                                                                                              \
-        "reason", "status_reason", WORD, true                                                      \
-    }
-#define WHERE                                                                                      \
-    {"device", "recipe.device", WORD, false}, { "threads", "recipe.threads", WORD, false }
-
-static const struct md_column kernel_columns[] = {
-    {"shape", "recipe.shape", WORD, false}, /* begins with the op */
-    {"variant", "impl.variant", WORD, true},
-    {"time", "timing.median", TIME, true},
-    {"GFLOP/s", "derived.flops_per_s_effective", GIGA, true},
-    {"GB/s", "derived.bytes_per_s", GIGA, true},
-    {"of peak", "derived.peak_fraction", PERCENT, true},
-    {"ratio", "derived.ratio", RATIO, true},
-    {"baseline", "derived.baseline", WORD, false},
-    {"numerics", "impl.numerics", WORD, false},
-    {"knobs", "impl.knobs", WORD, false},
-    WHO,
-    {"n", "timing.n", WORD, false},
-    {"stopped by", "timing.stop_reason", WORD, false},
-    {"cache", "recipe.cache_state", WORD, false},
-    WHERE,
-    {"seed", "recipe.seed", WORD, false},
-    WHEN,
-};
-
-static const struct md_column pipeline_columns[] = {
-    {"model", "recipe.model", WORD, false},
-    {"weights", "recipe.weights.fill|recipe.weights.sha256|recipe.weights.kind", WORD, false},
-    {"size", "recipe.width", SIZE, true},
-    {"frames", "recipe.frames", WORD, true},
-    {"fps", "recipe.fps", WORD, false},
-    {"steps", "recipe.steps", WORD, false},
-    {"guidance", "recipe.guidance", WORD, false},
-    {"type", "recipe.type", WORD, false},
-    {"kernels", "impl.requested", WORD, false},
-    {"time per clip", "timing.median", TIME, true},
-    {"frames/s", "derived.frames_per_s", ROUND, true},
-    {"video s/h", "derived.video_s_per_h", ROUND, true},
-    {"text", "stages.text_ns", PLAIN, true},
-    {"denoise", "stages.denoise_ns", PLAIN, true},
-    {"decode", "stages.decode_ns", PLAIN, true},
-    {"TFLOP/s", "derived.flops_per_s", TERA, true},
-    {"of peak", "derived.peak_fraction", PERCENT, true},
-    WHO,
-    {"n", "timing.n", WORD, false},
-    {"stopped by", "timing.stop_reason", WORD, false},
-    {"residency", "recipe.residency", WORD, false},
-    {"launch", "recipe.launch", WORD, false},
-    {"plan", "recipe.plan_hash", SHORT, false},
-    WHERE,
-    WHEN,
-};
-
-static const struct md_column ceiling_columns[] = {
-    {"ceiling", "recipe.ceiling", WORD, true},
-    {"GB/s", "derived.bytes_per_s", GIGA, true},
-    {"GFLOP/s", "derived.flops_per_s", GIGA, true},
-    {"time", "timing.median", TIME, true},
-    WHO,
-    {"n", "timing.n", WORD, false},
-    WHERE,
-    WHEN,
-};
-
-static const struct md_column verify_columns[] = {
-    {"op", "recipe.op", WORD, true},
-    {"variant", "impl.variant", WORD, true},
-    {"numerics", "impl.numerics", WORD, false},
-    {"shape", "recipe.shape", WORD, false},
-    {"error / tolerance", "correctness.worst", ROUND, true},
-    {"relative L2", "correctness.l2_rel", ROUND, true},
-    {"checked", "correctness.checked_ratio", PERCENT, true},
-    {"checks", "correctness.checks", WORD, true},
-    {"failed", "correctness.failed_checks", WORD, true},
-    WHO,
-    WHERE,
-    {"seed", "recipe.seed", WORD, false},
-    WHEN,
-};
-
-static const struct md_column parity_columns[] = {
-    {"model", "recipe.model", WORD, false},
-    {"size", "recipe.width", SIZE, false},
-    {"frames", "recipe.frames", WORD, false},
-    {"steps", "recipe.steps", WORD, false},
-    {"kernels", "recipe.plan", WORD, true},
-    {"type", "recipe.type", WORD, true},
-    {"fill", "recipe.fill", WORD, false},
-    {"block L2", "correctness.block_l2", ROUND, true},
-    {"step L2", "correctness.step_l2", ROUND, true},
-    {"latent L2", "correctness.latent_l2", ROUND, true},
-    {"PSNR dB", "correctness.psnr_db", ROUND, true},
-    WHO,
-    WHERE,
-    WHEN,
-};
-
-#define KIND(name, title)                                                                          \
-    {                                                                                              \
-#name, title, name##_columns, sizeof name##_columns / sizeof(struct md_column)             \
-    }
-
-static const struct md_kind {
-    const char *name, *title;
-    const struct md_column *columns;
-    int count;
-} kinds[] = {
-    KIND(kernel, "Kernels"), KIND(pipeline, "Clips"), KIND(ceiling, "Ceilings"),
-    KIND(verify, "Checks"),  KIND(parity, "Parity"),
-};
 
 #define COLUMNS_MAX 80
 
@@ -192,28 +53,29 @@ static char *number_text(const struct md_column *c, const struct result *r)
     char text[120] = "";
     double value = result_number(r, c->paths), lo = NAN, hi = NAN;
     int64_t width, height;
-    bool timed = result_timed(r) || (c->shown != TIME && c->shown != PLAIN);
-    if (c->shown == WORD || c->shown == SHORT)
+    bool timed = result_timed(r) || (c->shown != MD_TIME && c->shown != MD_PLAIN);
+    if (c->shown == MD_WORD || c->shown == MD_SHORT)
         return NULL;
     if (isnan(value) || !timed)
         return strdup("");
-    if (c->shown == TIME) {
+    if (c->shown == MD_TIME) {
         lo = result_number(r, "timing.lo");
         hi = result_number(r, "timing.hi");
-    } else if (c->shown == RATIO) {
-        lo = result_number(r, "derived.ratio_lo");
-        hi = result_number(r, "derived.ratio_hi");
+    } else if (c->shown == MD_RATIO) {
+        bool derived = !strncmp(c->paths, "derived.", 8);
+        lo = result_number(r, derived ? "derived.ratio_lo" : "ratio_lo");
+        hi = result_number(r, derived ? "derived.ratio_hi" : "ratio_hi");
     }
     switch (c->shown) {
-    case TIME: time_text(value, hi > lo ? (hi - lo) / 2 : 0, text, sizeof text); break;
-    case PLAIN: time_text(value, 0, text, sizeof text); break;
-    case GIGA: round_text(value * 1e-9, text, sizeof text); break;
-    case TERA: round_text(value * 1e-12, text, sizeof text); break;
-    case PERCENT: snprintf(text, sizeof text, "%.3g%%", value * 100); break;
-    case RATIO:
+    case MD_TIME: time_text(value, hi > lo ? (hi - lo) / 2 : 0, text, sizeof text); break;
+    case MD_PLAIN: time_text(value, 0, text, sizeof text); break;
+    case MD_GIGA: round_text(value * 1e-9, text, sizeof text); break;
+    case MD_TERA: round_text(value * 1e-12, text, sizeof text); break;
+    case MD_PERCENT: snprintf(text, sizeof text, "%.3g%%", value * 100); break;
+    case MD_RATIO:
         snprintf(text, sizeof text, hi > lo ? "%.3f (%.3f to %.3f)" : "%.3f", value, lo, hi);
         break;
-    case SIZE:
+    case MD_SIZE:
         if (result_int(r, "recipe.width", &width) && result_int(r, "recipe.height", &height))
             snprintf(text, sizeof text, "%lldx%lld", (long long)width, (long long)height);
         break;
@@ -230,7 +92,7 @@ static char *md_cell(const struct md_column *c, const struct result *r)
     struct export_column own = {.paths = c->paths};
     text =
         export_cell(c->paths[0] == '=' ? export_column_find(&export_cases, c->paths + 1) : &own, r);
-    if (text && c->shown == SHORT && strlen(text) > 8)
+    if (text && c->shown == MD_SHORT && strlen(text) > 8)
         text[8] = '\0';
     if (text && !strcmp(text, "{}"))
         text[0] = '\0';
@@ -324,7 +186,8 @@ static void print_table(const struct md_table *t, FILE *out)
     fputs("|\n", out);
     for (int c = 0; c < t->count; c++)
         if (is_column(t, c))
-            fputs(t->columns[c].shown == WORD || t->columns[c].shown == SHORT ? "|---" : "|--:",
+            fputs(t->columns[c].shown == MD_WORD || t->columns[c].shown == MD_SHORT ? "|---"
+                                                                                    : "|--:",
                   out);
     fputs("|\n", out);
     for (int64_t r = 0; r < t->row_count && !ferror(out); r++) {
@@ -364,7 +227,7 @@ static enum status found_table(const struct export_set *set, const char *kind,
     TRY(export_table_of(set, kind, &found, fault));
     for (int i = 0; i < found.count && count < COLUMNS_MAX; i++)
         columns[count++] =
-            (struct md_column){found.columns[i].name, found.columns[i].paths, WORD, false};
+            (struct md_column){found.columns[i].name, found.columns[i].paths, MD_WORD, false};
     enum status status = table(columns, count, rows, row_count, out, fault);
     export_table_free(&found);
     return status;
@@ -374,10 +237,7 @@ static enum status print_group(const struct export_set *set, const char *kind,
                                const char *case_kind, struct result *const *rows, int64_t count,
                                FILE *out, struct fault *fault)
 {
-    const struct md_kind *known = NULL;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (!strcmp(kinds[i].name, case_kind))
-            known = &kinds[i];
+    const struct md_kind *known = md_kind_find(*case_kind ? case_kind : kind);
     fputs("### ", out);
     print_plain(known ? known->title : *case_kind ? case_kind : kind, out);
     fputs("\n\n", out);
@@ -389,10 +249,10 @@ static enum status print_group(const struct export_set *set, const char *kind,
 static void print_machine(const struct result *r, FILE *out)
 {
     static const struct md_column about[] = {
-        {"", "run.host.cpu.model", WORD, true},
-        {" threads", "run.host.cpu.usable_threads", WORD, true},
-        {" GB of memory", "run.host.memory.total_bytes", GIGA, true},
-        {"", "run.host.hypervisor", WORD, true},
+        {"", "run.host.cpu.model", MD_WORD, true},
+        {" threads", "run.host.cpu.usable_threads", MD_WORD, true},
+        {" GB of memory", "run.host.memory.total_bytes", MD_GIGA, true},
+        {"", "run.host.hypervisor", MD_WORD, true},
     };
     fputs("## ", out);
     print_plain(result_text(r, "run.machine"), out);

@@ -45,7 +45,8 @@ struct gate {
     int64_t row_count;
 };
 
-/* Takes a copy of a case that has a recipe and is of a kind with times; passes over others. */
+/* Takes a copy of a case of this build's own that has a recipe and is of a kind with times; passes
+ * over others. */
 enum status gate_add(struct gate *gate, const struct result *r, struct fault *fault);
 /* Judges what was added; window: at most this many runs before the newest, 1 to GATE_WINDOW_MAX. */
 enum status gate_judge(struct gate *gate, const struct gate_limits *limits, int64_t window,

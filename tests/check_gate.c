@@ -51,7 +51,7 @@ static void assert_says(const struct spawned *s, int code, const char *part)
 
 /* A case; NULL and 0 stand for what most tests want. */
 struct planted {
-    const char *kind, *variant, *status, *claim, *machine, *knobs, *recipe;
+    const char *kind, *variant, *status, *claim, *machine, *knobs, *recipe, *impl;
     double ns;
 };
 
@@ -77,10 +77,10 @@ static void plant(const struct planted *cases, int count)
                      "\"case_kind\":\"%s\",\"status\":\"%s\",\"status_reason\":null,"
                      "\"claim\":\"%s\",\"recipe\":{\"op\":\"linear\",\"shape\":\"linear:S=1\","
                      "\"seed\":%s},\"recipe_sha256\":\"%s\",\"impl\":{\"variant\":\"%s\","
-                     "\"requested\":\"x\",\"knobs\":{%s}},\"timing\":",
+                     "\"requested\":\"x\",\"knobs\":{%s}%s},\"timing\":",
                 day, i + 1, day, or (c->kind, "kernel"), or (c->status, "passed"),
                 or (c->claim, "measured"), or (c->recipe, "1"), or (c->recipe, "1"),
-                or (c->variant, "c_01_plain"), or (c->knobs, ""));
+                or (c->variant, "c_01_plain"), or (c->knobs, ""), or (c->impl, ""));
         if (c->ns > 0)
             fprintf(out, "{\"median\":%.17g}}\n", c->ns);
         else
@@ -216,9 +216,14 @@ static void a_run_counts_once(void **state)
 static void only_what_passed_here_under_the_same_recipe_counts(void **state)
 {
     static const struct planted strangers[] = {
-        {.ns = 1e6, .status = "unstable"},    {.ns = 1e6, .status = "throttled"},
-        {.ns = 1e6, .claim = "sampled"},      {.ns = 1e6, .machine = "cpu-b"},
-        {.ns = 1e6, .variant = "c_02_other"}, {.ns = 1e6, .status = "wrong"},
+        {.ns = 1e6, .impl = ",\"planted_slowdown\":0.02"},
+        {.ns = 1e6, .impl = ",\"program_sha256\":\"ab\""},
+        {.ns = 1e6, .status = "unstable"},
+        {.ns = 1e6, .status = "throttled"},
+        {.ns = 1e6, .claim = "sampled"},
+        {.ns = 1e6, .machine = "cpu-b"},
+        {.ns = 1e6, .variant = "c_02_other"},
+        {.ns = 1e6, .status = "wrong"},
     };
     (void)state;
     TIMES(2e6, 2e6, 2e6);
