@@ -207,7 +207,7 @@ static void damaged_files_are_read_or_refused(void **state)
     (void)state;
     assert_non_null(text);
     snprintf(path, sizeof path, "%s/damaged.jsonl", folder);
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 800; i++) {
         random = random * 1664525u + 1013904223u;
         size_t place = (random >> 8) % bytes;
         char kept = text[place];
