@@ -51,7 +51,8 @@ enum status results_known_meet(struct results_known *known, const struct result 
                                const char *line, size_t bytes, bool *copy, struct fault *fault)
 {
     *copy = false;
-    if (!*result_text(r, "run_id"))
+    bool numbered = !strcmp(r->kind, "run") || result_type(r, "case") != RESULT_ABSENT;
+    if (!*result_text(r, "run_id") || !numbered)
         return ST_OK;
     while (bytes > 0 && strchr("\r\n", line[bytes - 1])) /* a last line may lack its end */
         bytes--;

@@ -12,7 +12,8 @@ struct results_known {
 };
 
 /* *copy: the line (its bytes as they stand) was met before as the same kind and case of the same
- * run. ST_BAD_INPUT where that one differed. Records without a run_id are never copies. */
+ * run. ST_BAD_INPUT where that one differed. Records without a run_id and a number are never
+ * copies. */
 enum status results_known_meet(struct results_known *known, const struct result *r,
                                const char *line, size_t bytes, bool *copy, struct fault *fault);
 void results_known_free(struct results_known *known);

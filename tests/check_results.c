@@ -243,6 +243,11 @@ static void copies_count_once_and_may_not_differ(void **state)
              sizeof more - 2); /* without the last line's end */
     assert_int_equal(cases_of(at("%s/copies", folder), NULL, &tally), 3);
     assert_int_equal(tally.copies, 2);
+    static const char unnumbered[] =
+        HEAD("2.0") "\"kind\":\"run\"}\n" HEAD("2.0") "\"kind\":\"case\",\"run_id\":\"b\"}\n" HEAD(
+            "2.0") "\"kind\":\"case\",\"run_id\":\"b\",\"status\":\"passed\"}\n";
+    file_put(at("%s/copies/0.jsonl", folder), unnumbered, sizeof unnumbered - 1);
+    assert_int_equal(cases_of(at("%s/copies", folder), NULL, NULL), 5);
     file_put(at("%s/copies/3.jsonl", folder), edited, sizeof edited - 1);
     assert_int_equal(cases_of(at("%s/copies", folder), NULL, &tally), -1);
     assert_has(fault.text, "3.jsonl:2: not the same as ");
