@@ -70,9 +70,27 @@ static enum status visit(const struct result *r, void *user, struct fault *fault
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
+/* Appends what is there of the paths. */
+static void join(const struct result *r, const char *const *paths, size_t count, char *text,
+                 size_t bytes)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(text);
+        char *word = result_word(r, paths[i]);
+        if (word && *word)
+            snprintf(text + used, bytes - used, "%s%.120s", used ? " " : "", word);
+        free(word);
+    }
+}
+
 /* Fit for a terminal, whatever the record says. */
 static void name_of(const struct result *r, char out[NAME_BYTES])
 {
+    static const char *const clip_extras[] = {"recipe.scenario"};
+    static const char *const kernel[] = {"impl.variant", "recipe.shape"};
+    static const char *const other[] = {"recipe.ceiling", "recipe.level", "recipe.type",
+                                        "recipe.unit", "recipe.shape"};
+    bool of_op = *result_text(r, "recipe.op");
     char text[NAME_BYTES], threads[32] = "";
     const char *kind = result_text(r, "case_kind"), *claim = result_text(r, "claim");
     int64_t width = 0, height = 0, frames = 0, steps = 0, n = 0;
@@ -87,11 +105,11 @@ static void name_of(const struct result *r, char out[NAME_BYTES])
                  result_text(r, "recipe.model"), (long long)width, (long long)height,
                  (long long)frames, frames == 1 ? "" : "s", (long long)steps, steps == 1 ? "" : "s",
                  result_text(r, "impl.requested"));
-    } else if (*result_text(r, "recipe.op"))
-        snprintf(text, sizeof text, "%.60s %.120s", result_text(r, "impl.variant"),
-                 result_text(r, "recipe.shape"));
-    else
-        snprintf(text, sizeof text, "%.40s %.60s", kind, result_text(r, "impl.requested"));
+        join(r, clip_extras, sizeof clip_extras / sizeof *clip_extras, text, sizeof text);
+    } else {
+        text[0] = '\0';
+        join(r, of_op ? kernel : other, of_op ? 2 : 5, text, sizeof text);
+    }
     size_t used = strlen(text);
     bool measured = !strcmp(claim, "measured");
     snprintf(text + used, sizeof text - used, "%s%s%.20s", threads, measured ? "" : ", ",

@@ -140,6 +140,20 @@ static bool same_run(const struct result *a, const struct result *b)
     return *run ? !strcmp(run, result_text(b, "run_id")) : !strcmp(a->path, b->path);
 }
 
+/* The work of a ceiling's run is chosen anew each time, so its time is taken for the work of the
+ * newest; of all else the recipe fixes the work. */
+static double time_for(const struct result *r, const struct result *newest)
+{
+    static const char *const works[] = {"work.bytes", "work.flops"};
+    double ns = result_number(r, "timing.median");
+    for (size_t i = 0; i < 2 && !strcmp(result_text(r, "case_kind"), "ceiling"); i++) {
+        double own = result_number(r, works[i]), other = result_number(newest, works[i]);
+        if (own > 0 && other > 0)
+            return ns / own * other;
+    }
+    return ns;
+}
+
 /* Each run counts once, by its last passed case: a run that measured something many times would
  * else be all of the history. The run of the newest case is not part of it. */
 static void look_back(struct result *const *series, int64_t count, int64_t window,
@@ -150,7 +164,7 @@ static void look_back(struct result *const *series, int64_t count, int64_t windo
         const struct result *r = series[i];
         if (same_run(r, last) || strcmp(result_text(r, "status"), "passed") || !result_timed(r))
             continue;
-        row->history_ns[row->runs++] = result_number(r, "timing.median");
+        row->history_ns[row->runs++] = time_for(r, row->newest);
         last = r;
     }
 }

@@ -161,6 +161,21 @@ static void limits_go_by_the_kind_of_case(void **state)
     assert_says(&s, 0, "\n1 ok\n");
 }
 
+/* Twice the work in twice the time. */
+static void ceilings_are_held_to_their_rates(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        plant(&(struct planted){.kind = "ceiling",
+                                .ns = i == 3 ? 2e6 : 1e6,
+                                .impl = i == 3 ? "},\"work\":{\"bytes\":2000"
+                                               : "},\"work\":{\"bytes\":1000"},
+              1);
+    struct spawned s = gate("--where=case_kind=ceiling", NULL);
+    assert_says(
+        &s, 0, "  ok                    +0.0%       2 ms       2 ms    3  c_01_plain linear:S=1\n");
+}
+
 static void faster_is_told_and_no_failure(void **state)
 {
     (void)state;
@@ -319,6 +334,7 @@ int main(void)
         TEST(slower_by_both_limits_is_a_regression),
         TEST(a_percent_of_next_to_nothing_is_none),
         TEST(limits_go_by_the_kind_of_case),
+        TEST(ceilings_are_held_to_their_rates),
         TEST(faster_is_told_and_no_failure),
         TEST(the_window_rolls),
         TEST(too_little_history_is_no_pass),
