@@ -6,6 +6,7 @@
 #   make test    set-up, build, all tests
 #   make deps    set-up alone          make WITHOUT="ffmpeg papi"   (or all) builds without them
 #   make asan | tsan   the tests under sanitizers     make fuzz     make clean
+#   make kills   a sweep is killed at 50 random moments and gone on with; KILLS=N
 #
 # On a machine with an NVIDIA GPU:
 #   make gpu-check     everything that only a GPU can tell, within minutes; GPU_CHECK=parity,linear
@@ -26,7 +27,7 @@ CXX ?= g++
 # As many jobs as processors, unless make was called with -j of its own.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 
-.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check asan tsan fuzz clean format FORCE
+.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check kills asan tsan fuzz clean format FORCE
 .DEFAULT_GOAL := all
 
 all: deps
@@ -143,7 +144,8 @@ REFERENCE_SRC := $(wildcard reference/*.c reference/*/*.c)
 HARNESS_SRC   := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.c))
 HARNESS_CC    := $(if $(HAVE_benchmark),harness/gbench.cc) $(if $(HAVE_sentencepiece),harness/sentencepiece.cc)
 obj = $(patsubst %,$(B)/obj/%.o,$(1))
-LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o
+LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o \
+           $(B)/obj/suites.c.o
 LIBS := $(PC_LIBS) $(if $(HAVE_cuda),-L$(CUDA_DIR)/lib64 -lcudart_static -lrt) \
         $(if $(HAVE_sentencepiece),-lsentencepiece) \
         $(if $(HAVE_benchmark)$(HAVE_cuda)$(HAVE_sentencepiece),-lstdc++) -lm -ldl -lpthread
@@ -169,6 +171,13 @@ $(B)/registry.c: FORCE
 	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call why_not,$(s))';) } | harness/registry.sh >$@.new; \
 	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/obj/registry.c.o: $(B)/registry.c $(B)/choice
+	@mkdir -p $(@D)
+	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
+# The suites that come with the program are text, held in it.
+$(B)/suites.c: harness/suites.sh $(sort $(wildcard harness/suites/*.txt))
+	@mkdir -p $(B)
+	@harness/suites.sh $(filter %.txt,$^) >$@
+$(B)/obj/suites.c.o: $(B)/suites.c $(B)/choice
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
 
@@ -265,6 +274,9 @@ $(B)/tests/%.so: tests/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) -fPIC -shared -o $@ $<
 check:
 	@tests/run.sh $(B) $(CHECKS)
+KILLS ?= 50
+kills: $(B)/patchmark $(B)/tests/check_sweep
+	@SWEEP_KILLS=$(KILLS) tests/run.sh $(B) check_sweep
 
 # Sanitizers write to files, because a worker's stderr belongs to its supervisor; one file is a
 # failure. All threads are OpenMP's, and only LLVM's runtime (through its tool Archer) tells

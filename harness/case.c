@@ -251,6 +251,20 @@ static enum status resolve_tiling(const struct case_spec *s, struct generate_req
     return vae_tiling_check(&r->model->vae, t, fault);
 }
 
+/* Of a model whose denoiser is not here: what names the case. */
+static enum status resolve_absent(const struct case_spec *s, struct pipeline_case *c,
+                                  struct fault *fault)
+{
+    const struct model_config *m = c->request.model;
+    struct geometry *g = &c->request.geometry;
+    TRY(frames_of(s, m, m->fps, &g->frames, fault));
+    g->width = s->size.width ? s->size.width : m->width;
+    g->height = s->size.height ? s->size.height : m->height;
+    c->request.steps = s->steps != CASE_UNSET ? s->steps : m->steps;
+    c->fps = m->fps;
+    return ST_OK;
+}
+
 static enum status resolve_request(const struct case_spec *s, struct pipeline_case *c,
                                    struct fault *fault)
 {
@@ -258,7 +272,9 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     int64_t frames = 0;
     if (!(r->model = case_model(s->model, fault)))
         return ST_BAD_INPUT;
-    TRY(denoiser_available(r->model, fault));
+    c->absent = denoiser_available(r->model, &c->absent_why);
+    if (c->absent != ST_OK)
+        return resolve_absent(s, c, fault);
     c->folder = model_folder_owner(r->model);
     c->fps = isnan(s->fps) ? r->model->fps : s->fps;
     TRY(in_range("--fps", c->fps, 0.1, 1000, fault));
@@ -278,9 +294,14 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
 
 static enum status resolve_device(struct pipeline_case *c, struct fault *fault)
 {
-    c->absent = device_choose(c->spec.device, &c->absent_why);
-    if (c->absent == ST_BAD_INPUT)
-        return fault_set(fault, ST_BAD_INPUT, "%s", c->absent_why.text);
+    struct fault why = {{0}};
+    const enum status device = device_choose(c->spec.device, &why);
+    if (device == ST_BAD_INPUT)
+        return fault_set(fault, ST_BAD_INPUT, "%s", why.text);
+    if (c->absent == ST_OK) {
+        c->absent = device;
+        c->absent_why = why;
+    }
     c->config.device = strcmp(c->spec.device, "cpu") ? DEVICE_CUDA : DEVICE_CPU;
     c->config.device_index = device_index();
     return ST_OK;

@@ -17,7 +17,7 @@
 
 struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *residency,
-        *kernels, *plan, *fill, *tile;
+        *kernels, *plan, *fill, *tile, *image, *last_image;
     struct size2 size;
     int64_t frames, steps, threads, class_label;
     double seconds, fps, shift;
@@ -59,12 +59,13 @@ struct pipeline_case {
     struct engine_config config;
     struct model_folder *folder; /* where the weights are; NULL: synthetic */
     double fps;
-    enum status absent; /* ST_OK, or why its device cannot be used here */
+    enum status absent; /* ST_OK, or why it cannot run here */
     struct fault absent_why;
 };
 
-/* Checks and resolves everything that needs no memory; ST_BAD_INPUT. A device that is not there is
- * kept in `absent`, for in a list it costs one row; case_ready says it. */
+/* Checks and resolves everything that needs no memory; ST_BAD_INPUT. A device that is not there and
+ * a denoiser of which there are figures alone are kept in `absent`, for in a list they cost one row;
+ * case_ready says it. Of such a model nothing but size, frames and steps is resolved. */
 enum status case_resolve(const struct case_spec *spec, struct pipeline_case *out,
                          struct fault *fault);
 enum status case_ready(const struct pipeline_case *c, struct fault *fault);

@@ -14,15 +14,14 @@
 
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path, *format = "text";
-static const char *image_path, *last_image_path;
 static bool dry_run, show_ops;
 
 static const struct option options[] = {
     {"--model", "NAME|DIR", OPTION_TEXT, &spec.model,
      "a preset of 'list models' (tiny), or a folder of published weights"},
     {"--prompt", "TEXT", OPTION_TEXT, &spec.prompt, "what the clip should show"},
-    {"--image", "FILE", OPTION_TEXT, &image_path, "the first frame, for models that take an image"},
-    {"--last-image", "FILE", OPTION_TEXT, &last_image_path,
+    {"--image", "FILE", OPTION_TEXT, &spec.image, "the first frame, for models that take an image"},
+    {"--last-image", "FILE", OPTION_TEXT, &spec.last_image,
      "the last frame too, for models that take both"},
     {"--size", "WxH", OPTION_SIZE, &spec.size, "width and height in pixels, from 16 up"},
     {"--frames", "N", OPTION_COUNT, &spec.frames, "how many frames; 1 is a still"},
@@ -158,7 +157,7 @@ static enum status load_inputs(struct job *job, struct fault *fault)
     if (embeds_path)
         TRY(load_embeds(embeds_path, r->model, case_passes(&job->c) > 1, &job->prompt,
                         &job->negative, &r->embed_rows, fault));
-    TRY(case_images_load(image_path, last_image_path, !dry_run, r, &job->images, fault));
+    TRY(case_images_load(spec.image, spec.last_image, !dry_run, r, &job->images, fault));
     r->noise = job->noise;
     r->extra_noise = job->extra_noise;
     r->prompt_embeds = job->prompt;
@@ -229,13 +228,13 @@ static enum status generate_clip(struct job *job, struct fault *fault)
     if (strcmp(format, "text") && strcmp(format, "json"))
         return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     TRY(case_resolve(&spec, &job->c, fault));
-    TRY(check_arguments(job, fault));
     TRY(case_ready(&job->c, fault));
+    TRY(check_arguments(job, fault));
     const struct geometry *g = &job->c.request.geometry;
     if (output) {
         TRY(media_check(output, g->width, g->height, g->frames, fault));
-        TRY(media_check_input(output, image_path, fault));
-        TRY(media_check_input(output, last_image_path, fault));
+        TRY(media_check_input(output, spec.image, fault));
+        TRY(media_check_input(output, spec.last_image, fault));
     }
     if (dump_folder)
         TRY(dump_check(dump_folder, fault));

@@ -311,3 +311,47 @@ int cmd_kernels(int argc, char **argv, struct fault *fault)
         return exit_code_of(status);
     return r.any_failed ? EXIT_CHECK : r.any_timed ? EXIT_OK : EXIT_NOTHING;
 }
+
+/* ---- cases of a sweep ------------------------------------------------------------------------ */
+
+static enum status parse_words(const char *const *words, struct request *r, struct fault *fault)
+{
+    int count = 0;
+    while (words[count])
+        count++;
+    TRY(parse(count, (char **)words, r, fault));
+    return check_shape(r, fault);
+}
+
+enum status kernels_words_check(const char *const *words, double *budget_s, struct fault *fault)
+{
+    struct request r = {.roof.isa = ""};
+    enum status status = parse_words(words, &r, fault);
+    *budget_s = r.options.budget;
+    energy_close(r.options.energy);
+    free(r.picked);
+    return status;
+}
+
+enum status kernels_words_run(const char *const *words, struct record_file *record,
+                              struct json *document, struct kernels_tally *tally,
+                              struct fault *fault)
+{
+    struct request r = {.roof.isa = "", .record = record};
+    enum status status = parse_words(words, &r, fault);
+    if (status == ST_OK) {
+        roof_measure(&r.roof, (int)r.options.threads);
+        r.options.json = document != NULL;
+        if (document)
+            r.document = *document;
+        status = contests(&r, fault);
+        if (document)
+            *document = r.document;
+    }
+    if (status == ST_OK)
+        status = energy_status(r.options.energy, fault);
+    energy_close(r.options.energy);
+    *tally = (struct kernels_tally){r.any_timed, r.any_failed};
+    free(r.picked);
+    return status;
+}

@@ -7,6 +7,7 @@
 #include "list_counters.h"
 #include "model/denoiser.h"
 #include "ran_on.h"
+#include "run_cases.h"
 
 #include <string.h>
 
@@ -272,21 +273,65 @@ static enum status list_models(struct json *j, struct fault *fault)
     return ST_OK;
 }
 
+/* ---- suites ---- */
+
+static void text_suites(void)
+{
+    char summary[160];
+    for (const struct suite *s = suites; s->name; s++) {
+        suite_summary(s, summary, sizeof summary);
+        printf("%-23s %s\n", s->name, summary);
+    }
+}
+
+static void json_suites(struct json *j)
+{
+    char summary[160];
+    json_open_array(j, "suites");
+    for (const struct suite *s = suites; s->name; s++) {
+        suite_summary(s, summary, sizeof summary);
+        json_open_object(j, NULL);
+        json_text(j, "name", s->name);
+        json_text(j, "summary", summary);
+        json_text(j, "text", s->text);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+static enum status print_suite(const char *name, struct fault *fault)
+{
+    const struct suite *found = suite_find(name);
+    const char *names[32];
+    int count = 0;
+    char near[128];
+    for (const struct suite *s = suites; s->name && count < 32; s++)
+        names[count++] = s->name;
+    nearest_names(name, names, count, near, sizeof near);
+    if (!found)
+        return fault_set(fault, ST_BAD_INPUT, "there is no suite '%s'%s 'patchmark list suites'"
+                                              " shows all",
+                         name, near[0] ? near : ";");
+    fputs(found->text, stdout);
+    return ST_OK;
+}
+
 static enum status list_all(const char *what, struct fault *fault)
 {
     bool json = !strcmp(format, "json"), all = !what;
     struct json j;
     if (!json && strcmp(format, "text"))
         return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
-    static const char *const kinds[] = {"ops", "variants", "models", "counters"};
+    static const char *const kinds[] = {"ops", "variants", "models", "counters", "suites"};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
     char near[64];
-    bool known = all;
-    for (int i = 0; i < 4; i++)
-        known = known || !strcmp(what, kinds[i]);
-    if (!known) {
-        nearest_names(what, kinds, 4, near, sizeof near);
+    int kind = 0;
+    while (what && kind < KINDS && strcmp(what, kinds[kind]))
+        kind++;
+    if (kind == KINDS) {
+        nearest_names(what, kinds, KINDS, near, sizeof near);
         return fault_set(fault, ST_BAD_INPUT,
-                         "list knows ops, variants, models and counters, not '%s'%s", what, near);
+                         "list knows ops, variants, models, counters and suites, not '%s'%s", what, near);
     }
     json_init(&j, true);
     json_open_object(&j, NULL);
@@ -303,6 +348,10 @@ static enum status list_all(const char *what, struct fault *fault)
         s = list_models(json ? &j : NULL, fault);
     if (!all && !strcmp(what, "counters"))
         list_counters(json ? &j : NULL);
+    if (all && !json)
+        putchar('\n');
+    if (all || !strcmp(what, "suites"))
+        json ? json_suites(&j) : text_suites();
     json_end(&j);
     if (json && s == ST_OK)
         printf("%s\n", j.text);
@@ -312,10 +361,12 @@ static enum status list_all(const char *what, struct fault *fault)
 
 int cmd_list(int argc, char **argv, struct fault *fault)
 {
-    const char *what = NULL;
-    int count = 1;
-    enum status s = options_parse(options, argc, argv, &what, &count, fault);
+    const char *words[2] = {NULL};
+    int count = 2;
+    enum status s = options_parse(options, argc, argv, words, &count, fault);
+    if (s == ST_OK && count == 2 && strcmp(words[0], "suites"))
+        s = fault_set(fault, ST_BAD_INPUT, "'%s' is one word too many here", words[1]);
     if (s == ST_OK)
-        s = list_all(count ? what : NULL, fault);
+        s = count == 2 ? print_suite(words[1], fault) : list_all(words[0], fault);
     return exit_code_of(s);
 }

@@ -1,12 +1,15 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* cmd_run.c   Pipeline cases, each in a worker of its own: verified, timed until the interval of
- * the median is narrow or the budget is spent, one row and one record each. */
+/* cmd_run.c   A sweep of cases, each in a worker of its own: verified, timed until the interval of the
+ * median is narrow or the budget is spent, one row and one record each. */
 #include "commands.h"
 #include "measure.h"
 #include "record.h"
 #include "run_case.h"
 #include "run_cases.h"
+#include "run_plan.h"
+#include "sweep.h"
+#include "sweep_kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,26 +18,15 @@ static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
 static const char *suite, *results = "results", *format = "text";
 static struct run_limits limits = {.budget_s = NAN, .deadline_s = 600, .least_samples = 3};
-static bool dry_run, sample;
+static bool dry_run, sample, resume;
 static struct energy_request energy;
 static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
 
-static const struct option options[] = {
-    {"--suite", "NAME|FILE", OPTION_TEXT, &suite,
-     "quick, standard, or a file of sections and lists"},
-    {"--model", "LIST", OPTION_TEXT, &axes.model,
-     "presets or folders of published weights, comma-separated (tiny)"},
-    {"--prompt", "TEXT", OPTION_TEXT, &base.prompt, "the same prompt for every case"},
-    {"--size", "LIST", OPTION_TEXT, &axes.size, "sizes, as 128x72,72x128"},
-    {"--frames", "LIST", OPTION_TEXT, &axes.frames, "frame counts"},
-    {"--seconds", "LIST", OPTION_TEXT, &axes.seconds, "durations, instead of --frames"},
-    {"--steps", "LIST", OPTION_TEXT, &axes.steps, "denoising steps"},
-    {"--threads", "LIST", OPTION_TEXT, &axes.threads, "CPU threads"},
-    {"--dtype", "LIST", OPTION_TEXT, &axes.dtype, "f32, bf16, f16"},
-    {"--kernels", "LIST", OPTION_TEXT, &axes.kernels, "plans, separated by '/', as base/auto"},
-    {"--device", "LIST", OPTION_TEXT, &axes.device, "cpu, cuda:N (cpu)"},
-    {"--launch", "LIST", OPTION_TEXT, &axes.launch,
-     "on a CUDA device: stream, or graph (one CUDA graph per step)"},
+static const struct option suite_option = {"--suite", "NAME|FILE", OPTION_TEXT, &suite,
+                                           "a suite of 'list suites', or a file like them"};
+
+/* Those behind the axes. */
+static const struct option own_options[] = {
     {"--budget", "SECONDS", OPTION_REAL, &limits.budget_s,
      "timing of one case ends here (12; sampled 60)"},
     {"--sample", NULL, OPTION_FLAG, &sample,
@@ -49,13 +41,28 @@ static const struct option options[] = {
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
-    CASE_OPTIONS(base),
-    {"--dry-run", NULL, OPTION_FLAG, &dry_run, "list the cases with tokens, flops and memory"},
+    PLUGIN_OPTION,
+    {"--dry-run", NULL, OPTION_FLAG, &dry_run,
+     "list the cases with tokens, flops, memory and the time they may take"},
+    {"--resume", "[JOURNAL]", OPTION_FLAG, &resume,
+     "go on with a sweep that was broken off: the newest, or the one named"},
     {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
-    {0},
 };
 
-void help_run(FILE *out) { options_help(options, out); }
+/* The suite, a row for each axis, the rest. */
+static const struct option *options(void)
+{
+    enum { OWN = sizeof own_options / sizeof *own_options };
+    static struct option rows[1 + AXES_MOST + OWN + 1];
+    if (!rows[0].name) {
+        rows[0] = suite_option;
+        const int count = axes_options(&axes, rows + 1);
+        memcpy(rows + 1 + count, own_options, sizeof own_options);
+    }
+    return rows;
+}
+
+void help_run(FILE *out) { options_help(options(), out); }
 
 /* What has come out so far: counts for the exit code, times to set plans side by side. */
 struct timed_plan {
@@ -71,17 +78,18 @@ struct totals {
 
 /* Which case runs, for the progress line. */
 static struct {
-    int at, count;
+    int at, count, before; /* before: done by a process that was broken off */
     double started_s;
 } place;
 
 static void show_progress(const struct outcome *o, double share)
 {
     char name[96], left[48] = "";
-    double spent_s = clock_seconds() - place.started_s, done = place.at - 1;
+    double spent_s = clock_seconds() - place.started_s, done = place.at - 1 - place.before;
     outcome_name(o, name, sizeof name);
     if (done > 0)
-        snprintf(left, sizeof left, "; about %.0f s left", spent_s / done * (place.count - done));
+        snprintf(left, sizeof left, "; about %.0f s left",
+                 spent_s / done * (place.count - place.at + 1));
     progress_line("case %d of %d: %s %s, %lld %s timed, this one %.0f%%%s", place.at, place.count,
                   name, outcome_plan(o), (long long)o->samples, o->sampling ? "passes" : "clips",
                   100 * share, left);
@@ -140,43 +148,7 @@ static void compare_plans(const struct totals *t)
 
 /* ---- one case ---- */
 
-static double planned_flops(const struct engine *engine)
-{
-    double flops = 0;
-    for (int i = 0; i < STAGE_COUNT; i++)
-        flops += engine_stage(engine, (enum stage)i)->flops;
-    return flops;
-}
-
-static enum status plan_case(struct outcome *o, struct json *document, struct fault *fault)
-{
-    struct engine *engine;
-    char name[192], fit[160] = "";
-    TRY(case_ready(&o->c, fault));
-    TRY(case_prompts(&o->c, fault));
-    TRY(engine_new(&o->c.config, &engine, fault));
-    enum status s = engine_plan(engine, &o->c.request, false, fault);
-    case_describe(&o->c, name, sizeof name);
-    if (s == ST_OK && o->c.config.device == DEVICE_CPU)
-        engine_describe_fit(engine, engine_available_bytes(engine), fit, sizeof fit);
-    if (s == ST_OK && document) {
-        json_open_object(document, NULL);
-        json_text(document, "case", name);
-        case_recipe(&o->c, engine, document, "recipe");
-        json_int(document, "tokens", o->c.request.geometry.S);
-        json_number(document, "flops", planned_flops(engine));
-        json_int(document, "planned_bytes", (int64_t)engine_peak_bytes(engine));
-        json_text(document, "memory", fit[0] ? fit : NULL);
-        json_end(document);
-    } else if (s == ST_OK) {
-        char tflop[TFLOP_BYTES];
-        printf("%8lld tokens %12s TFLOP %9.3f GiB   %s%s%s\n", (long long)o->c.request.geometry.S,
-               tflop_text(planned_flops(engine), tflop),
-               (double)engine_peak_bytes(engine) / (1 << 30), name, fit[0] ? "; " : "", fit);
-    }
-    engine_free(engine);
-    return s;
-}
+static bool heading_due; /* rows of clips follow, and their columns are not named yet */
 
 static void tell(const struct outcome *o, struct json *document)
 {
@@ -187,6 +159,9 @@ static void tell(const struct outcome *o, struct json *document)
         return;
     }
     progress_line(NULL);
+    if (heading_due)
+        outcome_heading(stdout);
+    heading_due = false;
     outcome_row(o, stdout);
     fflush(stdout);
 }
@@ -207,6 +182,7 @@ static enum status keep(const struct outcome *o, struct record_file *file, struc
 
 struct rounds {
     const struct case_spec *spec;
+    const struct run_limits *limits;
     struct outcome *sampled; /* the last one, whose record tells of all */
     double sampled_s[SAMPLE_PASSES_MAX];
     int64_t done;
@@ -221,58 +197,72 @@ static enum status sample_once(void *user, int round)
     TRY(outcome_new(r->spec, &r->sampled, &fault));
     r->sampled->sampling = true;
     r->sampled->progress = show_progress;
-    run_case(r->sampled, &limits);
+    run_case(r->sampled, r->limits);
     r->sampled_s[round] = r->sampled->sampled.total_s;
     r->done = round + 1;
     return interrupted_by ? ST_INTERRUPTED : r->sampled->status;
 }
 
-static enum status finish_outcome(struct outcome *o, struct record_file *file,
-                                  struct json *document, struct totals *totals, struct fault *fault)
+/* What all cases of a run write to and add up in. */
+struct session {
+    struct sweep *sweep; /* NULL: nothing is kept */
+    struct json *document;
+    struct totals *totals;
+};
+
+static enum status finish_outcome(struct session *session, struct outcome *o, const char **state,
+                                  struct fault *fault)
 {
+    struct record_file *file = session->sweep ? sweep_records(session->sweep) : NULL;
     if (interrupted_by)
         o->status = ST_INTERRUPTED;
-    tell(o, document);
-    TRY(count_outcome(totals, o));
+    tell(o, session->document);
+    *state = outcome_state(o);
+    TRY(count_outcome(session->totals, o));
     return keep(o, file, fault);
 }
 
-static enum status against_case(const struct case_spec *s, struct record_file *file,
-                                struct json *document, struct totals *totals, struct fault *fault)
+static enum status against_case(struct session *session, const struct run_case *c,
+                                const struct run_limits *most, const char **state,
+                                struct fault *fault)
 {
     struct outcome *full = NULL;
-    struct rounds r = {.spec = s};
-    enum status status = outcome_new(s, &full, fault);
+    struct rounds r = {.spec = &c->spec, .limits = most};
+    enum status status = outcome_new(&c->spec, &full, fault);
     if (status == ST_OK) {
         full->progress = show_progress;
-        run_case_between(full, &limits, (int)against_rounds, sample_once, &r);
-        status = finish_outcome(full, file, document, totals, fault);
+        run_case_between(full, most, (int)against_rounds, sample_once, &r);
+        status = finish_outcome(session, full, state, fault);
     }
     if (status == ST_OK && r.sampled) {
         struct against *a = &r.sampled->sampled.against;
         *a = (struct against){
             (int)r.done, full->summary.median * 1e-9, stats_median(r.sampled_s, r.done), {0}};
         memcpy(a->round_s, r.sampled_s, sizeof a->round_s);
-        status = finish_outcome(r.sampled, file, document, totals, fault);
-        totals->failed += outcome_timed(full) && !(fabs(against_deviation(a)) <= AGAINST_MOST);
+        status = finish_outcome(session, r.sampled, state, fault);
+        if (outcome_timed(full) && !(fabs(against_deviation(a)) <= AGAINST_MOST)) {
+            session->totals->failed++;
+            *state = "failed";
+        }
     }
     outcome_free(full);
     outcome_free(r.sampled);
     return status;
 }
 
-static enum status one_case(const struct case_spec *s, struct record_file *file,
-                            struct json *document, struct totals *totals, struct fault *fault)
+static enum status pipeline_case(struct session *session, const struct run_case *c,
+                                 const struct run_limits *most, const char **state,
+                                 struct fault *fault)
 {
     struct outcome *o = NULL;
-    enum status status = outcome_new(s, &o, fault);
-    if (status == ST_OK && dry_run) {
-        status = plan_case(o, document, fault);
-    } else if (status == ST_OK) {
+    if (against_rounds)
+        return against_case(session, c, most, state, fault);
+    enum status status = outcome_new(&c->spec, &o, fault);
+    if (status == ST_OK) {
         o->progress = show_progress;
-        o->sampling = sample;
-        run_case(o, &limits);
-        status = finish_outcome(o, file, document, totals, fault);
+        o->sampling = c->sample;
+        run_case(o, most);
+        status = finish_outcome(session, o, state, fault);
     }
     outcome_free(o);
     return status;
@@ -280,59 +270,109 @@ static enum status one_case(const struct case_spec *s, struct record_file *file,
 
 /* ---- all cases ---- */
 
-/* Every case is resolved before the first one runs, so that a typo at the end of a long list costs
- * nothing. */
-static enum status check_cases(const struct case_list *list, struct fault *fault)
+/* A case that ended in this state, in this process or in one before it. */
+static void count_state(struct totals *t, const char *state)
 {
-    for (int i = 0; i < list->count; i++) {
-        struct pipeline_case c;
-        struct engine *engine;
-        TRY(case_resolve(&list->item[i].spec, &c, fault));
-        if (c.absent != ST_OK)
-            continue;
-        TRY(engine_new(&c.config, &engine, fault));
-        engine_free(engine);
-    }
-    return ST_OK;
+    enum status status = ST_OK;
+    while (status < ST_COUNT && strcmp(status_name(status), state))
+        status++;
+    if (!strcmp(state, "passed") || !strcmp(state, "unstable") || !strcmp(state, "throttled"))
+        t->timed_alone++;
+    else if (status == ST_COUNT || exit_code_of(status) == EXIT_CHECK)
+        t->failed++;
+    else if (!t->other++)
+        t->first_other = status;
 }
 
-static enum status run_list(const struct case_list *list, struct totals *totals,
+static enum status mark_records(struct session *session, const struct case_list *list,
+                                const struct run_case *c, struct fault *fault)
+{
+    struct json j;
+    const char *slash = list->suite ? strrchr(list->suite, '/') : NULL;
+    if (!session->sweep)
+        return ST_OK;
+    json_init(&j, false);
+    json_open_object(&j, NULL);
+    json_text(&j, "suite", slash ? slash + 1 : list->suite);
+    json_text(&j, "suite_sha256", list->suite ? list->suite_sha256 : NULL);
+    json_text(&j, "section", c->section);
+    json_int(&j, "session", sweep_session(session->sweep));
+    json_end(&j);
+    enum status s =
+        j.failed ? ST_NO_MEMORY : record_set_sweep(sweep_records(session->sweep), j.text);
+    json_free(&j);
+    return s == ST_OK ? s : fault_set(fault, s, "no memory for a record");
+}
+
+static enum status one_case(struct session *session, const struct case_list *list, int number,
                             struct fault *fault)
 {
-    bool json = !strcmp(format, "json");
-    struct record_file *file = NULL;
-    struct json document;
-    TRY(check_cases(list, fault));
-    if (!dry_run && strcmp(results, "none"))
-        TRY(record_open(results, self_command_line(), &file, fault));
-    json_init(&document, true);
-    json_open_object(&document, NULL);
-    json_open_array(&document, "cases");
-    if (!json && !dry_run)
-        outcome_heading(stdout);
+    const struct run_case *c = &list->item[number];
+    const struct run_limits most = run_limits_of(&limits, c);
+    const char *state = "passed";
+    enum status s = ST_OK;
+    place.at = number + 1;
+    TRY(mark_records(session, list, c, fault));
+    if (case_is_kernel(c)) {
+        s = kernel_case_run(c, session->sweep ? sweep_records(session->sweep) : NULL,
+                            session->document, &state, fault);
+        count_state(session->totals, state);
+        heading_due = true;
+    } else {
+        s = pipeline_case(session, c, &most, &state, fault);
+    }
+    if (interrupted_by)
+        return s == ST_OK ? fault_set(fault, ST_INTERRUPTED, "interrupted") : s;
+    if (s == ST_OK && session->sweep)
+        s = sweep_done(session->sweep, number, state, fault);
+    return s;
+}
+
+static enum status run_cases(struct session *session, const struct case_list *list,
+                             struct fault *fault)
+{
     enum status s = ST_OK;
     place.count = list->count;
     place.started_s = clock_seconds();
-    for (int i = 0; s == ST_OK && i < list->count && !interrupted_by; i++) {
-        place.at = i + 1;
-        s = (against_rounds && !dry_run ? against_case : one_case)(
-            &list->item[i].spec, file, json ? &document : NULL, totals, fault);
+    heading_due = true;
+    for (int i = 0; s == ST_OK && i < list->count; i++) {
+        const char *before = session->sweep ? sweep_state(session->sweep, i) : NULL;
+        if (before) {
+            count_state(session->totals, before);
+            place.before++;
+        } else {
+            s = one_case(session, list, i, fault);
+        }
     }
+    return s;
+}
+
+/* The list of rows is told whole, and otherwise what became of it. */
+static enum status run_list(const struct case_list *list, struct sweep *sweep,
+                            struct totals *totals, struct fault *fault)
+{
+    const bool json = !strcmp(format, "json");
     const char *path = NULL;
-    if (file && s == ST_OK)
-        s = record_close(file, &path, fault);
+    struct json document;
+    struct session session = {sweep, json ? &document : NULL, totals};
+    json_init(&document, true);
+    json_open_object(&document, NULL);
+    json_open_array(&document, "cases");
+    enum status s = run_cases(&session, list, fault);
+    if (s == ST_OK && sweep)
+        s = sweep_finish(sweep, &path, fault);
+    else if (sweep)
+        sweep_stop(sweep, s, fault);
     json_end(&document);
     json_text(&document, "records", path);
     json_end(&document);
-    if (json && s == ST_OK)
+    if (json && (s == ST_OK || s == ST_INTERRUPTED))
         printf("%s\n", document.text);
     else if (s == ST_OK)
         compare_plans(totals);
     if (!json && path)
         printf("\nrecords in %s\n", path);
     json_free(&document);
-    if (file)
-        record_free(file);
     return s;
 }
 
@@ -347,53 +387,119 @@ static void give_prompts(struct case_list *list)
     }
 }
 
-static enum status run_all(struct totals *totals, struct fault *fault)
+static enum status check_options(struct fault *fault)
 {
-    struct case_list list = {0};
     if (strcmp(format, "text") && strcmp(format, "json"))
         return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
-    if (sample && limits.counters)
-        return fault_set(fault, ST_BAD_INPUT,
-                         "--counters counts whole clips, and --sample runs none");
-    if (sample && (energy.power_file || energy.idle_s > 0))
-        return fault_set(fault, ST_BAD_INPUT,
-                         "energy is that of whole clips, and --sample runs none; leave"
-                         " --power-file and --idle-power out");
-    if (sample && !strcmp(base.residency, "block-stream"))
-        return fault_set(fault, ST_BAD_INPUT,
-                         "--residency block-stream reads weights within the clip's time, and"
-                         " --sample leaves reading out");
     if (against_rounds && !sample)
         return fault_set(fault, ST_BAD_INPUT,
                          "--against-full sets sampled clips beside full ones; add --sample");
-    if (against_rounds && (against_rounds < 2 || against_rounds > SAMPLE_PASSES_MAX))
-        return fault_set(fault, ST_BAD_INPUT, "--against-full wants 2 to %d rounds",
-                         SAMPLE_PASSES_MAX);
-    if (isnan(limits.budget_s))
-        limits.budget_s = sample ? SAMPLE_BUDGET_SECONDS : 12;
-    enum status s = suite ? cases_from_suite(suite, &base, &axes, &list, fault)
-                          : cases_from_axes(&base, &axes, &list, fault);
-    give_prompts(&list);
+    if (against_rounds &&
+        (against_rounds < MEASURE_LEAST_SAMPLES || against_rounds > SAMPLE_PASSES_MAX))
+        return fault_set(
+            fault, ST_BAD_INPUT,
+            "--against-full wants %d to %d rounds: the median of fewer has no interval",
+            MEASURE_LEAST_SAMPLES, SAMPLE_PASSES_MAX);
+    return ST_OK;
+}
+
+/* What sampling leaves out cannot be asked for. */
+static enum status check_energy(const struct case_list *list, struct fault *fault)
+{
+    for (int i = 0; i < list->count; i++)
+        if (list->item[i].sample && (energy.power_file || energy.idle_s > 0))
+            return fault_set(fault, ST_BAD_INPUT,
+                             "energy is that of whole clips, and --sample runs none; leave"
+                             " --power-file and --idle-power out");
+    return ST_OK;
+}
+
+static enum status make_list(struct case_list *list, struct fault *fault)
+{
+    TRY(suite ? cases_from_suite(suite, &base, &axes, list, fault)
+              : cases_from_axes(&base, &axes, list, fault));
+    for (int i = 0; i < list->count; i++)
+        list->item[i].sample = list->item[i].sample || (sample && !case_is_kernel(&list->item[i]));
+    give_prompts(list);
+    TRY(check_energy(list, fault));
+    TRY(run_check_cases(list, &limits, fault));
+    const int twice = cases_unique(list);
+    if (twice && strcmp(format, "json"))
+        printf("%d case%s listed twice and run once\n", twice, twice == 1 ? " is" : "s are");
+    return ST_OK;
+}
+
+/* Begins the sweep, or takes up the one that is to be gone on with. */
+static enum status start(int argc, char **argv, const struct case_list *list, struct sweep **sweep,
+                         struct fault *fault)
+{
+    const struct sweep_plan plan = {argc, argv, options(), list, results};
+    if (!*sweep)
+        return sweep_begin(&plan, sweep, fault);
+    TRY(sweep_resume(*sweep, &plan, fault));
+    if (strcmp(format, "json"))
+        printf("going on: %d of %d cases are done\n", sweep_done_before(*sweep), list->count);
+    return ST_OK;
+}
+
+static enum status run_all(int argc, char **argv, struct sweep **sweep, struct totals *totals,
+                           struct fault *fault)
+{
+    struct case_list list = {0};
+    const bool kept = strcmp(results, "none") != 0;
+    enum status s = check_options(fault);
     if (s == ST_OK)
+        s = make_list(&list, fault);
+    if (s == ST_OK && dry_run)
+        s = run_plan_cases(&list, &limits, kept ? results : NULL, !strcmp(format, "json"), fault);
+    if (s == ST_OK && !dry_run)
         s = energy_open(&energy, &limits.energy, fault);
-    if (s == ST_OK)
-        s = run_list(&list, totals, fault);
-    if (s == ST_OK)
+    if (s == ST_OK && !dry_run && (kept || *sweep))
+        s = start(argc, argv, &list, sweep, fault);
+    if (s == ST_OK && !dry_run)
+        s = run_list(&list, *sweep, totals, fault);
+    if (s == ST_OK && !dry_run)
         s = energy_status(limits.energy, fault);
     energy_close(limits.energy);
     cases_free(&list);
     return s;
 }
 
+/* `run --resume` alone means the words of the sweep that it goes on with. */
+static enum status take_words(int *argc, char ***argv, struct sweep **sweep, struct fault *fault)
+{
+    const char *journal = NULL;
+    int words = 1;
+    TRY(options_parse(options(), *argc, *argv, &journal, &words, fault));
+    if (!resume && words)
+        return fault_set(fault, ST_BAD_INPUT, "'%s' is one word too many here", journal);
+    if (!resume)
+        return ST_OK;
+    if (dry_run)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--resume runs cases and --dry-run none; leave one out");
+    TRY(sweep_find(words ? journal : NULL, results, sweep, fault));
+    if (!sweep_alone(*argc, *argv))
+        return ST_OK;
+    const int given = *argc;
+    char **const given_words = *argv;
+    sweep_words(*sweep, argc, argv);
+    TRY(options_parse(options(), *argc, *argv, NULL, NULL, fault));
+    words = 1;
+    return options_parse(options(), given, given_words, &journal, &words, fault);
+}
+
 int cmd_run(int argc, char **argv, struct fault *fault)
 {
     struct totals totals = {0};
-    enum status s = options_parse(options, argc, argv, NULL, NULL, fault);
+    struct sweep *sweep = NULL;
+    enum status s = take_words(&argc, &argv, &sweep, fault);
     if (s == ST_OK)
-        s = run_all(&totals, fault);
+        s = run_all(argc, argv, &sweep, &totals, fault);
+    sweep_free(sweep);
     free(totals.plan);
     if (s != ST_OK)
         return exit_code_of(s);

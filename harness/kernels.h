@@ -170,4 +170,18 @@ void kernels_table(const struct contest *c, FILE *out);
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j);
 void kernels_winner(const struct contest *c, char *out, size_t bytes);
 
+/* cmd_kernels.c: a kernel case of a sweep, given by the words that `kernels` takes (run_cases.h). */
+struct kernels_tally {
+    bool timed, failed; /* of the variants, any */
+};
+/* ST_BAD_INPUT where the words are wrong; another status where this machine or build has nothing for
+ * them. *budget_s: seconds it may take. */
+enum status kernels_words_check(const char *const *words, double *budget_s, struct fault *fault);
+/* The table to standard output, or the case's object into `document`; a record for each variant.
+ * Either may be NULL. */
+struct record_file;
+enum status kernels_words_run(const char *const *words, struct record_file *record,
+                              struct json *document, struct kernels_tally *tally,
+                              struct fault *fault);
+
 #endif

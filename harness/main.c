@@ -55,9 +55,10 @@ const struct subcommand subcommands[] = {
      "kernels 'attention/avx2_*' --shape attention:Sq=1560,Sk=1560,N=12,D=128,type=f32\n",
      cmd_kernels, help_kernels, false},
     {"run", "--model M --size LIST --seconds LIST", "time the whole pipeline over many shapes",
-     "run --model tiny --size 128x72,72x128 --frames 1,17 --steps 4\n"
-     "run --suite quick\n"
-     "run --model tiny --size 128x72 --frames 17 --kernels base/auto --threads 1,2\n",
+     "run --model tiny --size 128x72,72x128 --frames 1,17-49+16 --steps 4\n"
+     "run --suite quick --dry-run\n"
+     "run --model tiny --size 128x72 --frames 17 --kernels base/auto --threads 1-8*2\n"
+     "run --resume\n",
      cmd_run, help_run, false},
     {"plot", "[RESULTS...]", "draw scaling plots from result files",
      "plot\n"
@@ -88,10 +89,11 @@ const struct subcommand subcommands[] = {
      "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
      "inspect Wan2.1-T2V-1.3B-Diffusers --headers --format json\n",
      cmd_inspect, help_inspect, false},
-    {"list", "[ops|variants|models|counters]", "what there is, and what can run here",
+    {"list", "[ops|variants|models|counters|suites [NAME]]", "what there is, and what can run here",
      "list\n"
      "list models --format json\n"
-     "list counters\n",
+     "list counters\n"
+     "list suites quick\n",
      cmd_list, help_list, false},
     {"worker", "", "", "", cmd_worker, help_worker, true},
     {0},

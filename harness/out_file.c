@@ -115,6 +115,50 @@ enum status out_file_reserve(struct out_file *f, const char *path, struct fault 
     return ST_OK;
 }
 
+static enum status cannot_resume(struct out_file *f, const char *why, struct fault *fault)
+{
+    enum status status = fault_set(fault, ST_BAD_INPUT, "cannot go on with %s: %s", f->temporary, why);
+    out_file_leave(f);
+    return status;
+}
+
+enum status out_file_resume(struct out_file *f, const char *path, int64_t bytes,
+                            struct fault *fault)
+{
+    struct stat info;
+    *f = (struct out_file){.fd = -1, .path = strdup(path)};
+    if (!f->path || asprintf(&f->temporary, "%s.part", path) < 0) {
+        free(f->path);
+        *f = (struct out_file){.fd = -1};
+        return no_memory(fault);
+    }
+    f->fd = open(f->temporary, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (f->fd < 0 || fstat(f->fd, &info))
+        return cannot_resume(f, strerror(errno), fault);
+    if (!S_ISREG(info.st_mode) || info.st_size < bytes)
+        return cannot_resume(f, "it is shorter than what was written to it", fault);
+    if (ftruncate(f->fd, bytes) || lseek(f->fd, bytes, SEEK_SET) != bytes)
+        return cannot_resume(f, strerror(errno), fault);
+    return ST_OK;
+}
+
+enum status out_file_sync(struct out_file *f, int64_t *bytes, struct fault *fault)
+{
+    *bytes = lseek(f->fd, 0, SEEK_CUR);
+    if (*bytes < 0 || fsync(f->fd))
+        return fault_set(fault, ST_IO, "cannot write %s: %s", f->path, strerror(errno));
+    return ST_OK;
+}
+
+void out_file_leave(struct out_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f->path);
+    free(f->temporary);
+    *f = (struct out_file){.fd = -1};
+}
+
 enum status out_file_write(struct out_file *f, const void *data, size_t bytes, struct fault *fault)
 {
     const char *at = data;

@@ -22,7 +22,15 @@ enum status out_file_open(struct out_file *f, const char *path, struct fault *fa
 /* Never replaces: ST_REFUSED, without a sentence, where the target exists or another process is
  * writing it. */
 enum status out_file_reserve(struct out_file *f, const char *path, struct fault *fault);
+/* Goes on with what an earlier process left under the temporary name, from `bytes` on; the rest is
+ * cut off. ST_BAD_INPUT where it is not there or shorter. */
+enum status out_file_resume(struct out_file *f, const char *path, int64_t bytes,
+                            struct fault *fault);
 enum status out_file_write(struct out_file *f, const void *data, size_t bytes, struct fault *fault);
+/* What was written so far is on disk, and how much that is. */
+enum status out_file_sync(struct out_file *f, int64_t *bytes, struct fault *fault);
+/* Closes f and leaves the temporary file for out_file_resume. */
+void out_file_leave(struct out_file *f);
 /* Closes f on every path; where it fails the temporary file is removed. */
 enum status out_file_commit(struct out_file *f, struct fault *fault);
 /* Closes and removes; harmless on a closed f. */

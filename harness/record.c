@@ -19,6 +19,7 @@ struct record_file {
     char *path;
     char run_id[40];
     int64_t cases;
+    char *sweep; /* see record_set_sweep */
     bool broken; /* a line is torn: the file must not get its name */
 };
 
@@ -190,6 +191,15 @@ void record_begin(struct record_file *file, struct json *j, const char *kind)
     if (strcmp(kind, "run") != 0)
         json_int(j, "case", ++file->cases);
     json_text(j, "created_utc", utc);
+    if (file->sweep && !strcmp(kind, "case"))
+        json_raw(j, "sweep", file->sweep);
+}
+
+enum status record_set_sweep(struct record_file *file, const char *object)
+{
+    free(file->sweep);
+    file->sweep = object ? strdup(object) : NULL;
+    return object && !file->sweep ? ST_NO_MEMORY : ST_OK;
 }
 
 enum status record_write(struct record_file *file, struct json *j, struct fault *fault)
@@ -215,7 +225,45 @@ void record_free(struct record_file *file)
     if (!file)
         return;
     out_file_discard(&file->out);
+    free(file->sweep);
     free(file->folder);
     free(file->path);
     free(file);
+}
+
+const char *record_path(const struct record_file *file) { return file->path; }
+
+const char *record_run_id(const struct record_file *file) { return file->run_id; }
+
+enum status record_sync(struct record_file *file, struct record_mark *mark, struct fault *fault)
+{
+    mark->cases = file->cases;
+    return out_file_sync(&file->out, &mark->bytes, fault);
+}
+
+enum status record_resume(const char *path, const char *run_id, const struct record_mark *mark,
+                          struct record_file **out, struct fault *fault)
+{
+    struct record_file *file = calloc(1, sizeof *file);
+    *out = NULL;
+    if (!file || !(file->path = strdup(path))) {
+        free(file);
+        return no_memory(fault);
+    }
+    file->cases = mark->cases;
+    snprintf(file->run_id, sizeof file->run_id, "%s", run_id);
+    enum status status = out_file_resume(&file->out, path, mark->bytes, fault);
+    if (status == ST_OK)
+        *out = file;
+    else
+        record_leave(file);
+    return status;
+}
+
+void record_leave(struct record_file *file)
+{
+    if (!file)
+        return;
+    out_file_leave(&file->out);
+    record_free(file);
 }

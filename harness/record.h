@@ -17,6 +17,9 @@ struct record_file;
  * the command line for the header. */
 enum status record_open(const char *folder, const char *command, struct record_file **out,
                         struct fault *fault);
+/* Of what sweep the cases from here on are: the text of one JSON object, their member `sweep`; NULL:
+ * of none. ST_NO_MEMORY. */
+enum status record_set_sweep(struct record_file *file, const char *object);
 /* Starts a record of `kind` ("case", "compare") in *j with schema, run_id, case number, time; the
  * caller adds members and passes it back to record_write, which closes, appends and frees it. */
 void record_begin(struct record_file *file, struct json *j, const char *kind);
@@ -24,6 +27,22 @@ enum status record_write(struct record_file *file, struct json *j, struct fault 
 /* Sync, rename into place; path of the file in *path (owned by file until record_free). */
 enum status record_close(struct record_file *file, const char **path, struct fault *fault);
 void record_free(struct record_file *file); /* without record_close: removes the temporary file */
+
+/* ---- a file that an interrupted sweep goes on with (sweep.h) ---- */
+
+/* How far a record file has come. */
+struct record_mark {
+    int64_t bytes, cases;
+};
+const char *record_path(const struct record_file *file); /* the name it will have */
+const char *record_run_id(const struct record_file *file);
+/* All written so far is on disk. */
+enum status record_sync(struct record_file *file, struct record_mark *mark, struct fault *fault);
+/* Opens what is left of `path` (....jsonl, now ....jsonl.part) and cuts it off behind the mark. */
+enum status record_resume(const char *path, const char *run_id, const struct record_mark *mark,
+                          struct record_file **out, struct fault *fault);
+/* In place of record_free: the temporary file stays, for record_resume. */
+void record_leave(struct record_file *file);
 
 /* sha256 of a canonical text, as 64 hex digits (recipes, files). */
 void sha256_hex(const void *data, size_t bytes, char out[65]);

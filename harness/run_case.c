@@ -424,6 +424,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
         status = o->sampling ? take_passes(w, limits, o, started_s, &fault)
                              : take_samples(w, limits, o, &fault);
     finish(o, w, status, &fault);
+    o->elapsed_ns = 1e9 * (clock_seconds() - started_s);
 }
 
 void run_case_between(struct outcome *o, const struct run_limits *limits, int clips,

@@ -27,7 +27,7 @@ struct outcome {
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
     struct checked check;
-    double planned, resident, fma_peak, first_ns;
+    double planned, resident, fma_peak, first_ns, elapsed_ns; /* elapsed: of the whole case */
     int64_t host_step_ns, graph_nodes; /* CUDA devices */
     struct json gpu;                   /* an object: the device while clips were timed */
     struct json energy;                /* likewise: joules; and a line of them for people */
@@ -82,6 +82,8 @@ struct worker;
 enum status outcome_spawn(const struct outcome *o, const struct run_limits *limits,
                           struct worker **out, struct fault *fault);
 void outcome_repro(struct outcome *o, const struct run_limits *limits);
+/* A text that two cases share where they are the same; owned by the caller, NULL: no memory. */
+char *outcome_key(const struct outcome *o);
 
 /* run_energy.c: idle power, before the worker starts; the figures of a window; their member */
 void outcome_idle(const struct outcome *o, const struct run_limits *limits);

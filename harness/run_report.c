@@ -178,6 +178,8 @@ void outcome_json(const struct outcome *o, struct json *j)
         json_none(j, "stages");
         json_none(j, "derived");
     }
+    if (o->elapsed_ns > 0)
+        json_number(j, "elapsed_ns", o->elapsed_ns);
     if (o->gpu.used)
         json_raw(j, "gpu", o->gpu.text);
     outcome_energy_json(o, j);

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 48
+#define WORDS_MAX 56
 
 struct words {
     const char *word[WORDS_MAX]; /* NULL-terminated */
-    char number[8][40], guidance[80], size[48], seed[24];
+    char number[12][40], guidance[80], size[48], seed[24];
     int count, numbers;
 };
 
@@ -53,6 +53,8 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     snprintf(w->seed, sizeof w->seed, "%llu", (unsigned long long)s->seed);
     add(w, "--model", s->model);
     add(w, "--prompt", s->prompt);
+    add(w, "--image", s->image);
+    add(w, "--last-image", s->last_image);
     if (s->class_label != CASE_UNSET)
         add_number(w, "--class", (double)s->class_label);
     add(w, "--negative", s->negative[0] ? s->negative : NULL);
@@ -105,4 +107,24 @@ void outcome_repro(struct outcome *o, const struct run_limits *limits)
         command_append(o->repro, sizeof o->repro, "--plugin");
         command_append(o->repro, sizeof o->repro, *plugin);
     }
+}
+
+/* Folders by their whole path: two of the same last name are two cases. */
+char *outcome_key(const struct outcome *o)
+{
+    struct words w = {.count = 0};
+    char *text = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&text, &bytes);
+    if (!out)
+        return NULL;
+    words_of(o, NULL, &w);
+    fputs(o->sampling ? "run --sample" : "run", out);
+    for (int i = 0; i < w.count; i += 2)
+        fprintf(out, " %s=%s", w.word[i], w.word[i + 1]);
+    if (fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }

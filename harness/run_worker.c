@@ -14,6 +14,7 @@
  * After "end" every kernel is checked once more: one that stops computing after a while would be
  * fast. */
 #include "case.h"
+#include "case_images.h"
 #include "check.h"
 #include "commands.h"
 #include "counted.h"
@@ -36,6 +37,8 @@ static double sample_budget_s = NAN; /* a number: the case is sampled */
 static const struct option options[] = {
     {"--model", "NAME", OPTION_TEXT, &spec.model, ""},
     {"--prompt", "TEXT", OPTION_TEXT, &spec.prompt, ""},
+    {"--image", "FILE", OPTION_TEXT, &spec.image, ""},
+    {"--last-image", "FILE", OPTION_TEXT, &spec.last_image, ""},
     {"--size", "WxH", OPTION_SIZE, &spec.size, ""},
     {"--frames", "N", OPTION_COUNT, &spec.frames, ""},
     {"--seconds", "S", OPTION_REAL, &spec.seconds, ""},
@@ -53,6 +56,7 @@ static const struct option options[] = {
 
 struct session {
     struct pipeline_case c;
+    struct case_images images;
     struct engine *engine;
     struct counters *counters;
     int64_t *step_ns;
@@ -246,6 +250,7 @@ static enum status plan(struct session *s, bool check_memory, struct fault *faul
     TRY(case_resolve(&spec, &s->c, fault));
     TRY(case_ready(&s->c, fault));
     TRY(case_prompts(&s->c, fault));
+    TRY(case_images_load(spec.image, spec.last_image, false, &s->c.request, &s->images, fault));
     s->c.config.progress = tell_progress;
     s->c.config.user = s;
     s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
@@ -367,6 +372,7 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
     fflush(s.out);
     counters_free(s.counters);
     engine_free(s.engine);
+    case_images_free(&s.images);
     free(s.step_ns);
     return exit_code_of(status);
 }

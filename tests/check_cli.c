@@ -492,7 +492,7 @@ static void a_suite_file_names_its_bad_line(void **state)
                false);
     struct spawned s = patchmark("run", "--suite", suite, "--dry-run", NULL);
     assert_ok(&s);
-    assert_int_equal(lines_of(s.out), 4);
+    assert_non_null(strstr(s.out, "\n4 cases, "));
 }
 
 /* A kernel that dies or is wrong costs its case alone. */

@@ -314,7 +314,7 @@ static void sampled_clips(void **state)
     (void)state;
     record("sampled", "run", "--sample", "--size=32x32", "--frames=5", "--steps=1", "--budget=1",
            "--threads=1", NULL);
-    record("against", "run", "--sample", "--against-full=2", "--size=32x32", "--frames=5",
+    record("against", "run", "--sample", "--against-full=6", "--size=32x32", "--frames=5",
            "--steps=1", "--budget=1", "--threads=1", NULL);
     const char *statuses = check_records("sampled");
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
