@@ -189,6 +189,18 @@ static enum status write_plan(const struct engine *engine, struct fault *fault)
 
 /* ---- the run ---- */
 
+static enum status finish_dump(struct job *job, struct fault *fault)
+{
+    struct dump *dump = job->dump;
+    int cleared;
+    job->dump = NULL;
+    TRY(dump_close(dump, true, &cleared, fault));
+    if (cleared)
+        fprintf(stderr, "patchmark: --dump %s: removed %d file%s that an earlier clip had left\n",
+                dump_folder, cleared, cleared == 1 ? "" : "s");
+    return ST_OK;
+}
+
 static enum status execute(struct job *job, struct fault *fault)
 {
     struct generate_request *r = &job->c.request;
@@ -206,9 +218,7 @@ static enum status execute(struct job *job, struct fault *fault)
     if (media)
         TRY(media_close(media, fault));
     job->encode_ns += (int64_t)((clock_seconds() - start) * 1e9);
-    struct dump *dump = job->dump;
-    job->dump = NULL;
-    return dump_close(dump, true, fault);
+    return finish_dump(job, fault);
 }
 
 static struct generate_report report_of(const struct job *job)
@@ -266,6 +276,7 @@ static enum status generate_clip(struct job *job, struct fault *fault)
 int cmd_generate(int argc, char **argv, struct fault *fault)
 {
     struct job job = {.fault = fault};
+    int cleared;
     enum status s = options_parse(options, argc, argv, NULL, NULL, fault);
     job.json = !strcmp(format, "json");
     if (s == ST_OK)
@@ -274,7 +285,7 @@ int cmd_generate(int argc, char **argv, struct fault *fault)
         s = fault_set(fault, ST_IO, "standard output could not be written");
     if (job.media)
         media_abort(job.media);
-    dump_close(job.dump, false, fault);
+    dump_close(job.dump, false, &cleared, fault);
     engine_free(job.engine);
     case_images_free(&job.images);
     free(job.noise);

@@ -3,21 +3,33 @@
 /* dump.c   Tensors out of and into a generation. */
 #include "dump.h"
 #include "safetensors.h"
+#include "words.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct dump {
     char folder[3072];
     const struct pipeline_case *c;
     struct safetensors_stream *frames;
+    struct words written; /* names of files */
 };
 
-static void path_of(const struct dump *d, const char *name, char out[4096])
+#define TEXT_FILE "text_embeds.safetensors"
+#define FINAL_FILE "latents_final.safetensors"
+#define IMAGE_FILE "image_condition.safetensors"
+#define FRAMES_FILE "frames.safetensors"
+#define STEP_FILE "latents_%04lld.safetensors"
+
+/* Of a file that will be written. */
+static enum status path_of(struct dump *d, const char *name, char out[4096])
 {
     snprintf(out, 4096, "%s/%s", d->folder, name);
+    return words_add(&d->written, name) ? ST_OK : ST_NO_MEMORY;
 }
 
 enum status dump_check(const char *folder, struct fault *fault)
@@ -51,7 +63,7 @@ enum status dump_text(struct dump *d, const float *prompt, const float *negative
 {
     const struct text_config *t = &d->c->request.model->text;
     char path[4096];
-    path_of(d, "text_embeds.safetensors", path);
+    TRY(path_of(d, TEXT_FILE, path));
     struct safetensor_out tensors[2] = {
         {"prompt_embeds", 3, {1, t->rows, t->C}, prompt},
         {"negative_prompt_embeds", 3, {1, t->rows, t->C}, negative},
@@ -66,7 +78,7 @@ static enum status write_latents(struct dump *d, const char *name, const float *
     const struct geometry *g = &r->geometry;
     const int64_t rows = generate_extra_rows(r->model, g, r->fps);
     char path[4096];
-    path_of(d, name, path);
+    TRY(path_of(d, name, path));
     struct safetensor_out tensors[2] = {
         {"latents", 5, {1, g->C, g->T, g->H, g->W}, latents},
         {"audio_latents", 3, {1, rows, g->C}, latents + g->C * g->T * g->H * g->W},
@@ -77,13 +89,13 @@ static enum status write_latents(struct dump *d, const char *name, const float *
 enum status dump_latents(struct dump *d, const float *latents, int64_t index, struct fault *fault)
 {
     char name[64];
-    snprintf(name, sizeof name, "latents_%04lld.safetensors", (long long)index);
+    snprintf(name, sizeof name, STEP_FILE, (long long)index);
     return write_latents(d, name, latents, fault);
 }
 
 enum status dump_denoised(struct dump *d, const float *latents, struct fault *fault)
 {
-    return write_latents(d, "latents_final.safetensors", latents, fault);
+    return write_latents(d, FINAL_FILE, latents, fault);
 }
 
 enum status dump_image(struct dump *d, const float *rows, int64_t count, const float *condition,
@@ -92,7 +104,7 @@ enum status dump_image(struct dump *d, const float *rows, int64_t count, const f
     const struct geometry *g = &d->c->request.geometry;
     const int64_t width = d->c->request.model->transformer.image_dim;
     char path[4096];
-    path_of(d, "image_condition.safetensors", path);
+    TRY(path_of(d, IMAGE_FILE, path));
     struct safetensor_out tensors[2] = {
         {"condition", 5, {1, channels, frames, g->H, g->W}, condition},
         {"image_embeds", 3, {1, count, width}, rows},
@@ -106,20 +118,59 @@ enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct 
     if (!d->frames) {
         char path[4096];
         int64_t dim[4] = {g->frames, g->height, g->width, 3};
-        path_of(d, "frames.safetensors", path);
+        TRY(path_of(d, FRAMES_FILE, path));
         TRY(safetensors_stream_open(path, "frames", 4, dim, &d->frames, fault));
     }
     return safetensors_stream_add(d->frames, rgb, count * g->height * g->width * 3, fault);
 }
 
-enum status dump_close(struct dump *d, bool complete, struct fault *fault)
+/* A name that a dump gives to its files. */
+static bool is_ours(const char *name)
 {
+    static const char *const names[] = {TEXT_FILE, FINAL_FILE, IMAGE_FILE, FRAMES_FILE};
+    char step[64];
+    long long index;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    if (sscanf(name, "latents_%lld", &index) != 1)
+        return false;
+    snprintf(step, sizeof step, STEP_FILE, index);
+    return !strcmp(step, name);
+}
+
+static bool was_written(const struct dump *d, const char *name)
+{
+    for (int i = 0; i < d->written.count; i++)
+        if (!strcmp(d->written.word[i], name))
+            return true;
+    return false;
+}
+
+static int clear_older(const struct dump *d)
+{
+    DIR *dir = opendir(d->folder);
+    int cleared = 0;
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;)
+        if (is_ours(e->d_name) && !was_written(d, e->d_name))
+            cleared += !unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir)
+        closedir(dir);
+    return cleared;
+}
+
+enum status dump_close(struct dump *d, bool complete, int *cleared, struct fault *fault)
+{
+    *cleared = 0;
     if (!d)
         return ST_OK;
     struct fault ignored = {{0}};
     enum status s = ST_OK;
     if (d->frames)
         s = safetensors_stream_close(d->frames, complete ? fault : &ignored);
+    if (complete && s == ST_OK)
+        *cleared = clear_older(d);
+    words_free(&d->written);
     free(d);
     return complete ? s : ST_OK;
 }

@@ -23,7 +23,9 @@ enum status dump_denoised(struct dump *d, const float *latents, struct fault *fa
 enum status dump_image(struct dump *d, const float *rows, int64_t count, const float *condition,
                        int64_t channels, int64_t frames, struct fault *fault);
 enum status dump_frames(struct dump *d, const float *rgb, int64_t count, struct fault *fault);
-enum status dump_close(struct dump *d, bool complete, struct fault *fault); /* frees d */
+/* Frees d. Of a complete dump, files in its folder that an earlier clip left and this one has not
+ * written go: *cleared of them. A folder then holds one clip. */
+enum status dump_close(struct dump *d, bool complete, int *cleared, struct fault *fault);
 
 /* `latents` [1,C,T,H,W] of the padded shape and, of models with sound, `audio_latents` [1,rows,C];
  * owned by the caller. */

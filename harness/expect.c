@@ -187,7 +187,10 @@ static double timing_s(double clip_s, double narrow_clips, const struct run_limi
 struct expectation expect_case(struct expect *e, const struct pipeline_case *c, double flops,
                                int64_t problems, bool sampled, const struct run_limits *limits)
 {
-    struct expectation out = {.basis = EXPECT_NONE};
+    struct expectation out = {.clip_s = NAN, .case_s = limits->budget_s, .basis = EXPECT_BUDGET};
+    if (sampled)
+        return out;
+    out.basis = EXPECT_NONE;
     const struct fact *f = nearest(e, c, flops);
     double rest_s = START_SECONDS + 2 * CHECK_SECONDS * (double)problems, narrow_clips = NAN;
     if (f) {
@@ -203,7 +206,6 @@ struct expectation expect_case(struct expect *e, const struct pipeline_case *c, 
         out.basis = EXPECT_ROOF;
         out.clip_s = flops / peak_of(e, c->config.threads);
     }
-    out.case_s = sampled ? limits->budget_s
-                         : rest_s + out.clip_s + timing_s(out.clip_s, narrow_clips, limits);
+    out.case_s = rest_s + out.clip_s + timing_s(out.clip_s, narrow_clips, limits);
     return out;
 }

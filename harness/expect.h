@@ -10,6 +10,7 @@
 enum expect_basis {
     EXPECT_RECORD, /* a record of the same model, type, device and plan */
     EXPECT_OTHER,  /* a record of another model or plan */
+    EXPECT_BUDGET, /* what --budget grants: sampled cases end by it */
     EXPECT_ROOF,   /* multiply-add peak: no less than this */
     EXPECT_NONE    /* a CUDA device without a record */
 };

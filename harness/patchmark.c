@@ -127,12 +127,24 @@ const char *models_shown(const char *list)
     return shown;
 }
 
-#define MODEL_FLAG "--model"
+/* Flags whose values are places on somebody's disk, told by their last name alone. */
+static const char *const place_flags[] = {"--model", "--image", "--last-image"};
+
+/* The flag that a word is, or begins as in --model=DIR; NULL: none of them. */
+static const char *place_flag(const char *word, bool *both)
+{
+    const size_t n = strcspn(word, "=");
+    *both = word[n] == '=';
+    for (size_t i = 0; i < sizeof place_flags / sizeof *place_flags; i++)
+        if (strlen(place_flags[i]) == n && !strncmp(place_flags[i], word, n))
+            return place_flags[i];
+    return NULL;
+}
 
 const char *self_command_line(void)
 {
     static char text[8192];
-    bool names_models = false;
+    bool names_place = false, both;
     char raw[4096];
     FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
     if (!in)
@@ -141,13 +153,15 @@ const char *self_command_line(void)
     fclose(in);
     raw[n] = 0;
     for (const char *word = raw; word < raw + n; word += strlen(word) + 1) {
-        char joined[4096 + sizeof MODEL_FLAG];
-        const size_t flag = strlen(MODEL_FLAG);
-        const bool both = !strncmp(word, MODEL_FLAG "=", flag + 1);
-        snprintf(joined, sizeof joined, MODEL_FLAG "=%s",
-                 both ? models_shown(word + flag + 1) : "");
-        command_append(text, sizeof text, both ? joined : names_models ? models_shown(word) : word);
-        names_models = !strcmp(word, MODEL_FLAG);
+        char joined[4096 + 32] = "";
+        const char *flag = place_flag(word, &both);
+        if (flag && both)
+            snprintf(joined, sizeof joined, "%s=%s", flag, models_shown(word + strlen(flag) + 1));
+        command_append(text, sizeof text,
+                       joined[0]     ? joined
+                       : names_place ? models_shown(word)
+                                     : word);
+        names_place = flag && !both;
     }
     return text;
 }

@@ -4,6 +4,7 @@
 
 #include "case_images.h"
 #include "expect.h"
+#include "record.h"
 #include "sweep_kernels.h"
 
 #include <stdlib.h>
@@ -35,22 +36,31 @@ static enum status check_sampled(const struct run_case *c, const struct run_limi
     return ST_OK;
 }
 
-static enum status check_images(const struct outcome *o, struct fault *fault)
+/* Their contents make the case, wherever they lie: *hash is of both. */
+static enum status check_images(const struct outcome *o, char hash[65], struct fault *fault)
 {
     struct generate_request r = o->c.request;
     struct case_images images;
-    enum status s =
-        case_images_load(o->c.spec.image, o->c.spec.last_image, false, &r, &images, fault);
+    const struct geometry *g = &r.geometry;
+    char both[130] = "";
+    TRY(case_images_load(o->c.spec.image, o->c.spec.last_image, false, &r, &images, fault));
+    for (int i = 0; i < 2; i++)
+        if (images.frame[i])
+            sha256_hex(images.frame[i],
+                       (size_t)(g->pad_width * g->pad_height * 3) * sizeof *images.frame[i],
+                       both + strlen(both));
+    if (both[0])
+        sha256_hex(both, strlen(both), hash);
     case_images_free(&images);
-    return s;
+    return ST_OK;
 }
 
 /* Of a case that can run here. What this machine lacks for it is no mistake of the list's. */
-static enum status check_config(const struct outcome *o, struct fault *fault)
+static enum status check_config(const struct outcome *o, char hash[65], struct fault *fault)
 {
     struct engine *engine = NULL;
     struct fault why = {{0}};
-    TRY(check_images(o, fault));
+    TRY(check_images(o, hash, fault));
     const enum status s = engine_new(&o->c.config, &engine, &why);
     if (s == ST_OK)
         engine_free(engine);
@@ -61,15 +71,19 @@ static enum status check_pipeline(const struct run_case *c, const struct run_lim
                                   char **key, struct fault *fault)
 {
     struct outcome *o = NULL;
+    char hash[65] = "", *words = NULL;
     enum status s = check_sampled(c, limits, fault);
     if (s == ST_OK)
         s = outcome_new(&c->spec, &o, fault);
     if (s == ST_OK && o->c.absent == ST_OK)
-        s = check_config(o, fault);
+        s = check_config(o, hash, fault);
     if (s == ST_OK) {
         o->sampling = c->sample;
-        *key = outcome_key(o);
+        words = outcome_key(o);
+        if (!words || asprintf(key, "%s%s%s", words, hash[0] ? " images=" : "", hash) < 0)
+            *key = NULL;
     }
+    free(words);
     outcome_free(o);
     return s;
 }
@@ -115,7 +129,6 @@ struct plan_list {
     struct json *document;   /* NULL: rows */
     double known_s;          /* of the cases whose time is expected from something */
     int of[EXPECT_NONE + 1]; /* cases by what they are expected from */
-    int by_budget;           /* kernel cases */
 };
 
 /* "8.5 s", "12 min", "4.1 h", "3.2 days" */
@@ -150,6 +163,7 @@ static void count_expectation(struct plan_list *p, const struct expectation *e)
 
 static const char *const basis_names[] = {[EXPECT_RECORD] = "record",
                                           [EXPECT_OTHER] = "other record",
+                                          [EXPECT_BUDGET] = "budget",
                                           [EXPECT_ROOF] = "roof",
                                           [EXPECT_NONE] = "none"};
 
@@ -165,7 +179,7 @@ static void expected_json(const struct expectation *e, struct json *j)
 static void expected_text(const struct expectation *e, char *out, size_t bytes)
 {
     static const char *const marks[] = {
-        [EXPECT_RECORD] = "~", [EXPECT_OTHER] = "~~", [EXPECT_ROOF] = ">"};
+        [EXPECT_RECORD] = "~", [EXPECT_OTHER] = "~~", [EXPECT_BUDGET] = "=", [EXPECT_ROOF] = ">"};
     char time[32];
     if (e->basis == EXPECT_NONE)
         snprintf(out, bytes, "?");
@@ -266,28 +280,24 @@ static enum status plan_pipeline(struct plan_list *p, const struct run_case *rc,
 
 static void plan_kernel(struct plan_list *p, const struct run_case *rc)
 {
-    char name[640], time[32];
-    double budget_s = 0;
+    char name[640], time[48];
+    struct expectation e = {.clip_s = NAN, .basis = EXPECT_BUDGET};
     struct fault why = {{0}};
     kernel_case_name(rc, name, sizeof name);
-    const enum status s = kernels_words_check(rc->kernel, &budget_s, &why);
+    const enum status s = kernels_words_check(rc->kernel, &e.case_s, &why);
     if (s != ST_OK) {
         tell_refused(p, name, s, why.text);
         return;
     }
-    p->known_s += budget_s;
-    p->by_budget++;
+    count_expectation(p, &e);
     if (p->document) {
         json_open_object(p->document, NULL);
         json_text(p->document, "case", name);
-        json_open_object(p->document, "expected");
-        json_number(p->document, "case_s", budget_s);
-        json_text(p->document, "from", "budget");
-        json_end(p->document);
+        expected_json(&e, p->document);
         json_end(p->document);
     } else {
-        span(budget_s, time, sizeof time);
-        printf("%*s%s %s\n", (int)(8 - strlen(time)), "<", time, name);
+        expected_text(&e, time, sizeof time);
+        printf("%9s %s\n", time, name);
     }
 }
 
@@ -297,6 +307,7 @@ static void tell_sum(const struct plan_list *p)
     static const char *const legend[] = {
         [EXPECT_RECORD] = "~ from the nearest record of this machine, by work and threads",
         [EXPECT_OTHER] = "~~ likewise, of another model or plan",
+        [EXPECT_BUDGET] = "= the budget of the case, by which kernels and sampled cases end",
         [EXPECT_ROOF] = "> at the multiply-add peak, no less than this: no record is near",
         [EXPECT_NONE] = "? no record of this device"};
     char time[32];
@@ -307,8 +318,6 @@ static void tell_sum(const struct plan_list *p)
     for (int i = 0; i <= EXPECT_NONE; i++)
         if (p->of[i])
             puts(legend[i]);
-    if (p->by_budget)
-        puts("< at most: the budget of the case");
 }
 
 static enum status plan_each(struct plan_list *p, struct fault *fault)

@@ -273,6 +273,11 @@ static void sampled_line(const struct outcome *o, FILE *out)
     fprintf(out, BELOW "on this machine %s%s from %s would take about %s; sampled, not run whole\n",
             model_ends_as_latents(o->c.request.model) ? "denoising " : "", clip,
             o->c.request.model->name, long_time(s->total_s, total, sizeof total));
+    if (s->micro_share > SAMPLE_MICRO_SHARE)
+        fprintf(out,
+                BELOW "%.0f%% of this time is of operations below a millisecond, where sampling errs"
+                      " by tens of percent\n",
+                100 * s->micro_share);
     const struct against *a = &s->against;
     if (a->rounds)
         fprintf(out, BELOW "in %d rounds: full %.3f s, sampled %.3f s, %+.1f%%\n", a->rounds,

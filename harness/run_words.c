@@ -92,6 +92,12 @@ enum status outcome_spawn(const struct outcome *o, const struct run_limits *limi
     return worker_spawn(w.word, out, fault);
 }
 
+/* Told by its last name alone. */
+static bool is_place(const char *flag)
+{
+    return !strcmp(flag, "--model") || !strcmp(flag, "--image") || !strcmp(flag, "--last-image");
+}
+
 void outcome_repro(struct outcome *o, const struct run_limits *limits)
 {
     struct words w = {.count = 0};
@@ -101,8 +107,7 @@ void outcome_repro(struct outcome *o, const struct run_limits *limits)
     snprintf(o->repro, sizeof o->repro, "build/patchmark run%s", o->sampling ? " --sample" : "");
     for (int i = 0; i < w.count; i++)
         command_append(o->repro, sizeof o->repro,
-                       i && !strcmp(w.word[i - 1], "--model") ? models_shown(w.word[i])
-                                                              : w.word[i]);
+                       i && is_place(w.word[i - 1]) ? models_shown(w.word[i]) : w.word[i]);
     for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
         command_append(o->repro, sizeof o->repro, "--plugin");
         command_append(o->repro, sizeof o->repro, *plugin);
@@ -121,7 +126,8 @@ char *outcome_key(const struct outcome *o)
     words_of(o, NULL, &w);
     fputs(o->sampling ? "run --sample" : "run", out);
     for (int i = 0; i < w.count; i += 2)
-        fprintf(out, " %s=%s", w.word[i], w.word[i + 1]);
+        if (strcmp(w.word[i], "--kernels") || strcmp(w.word[i + 1], "auto")) /* as if not given */
+            fprintf(out, " %s=%s", w.word[i], w.word[i + 1]);
     if (fclose(out)) {
         free(text);
         return NULL;

@@ -20,6 +20,11 @@
 
 #define SAMPLE_BUDGET_SECONDS 60 /* of a case, unless --budget says another */
 #define SAMPLE_PASSES_MAX 64
+/* Below this an operation's time depends on what ran just before it more than on its work, and
+ * sampling errs by tens of percent; where such operations are more than so much of a case, its row
+ * says so. */
+#define SAMPLE_MICRO_SECONDS 0.001
+#define SAMPLE_MICRO_SHARE 0.1
 
 /* ---- sample_tile.c --------------------------------------------------------------------------- */
 
@@ -78,6 +83,7 @@ struct sampled {
     double pass_s[SAMPLE_PASSES_MAX];      /* the case by one pass alone */
     double flops_share;                    /* of the case's flops: what ran, each problem once */
     int whole;                             /* parts that ran whole */
+    double micro_share;                    /* of the time: parts below SAMPLE_MICRO_SECONDS */
     struct against {                       /* full clips timed in turn with sampled ones */
         int rounds;                        /* 0: none were */
         double full_s, sampled_s;          /* medians over the rounds */

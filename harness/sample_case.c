@@ -133,7 +133,7 @@ static void sum_part(struct sampled *s, struct sample_part *p)
 
 void sampled_sum_up(struct sampled *s, uint64_t seed)
 {
-    double ran = 0, all = 0;
+    double ran = 0, all = 0, micro_s = 0;
     memset(s->stage_s, 0, sizeof s->stage_s);
     memset(s->pass_s, 0, sizeof s->pass_s);
     s->total_s = 0;
@@ -142,9 +142,12 @@ void sampled_sum_up(struct sampled *s, uint64_t seed)
         sum_part(s, &s->part[i]);
         ran += s->part[i].run_flops;
         all += calls_of(&s->part[i]) * s->part[i].flops;
+        if (s->part[i].median < SAMPLE_MICRO_SECONDS)
+            micro_s += calls_of(&s->part[i]) * s->part[i].median;
     }
     for (int i = 0; i < STAGE_COUNT; i++)
         s->total_s += s->stage_s[i];
+    s->micro_share = s->total_s > 0 ? micro_s / s->total_s : 0;
     s->flops_share = all > 0 ? fmin(1, ran / all) : 1;
     bootstrap(s, seed);
 }
@@ -194,6 +197,7 @@ void sampled_json(const struct sampled *s, struct json *j, const char *key)
     json_int(j, "problems", s->parts);
     json_int(j, "problems_whole", s->whole);
     json_int(j, "passes", s->passes);
+    json_number(j, "micro_share", s->micro_share);
     if (s->against.rounds)
         against_json(&s->against, j);
     json_open_array(j, "parts");

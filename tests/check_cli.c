@@ -147,6 +147,24 @@ static void mp4_and_still(void **state)
 
 /* ---- tensors out and in ---- */
 
+/* A folder holds one clip: what a longer one before it left, goes; what is not ours, stays. */
+static void a_shorter_dump_leaves_no_older_latents(void **state)
+{
+    const char *dump = at("%s/shorter", folder), *out = at("%s/shorter.y4m", folder);
+    (void)state;
+    struct spawned s = patchmark(TINY, "--size=16x16", "--frames=1", "--dump", dump, "-o", out, NULL);
+    assert_ok(&s);
+    assert_true(file_exists(at("%s/shorter/latents_0002.safetensors", folder)));
+    file_write(at("%s/shorter/latents_mine.safetensors", folder), "x", false);
+    s = patchmark("generate", "--prompt=x", "--steps=1", "--size=16x16", "--frames=1", "--dump",
+                  at("%s/shorter", folder), "-o", at("%s/shorter.y4m", folder), NULL);
+    assert_ok(&s);
+    assert_non_null(strstr(s.err, "removed 1 file that an earlier clip had left"));
+    assert_false(file_exists(at("%s/shorter/latents_0002.safetensors", folder)));
+    assert_true(file_exists(at("%s/shorter/latents_0001.safetensors", folder)));
+    assert_true(file_exists(at("%s/shorter/latents_mine.safetensors", folder)));
+}
+
 static void dumped_text_goes_back_in(void **state)
 {
     const char *dump = at("%s/dump", folder), *one = at("%s/t1.y4m", folder);
@@ -561,6 +579,7 @@ int main(void)
         cmocka_unit_test(another_prompt_or_seed_gives_another_clip),
         cmocka_unit_test(mp4_and_still),
         cmocka_unit_test(dumped_text_goes_back_in),
+        cmocka_unit_test(a_shorter_dump_leaves_no_older_latents),
         cmocka_unit_test(a_recipe_knows_what_was_given),
         cmocka_unit_test(noise_of_the_wrong_shape_says_both),
         cmocka_unit_test(bad_input_is_refused_in_a_sentence),

@@ -196,9 +196,43 @@ static void a_dry_run_needs_no_image(void **state)
     assert_ok(&s);
 }
 
+/* `run` takes them too: whose contents differ is another recipe, and no path is told. */
+static void timed_clips_know_their_image(void **state)
+{
+    (void)state;
+    char *hash[3], place[4096];
+    for (int i = 0; i < 3; i++) {
+        const char *argv[] = {BUILD_DIR "/patchmark", "run",           "--model=tiny-ti2v",
+                              "--size=32x32",         "--frames=1",    "--steps=1",
+                              "--threads=1",          "--budget=0.01", "--repetitions=1",
+                              "--results=none",       "--format=json", "--image",
+                              i == 2 ? two : one,     NULL};
+        struct spawned s = spawn_program((char *const *)argv, NULL);
+        assert_ok(&s);
+        const char *at_hash = strstr(s.out, "\"image_sha256\":\"");
+        assert_non_null(at_hash);
+        assert_non_null(strstr(s.out, i == 2 ? "--image two.ppm" : "--image one.ppm"));
+        snprintf(place, sizeof place, "%s/", folder);
+        assert_null(strstr(s.out, place));
+        hash[i] = strndup(at_hash + 16, 64);
+    }
+    assert_string_equal(hash[0], hash[1]);
+    assert_string_not_equal(hash[0], hash[2]);
+    for (int i = 0; i < 3; i++)
+        free(hash[i]);
+    const char *none[] = {BUILD_DIR "/patchmark", "run", "--model=tiny-ti2v", "--size=32x32",
+                          "--frames=1", "--results=none", "--image=no.ppm", NULL};
+    struct spawned s = spawn_program((char *const *)none, NULL);
+    assert_refused(&s, "no.ppm");
+    none[2] = "--model=tiny";
+    s = spawn_program((char *const *)none, NULL);
+    assert_refused(&s, "without an image");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(timed_clips_know_their_image),
         cmocka_unit_test(the_image_decides_the_clip),
         cmocka_unit_test(a_first_frame_may_be_left_to_the_model),
         cmocka_unit_test(what_the_image_came_to_is_dumped),

@@ -200,6 +200,19 @@ static void sums_are_of_calls(void **state)
     sampled_free(&s);
 }
 
+static void small_operations_are_told_apart(void **state)
+{
+    (void)state;
+    struct sampled s = {0};
+    take(&s, sampled_take_part, "1 0 100 100 100 0 0 0 0 0 v a:S=1 a:S=1");
+    take(&s, sampled_take_part, "1 0 100 100 0 0 0 1 0 0 v b:S=9 b:S=9");
+    for (int i = 0; i < 9; i++)
+        take(&s, sampled_take_times, "0.0005 0 0.2 0");
+    sampled_sum_up(&s, 1);
+    expect_same(s.micro_share, 0.05 / 0.25, "share of small operations", "");
+    sampled_free(&s);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static struct spawned run(const char *const *more)
@@ -225,6 +238,7 @@ static void figures_are_labelled(void **state)
     struct spawned s = RUN("--sample", "--results=none");
     expect(&s, 0, "sampled: ");
     expect(&s, 0, "of the work ran");
+    expect(&s, 0, "below a millisecond, where sampling errs");
     const char *words[] = {BUILD_DIR "/patchmark",
                            "run",
                            "--sample",
@@ -301,6 +315,7 @@ int main(void)
         cmocka_unit_test(counts_are_those_of_the_engine),
         cmocka_unit_test(nothing_is_too_large),
         cmocka_unit_test(sums_are_of_calls),
+        cmocka_unit_test(small_operations_are_told_apart),
         cmocka_unit_test(figures_are_labelled),
         cmocka_unit_test(a_wrong_kernel_gets_no_time),
         cmocka_unit_test(a_kernel_that_stops_working_is_wrong),
