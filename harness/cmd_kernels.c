@@ -36,7 +36,7 @@ struct request {
             {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                     \
              "for each shape, verification included (12), half more at most"},                     \
             {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                \
-             "samples of each variant, whatever the budget"},                                      \
+             "blocks of each variant, whatever the budget"},                                      \
             {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                 \
              "gbench or loop (gbench where it is built in); a CUDA device has events alone"},      \
             DEVICE_OPTION,                                                                         \
@@ -94,9 +94,9 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
                          o->threads);
     if (!(o->budget > 0) || o->budget > 86400)
         return fault_set(fault, ST_BAD_INPUT, "--budget wants seconds, above 0 and at most a day");
-    if (o->repetitions < 0 || o->repetitions > KERNELS_MOST_SAMPLES)
+    if (o->repetitions < 0 || o->repetitions > KERNELS_MOST_BLOCKS)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions wants 1 to %d, not %" PRId64,
-                         KERNELS_MOST_SAMPLES, o->repetitions);
+                         KERNELS_MOST_BLOCKS, o->repetitions);
     if (o->soak_s < 0 || o->soak_s > 3600)
         return fault_set(fault, ST_BAD_INPUT, "--energy wants seconds, 12 or more for a figure");
     o->json = !strcmp(o->format, "json");

@@ -15,7 +15,8 @@
 #include "nvml.h"
 #include "ops/op_info.h"
 #include "registry.h"
-#include "stats.h"
+#include "sidecar.h"
+#include "stopping.h"
 
 #define KERNELS_BLOCK_MAX 10             /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04       /* what a visit's samples should take together */
@@ -30,15 +31,15 @@ static inline int64_t kernels_runs_per_sample(double seconds)
     return runs <= 1 ? 1 : runs >= 1e6 ? 1000000 : (int64_t)runs + 1;
 }
 
-#define KERNELS_MOST_SAMPLES 4096 /* of one variant */
-#define KERNELS_LAUNCHES_MAX 8    /* of one run, told apart */
+#define KERNELS_MOST_BLOCKS 4096 /* of one variant */
+#define KERNELS_LAUNCHES_MAX 8   /* of one run, told apart */
 
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
     const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
     const char *profile; /* the variant to run under a profiler, in the glob's place */
-    int64_t threads, repetitions; /* repetitions 0: until the interval is narrow */
+    int64_t threads, repetitions; /* blocks; 0: until the interval is narrow */
     double budget;
     uint64_t seed;
     enum backend backend;
@@ -65,9 +66,11 @@ struct arm {
     size_t planned_bytes, peak_bytes;
     double run_seconds;
     int64_t runs, warm_samples;
-    double *samples; /* seconds per run */
-    int64_t n;
-    struct summary summary;
+    double *samples; /* one of each block, its median, seconds per run */
+    int64_t n;       /* blocks */
+    struct raw raw;  /* every sample of every block */
+    struct summary summary; /* over blocks */
+    struct stopping stopping;
     const char *stop_reason;
     int *order; /* place among the arms in each round */
     int rounds;

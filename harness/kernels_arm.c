@@ -169,35 +169,32 @@ static int64_t block_count(const struct contest *c, const struct arm *a)
 {
     double sample = a->run_seconds * (double)a->runs;
     double block = c->roof->device ? KERNELS_BLOCK_DEVICE_SECONDS : KERNELS_BLOCK_SECONDS;
-    int64_t count = (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, block / sample));
-    int64_t most = c->options->repetitions ? c->options->repetitions : KERNELS_MOST_SAMPLES;
-    return count < most - a->n ? count : most - a->n;
+    return (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, block / sample));
 }
 
-static bool take_times(struct arm *a, int64_t count, const char *answer)
+static bool read_times(struct arm *a, const char *answer, int64_t count, double *times)
 {
     for (int64_t i = 0; i < count; i++) {
         char *end;
-        a->samples[a->n] = strtod(answer, &end);
-        if (end == answer || !(a->samples[a->n] > 0)) {
+        times[i] = strtod(answer, &end);
+        if (end == answer || !(times[i] > 0)) {
             arm_stop(a, status_name(ST_CRASHED), "the worker's times cannot be read");
             return false;
         }
-        a->n++;
         answer = end;
     }
     return true;
 }
 
-/* The last `count` samples against the wall's time for them; 0: timed by the wall itself. */
-static bool clocks_agree(struct arm *a, double wall, int64_t count)
+/* A block's times against the wall's for all of them; 0: timed by the wall itself. */
+static bool clocks_agree(struct arm *a, double wall, const double *times, int64_t count)
 {
     char reason[160];
     double events = 0;
     if (!(wall > 0))
         return true;
-    for (int64_t i = a->n - count; i < a->n; i++)
-        events += a->samples[i] * (double)a->runs;
+    for (int64_t i = 0; i < count; i++)
+        events += times[i] * (double)a->runs;
     a->event_seconds += events;
     a->wall_seconds += wall;
     if (measure_clocks_agree(events, wall, reason, sizeof reason))
@@ -206,13 +203,26 @@ static bool clocks_agree(struct arm *a, double wall, int64_t count)
     return false;
 }
 
+/* The samples of a block resemble each other, so a block is one value: their median. */
+static void take_block(struct arm *a, const double *times, int64_t count, int place)
+{
+    if (!raw_add(&a->raw, times, count, NAN, 0)) {
+        arm_stop(a, status_name(ST_NO_MEMORY), "no memory for the samples");
+        return;
+    }
+    a->order[a->rounds++] = place;
+    a->samples[a->n++] = stats_median(times, count);
+    a->summary = stats_summary(a->samples, a->n);
+    stop_look(&a->stopping, &a->summary);
+}
+
 void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
 {
-    char text[96];
+    char text[96], *end;
     const char *answer;
-    char *end;
+    double times[KERNELS_BLOCK_MAX];
     int64_t count = block_count(c, a);
-    if (count < 1)
+    if (a->n >= (c->options->repetitions ? c->options->repetitions : KERNELS_MOST_BLOCKS))
         return;
     snprintf(text, sizeof text, "block %" PRIu64 " %" PRId64 " %" PRId64, seed, a->runs, count);
     double expected = a->run_seconds * (double)(a->runs * count);
@@ -222,12 +232,8 @@ void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
     if (!answered)
         return;
     double wall = strtod(answer, &end);
-    answer = end;
-    if (!take_times(a, count, answer) || !clocks_agree(a, wall, count))
-        return;
-    if (a->rounds < KERNELS_MOST_SAMPLES)
-        a->order[a->rounds++] = place;
-    a->summary = stats_summary(a->samples, a->n);
+    if (read_times(a, end, count, times) && clocks_agree(a, wall, times, count))
+        take_block(a, times, count, place);
 }
 
 void arm_counters(const struct contest *c, struct arm *a)

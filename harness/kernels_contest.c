@@ -16,24 +16,23 @@
 #include "random.h"
 #include "worker.h"
 
-#define NARROW 0.01 /* half width of the interval over the median: done */
-#define LEAST_SAMPLES 10
-#define LEAST_ROUNDS 5    /* samples of one visit resemble each other */
 #define OVERRUN 0.5       /* of the budget, see arms_sampled */
 #define CHECK_SECONDS 2.0 /* of reference per variant; past it rows are sampled */
 
-static double half_width(const struct arm *a)
+/* The budget is all arms' together: see rounds_run. */
+static struct stop_rule rule_of(const struct contest *c)
 {
-    return (a->summary.hi - a->summary.lo) / 2 / a->summary.median;
+    return (struct stop_rule){.narrow = STOP_NARROW_KERNEL,
+                              .least = STOP_LEAST_KERNEL,
+                              .exact = c->options->repetitions,
+                              .most = KERNELS_MOST_BLOCKS,
+                              .budget_s = INFINITY};
 }
 
-static bool arm_done(const struct contest *c, const struct arm *a)
+static enum stop arm_ends(const struct contest *c, const struct arm *a)
 {
-    if (c->options->repetitions)
-        return a->n >= c->options->repetitions;
-    if (a->n >= KERNELS_MOST_SAMPLES)
-        return true;
-    return a->n >= LEAST_SAMPLES && a->rounds >= LEAST_ROUNDS && half_width(a) <= NARROW;
+    const struct stop_rule rule = rule_of(c);
+    return stop_decide(&rule, &a->stopping, &a->summary, 0, 0);
 }
 
 /* An interval needs a least number of samples; for these a slow machine may overrun the budget. */
@@ -49,7 +48,7 @@ static int arms_open(const struct contest *c)
 {
     int open = 0;
     for (int i = 0; i < c->count; i++)
-        open += c->arms[i].worker && !arm_done(c, &c->arms[i]);
+        open += c->arms[i].worker && !arm_ends(c, &c->arms[i]);
     return open;
 }
 
@@ -150,18 +149,13 @@ static void judge_roof(const struct contest *c, struct arm *a)
         arm_stop(a, "mistrusted", reason);
 }
 
-static void judge_spread(struct arm *a)
+static void judge_spread(const struct contest *c, struct arm *a)
 {
-    bool enough = a->n >= MEASURE_LEAST_SAMPLES, narrow = enough && half_width(a) <= MEASURE_WIDE;
-    a->state = narrow ? "passed" : "unstable";
-    if (!enough)
-        snprintf(a->reason, sizeof a->reason, "%" PRId64 " of the least %d samples; raise --budget",
-                 a->n, MEASURE_LEAST_SAMPLES);
-    else if (!narrow)
-        snprintf(a->reason, sizeof a->reason,
-                 "the %.3g %% interval is +-%.2g %% of the median after %" PRId64
-                 " samples; a quieter machine or a larger --budget may help",
-                 100 * a->summary.level, 100 * half_width(a), a->n);
+    const struct stop_rule rule = rule_of(c);
+    const enum stop stop = arm_ends(c, a) ? arm_ends(c, a) : STOP_BUDGET;
+    a->stop_reason = stop_name(stop);
+    bool wide = stop_unstable(&rule, stop, &a->summary, "blocks", a->reason, sizeof a->reason);
+    a->state = wide ? "unstable" : "passed";
 }
 
 static void judge_clocks(struct arm *a)
@@ -175,11 +169,7 @@ static void judge_clocks(struct arm *a)
 static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
-        bool counted = c->options->repetitions && a->n >= c->options->repetitions;
-        a->stop_reason = counted || a->n >= KERNELS_MOST_SAMPLES ? "count"
-                         : arm_done(c, a)                        ? "interval"
-                                                                 : "budget";
-        judge_spread(a);
+        judge_spread(c, a);
         judge_clocks(a);
         judge_roof(c, a);
     }
@@ -199,7 +189,7 @@ static const struct arm *fastest_but(const struct contest *c, const struct arm *
     return best;
 }
 
-/* NaN where either has too few samples for an interval: two times are no comparison. */
+/* NaN where either has too few blocks for an interval: two times are no comparison. */
 static void ratio_of(const struct contest *c, const struct arm *slow, const struct arm *fast,
                      double ratio[3])
 {
@@ -268,8 +258,8 @@ enum status contest_new(const struct kernels_options *options, const struct prob
         a->launches = -1;
         snprintf(a->launches_why, sizeof a->launches_why, "the worker ended before it could say");
         c->count++;
-        a->samples = malloc((KERNELS_MOST_SAMPLES + KERNELS_BLOCK_MAX) * sizeof *a->samples);
-        a->order = malloc(KERNELS_MOST_SAMPLES * sizeof *a->order);
+        a->samples = malloc(KERNELS_MOST_BLOCKS * sizeof *a->samples);
+        a->order = malloc(KERNELS_MOST_BLOCKS * sizeof *a->order);
         if (!a->samples || !a->order)
             return fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
     }
@@ -285,6 +275,7 @@ void contest_free(struct contest *c)
         worker_end(c->arms[i].worker);
         free(c->arms[i].samples);
         free(c->arms[i].order);
+        raw_free(&c->arms[i].raw);
         nvml_window_free(&c->arms[i].window);
         json_free(&c->arms[i].energy);
     }

@@ -156,6 +156,25 @@ static void print_counters(const struct arm *a, FILE *out)
     counted_print(a->counter, a->counters, "run", &done, lead, out);
 }
 
+/* Its interval has the width that its row shows, and time was up: said once for all of them. */
+static bool ran_out(const struct arm *a)
+{
+    return arm_timed(a) && !strcmp(a->state, "unstable") && a->n >= MEASURE_LEAST_SAMPLES &&
+           !strcmp(a->stop_reason, stop_name(STOP_BUDGET));
+}
+
+static void print_unstable(const struct contest *c, FILE *out)
+{
+    int told = 0;
+    for (int i = 0; i < c->count; i++)
+        if (ran_out(&c->arms[i]))
+            fprintf(out, "%s%s", told++ ? ", " : "  unstable: ", c->arms[i].entry->name);
+    if (told)
+        fprintf(out, ": +- above %.0f %% when time was up; a larger --budget or a quieter machine"
+                     " may help\n",
+                100 * STOP_NARROW_KERNEL);
+}
+
 /* Below the table: how to see a failure again, which times are not steady, and counters. */
 static void print_notes(const struct contest *c, FILE *out)
 {
@@ -166,7 +185,7 @@ static void print_notes(const struct contest *c, FILE *out)
             repro(c, a, line, sizeof line);
             fprintf(out, "  to see %s again: %s\n", a->entry->name, line);
         }
-        if (arm_timed(a) && a->reason[0])
+        if (arm_timed(a) && a->reason[0] && !ran_out(a))
             fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
         if (arm_timed(a) && c->roof->device)
             print_launches(a, out);
@@ -238,6 +257,7 @@ void kernels_table(const struct contest *c, FILE *out)
     for (int i = 0; i < c->count; i++)
         print_row(c, &c->arms[i], width, out);
     print_notes(c, out);
+    print_unstable(c, out);
     kernels_winner(c, line, sizeof line);
     fprintf(out, "  %s\n\n", line);
 }
@@ -252,20 +272,20 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
     }
     if (!other) {
         snprintf(out, bytes,
-                 "%s is the only one timed: %" PRId64 " sample%s, verified at worst %.2g of"
+                 "%s is the only one timed: %" PRId64 " block%s, verified at worst %.2g of"
                  " tolerance",
                  best->entry->name, best->n, best->n == 1 ? "" : "s", best->worst);
         return;
     }
     if (isnan(c->ratio[0])) {
         snprintf(out, bytes,
-                 "no verdict: %s and %s have %" PRId64 " and %" PRId64 " samples, %d are the"
+                 "no verdict: %s and %s have %" PRId64 " and %" PRId64 " blocks, %d are the"
                  " least; raise --budget",
                  best->entry->name, other->entry->name, best->n, other->n, MEASURE_LEAST_SAMPLES);
         return;
     }
     ratio_text(c->ratio[0], ratio);
-    snprintf(figures, sizeof figures, "interval %s-%s, %" PRId64 " and %" PRId64 " samples",
+    snprintf(figures, sizeof figures, "interval %s-%s, %" PRId64 " and %" PRId64 " blocks",
              ratio_text(c->ratio[1], lo), ratio_text(c->ratio[2], hi), best->n, other->n);
     if (c->ratio[1] <= 1)
         snprintf(out, bytes, "no winner: %s and %s cannot be told apart, ratio %s, %s",
@@ -411,6 +431,8 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
         json_number(j, NULL, a->samples[i] * 1e9);
     json_end(j);
     json_text(j, "stop_reason", a->stop_reason);
+    json_int(j, "samples_n", a->raw.count);
+    json_int(j, "processes_n", 1);
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);
     json_text(j, "backend", backend_name(c->options->backend));

@@ -35,7 +35,6 @@ double clock_seconds(void); /* CLOCK_MONOTONIC */
 /* What makes a time worth reading, wherever one is judged. */
 #define MEASURE_PEAK_SLACK 1.1  /* roofs are measured too; a neighbour may dent them */
 #define MEASURE_LEAST_SAMPLES 6 /* the fewest whose extremes cover the median with 95 % */
-#define MEASURE_WIDE 0.05       /* half an interval over its median; above: unstable */
 
 /* Floating-point peak of this machine as it is now: independent FMAs on `threads` threads, best of
  * the vector sets this build and machine have (`isa` names it), flops per second. About 50 ms. */

@@ -51,6 +51,8 @@ static void timing(const struct roofline *r, const struct roof_figure *f, struct
         json_number(j, NULL, f->samples[i] * 1e9);
     json_end(j);
     json_text(j, "stop_reason", "count");
+    json_int(j, "samples_n", f->n);
+    json_int(j, "processes_n", 1);
     json_text(j, "schedule", device_kind() == DEVICE_CUDA ? "sequential" : "interleaved");
     json_int(j, "warmup_n", 1);
     json_text(j, "backend", device_kind() == DEVICE_CUDA ? "events" : "loop");

@@ -210,24 +210,15 @@ const char *outcome_state(const struct outcome *o)
                           : "passed";
 }
 
-static bool narrow(const struct summary *s, double share)
+/* Of clips; for the fewest that give an interval the budget may be overrun by half. */
+static struct stop_rule clip_rule(const struct run_limits *limits)
 {
-    return (s->hi - s->lo) / 2 <= share * s->median;
-}
-
-/* For the fewest samples that give an interval the budget may be overrun by half. */
-static const char *reason_to_stop(const struct outcome *o, const struct run_limits *limits,
-                                  double spent_s)
-{
-    double next_s = spent_s + o->summary.median * 1e-9;
-    double allowed_s =
-        o->samples < MEASURE_LEAST_SAMPLES ? 1.5 * limits->budget_s : limits->budget_s;
-    if (o->samples >= MEASURE_LEAST_SAMPLES && o->samples >= limits->least_samples &&
-        narrow(&o->summary, 0.02))
-        return "interval";
-    if (o->samples == SAMPLES_MAX)
-        return "count";
-    return next_s > allowed_s && o->samples >= limits->least_samples ? "budget" : NULL;
+    return (struct stop_rule){.narrow = STOP_NARROW_PIPELINE,
+                              .least = limits->least_samples,
+                              .fewest = limits->least_samples,
+                              .most = SAMPLES_MAX,
+                              .budget_s = limits->budget_s,
+                              .overrun = 0.5};
 }
 
 double outcome_stage_ns(const struct outcome *o, enum stage stage)
@@ -245,7 +236,10 @@ static void judge(struct outcome *o)
 {
     double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
     o->mistrusted = o->fma_peak > 0 && rate > MEASURE_PEAK_SLACK * o->fma_peak;
-    o->unstable = o->samples < MEASURE_LEAST_SAMPLES || !narrow(&o->summary, MEASURE_WIDE);
+    char wide[256];
+    const struct stop_rule rule = {.narrow = STOP_NARROW_PIPELINE};
+    o->unstable = stop_unstable(&rule, o->stop, &o->summary, o->sampling ? "passes" : "clips",
+                                wide, sizeof wide);
     if (o->mistrusted)
         snprintf(o->reason, sizeof o->reason,
                  "%.0f GFLOP/s are more than this machine's multiply-add peak of %.0f", rate * 1e-9,
@@ -254,14 +248,8 @@ static void judge(struct outcome *o)
         snprintf(o->reason, sizeof o->reason,
                  "the device's clocks were held down while clips were timed (heat or power brake);"
                  " let it cool and run again");
-    else if (o->samples < MEASURE_LEAST_SAMPLES)
-        snprintf(o->reason, sizeof o->reason,
-                 "too few clips (%lld) for a 95%% interval; raise"
-                 " --budget",
-                 (long long)o->samples);
     else if (o->unstable)
-        snprintf(o->reason, sizeof o->reason, "after %lld %s the interval is still wider than 5%%",
-                 (long long)o->samples, o->sampling ? "passes" : "clips");
+        snprintf(o->reason, sizeof o->reason, "%s", wide);
 }
 
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -271,16 +259,19 @@ static enum status time_clip(struct worker *w, const struct run_limits *limits, 
     TRY(worker_send(w, "go", fault));
     TRY(wait_for(w, limits, o, "sample", fault));
     o->summary = stats_summary(o->total, o->samples);
+    stop_look(&o->stopping, &o->summary);
     return ST_OK;
 }
 
 static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
                               struct fault *fault)
 {
-    double start = clock_seconds();
-    for (o->stop_reason = NULL; !o->stop_reason;) {
+    const struct stop_rule rule = clip_rule(limits);
+    const double start = clock_seconds();
+    for (o->stop = STOP_NOT; !o->stop;) {
         TRY(time_clip(w, limits, o, fault));
-        o->stop_reason = reason_to_stop(o, limits, clock_seconds() - start);
+        o->stop = stop_decide(&rule, &o->stopping, &o->summary, clock_seconds() - start,
+                              o->summary.median * 1e-9);
     }
     return ST_OK;
 }
@@ -332,33 +323,32 @@ static void sum_up(struct outcome *o)
     o->summary.level = s->passes >= MEASURE_LEAST_SAMPLES ? 0.95 : 0;
 }
 
-/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
-static const char *reason_to_end(const struct outcome *o, const struct run_limits *limits,
-                                 double spent_s, double pass_s)
+/* Parts differ more than their sum does, and each has an interval of its own: more passes, and a
+ * narrower interval, than clips need. */
+static struct stop_rule pass_rule(const struct run_limits *limits)
 {
-    const int passes = o->sampled.passes;
-    if (passes == SAMPLE_PASSES_MAX)
-        return "count";
-    if (passes >= 2 * MEASURE_LEAST_SAMPLES && passes >= limits->least_samples &&
-        narrow(&o->summary, 0.01))
-        return "interval";
-    return spent_s + pass_s > limits->budget_s && passes >= MEASURE_LEAST_SAMPLES &&
-                   passes >= limits->least_samples
-               ? "budget"
-               : NULL;
+    const bool more = limits->least_samples > MEASURE_LEAST_SAMPLES;
+    return (struct stop_rule){.narrow = STOP_NARROW_PIPELINE / 2,
+                              .least = 2 * MEASURE_LEAST_SAMPLES,
+                              .fewest = more ? limits->least_samples : MEASURE_LEAST_SAMPLES,
+                              .most = SAMPLE_PASSES_MAX,
+                              .budget_s = limits->budget_s};
 }
 
+/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
 static enum status time_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
                                double started_s, struct fault *fault)
 {
-    for (o->stop_reason = NULL; !o->stop_reason;) {
+    const struct stop_rule rule = pass_rule(limits);
+    for (o->stop = STOP_NOT; !o->stop;) {
         const double begin = clock_seconds();
         o->asked = true;
         TRY(worker_send(w, "pass", fault));
         TRY(wait_for(w, limits, o, "times", fault));
         const double now = clock_seconds();
         sum_up(o);
-        o->stop_reason = reason_to_end(o, limits, now - started_s, now - begin);
+        stop_look(&o->stopping, &o->summary);
+        o->stop = stop_decide(&rule, &o->stopping, &o->summary, now - started_s, now - begin);
         outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));
     }
     return ST_OK;
@@ -438,7 +428,7 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
         if (status == ST_OK)
             status = between(user, i);
     }
-    o->stop_reason = "count";
+    o->stop = STOP_COUNT;
     if (status == ST_OK)
         status = end_samples(w, limits, o, &fault);
     finish(o, w, status, &fault);

@@ -8,7 +8,7 @@
 #include "counted.h"
 #include "energy.h"
 #include "sample.h"
-#include "stats.h"
+#include "stopping.h"
 
 #define SAMPLES_MAX 1000
 
@@ -38,7 +38,8 @@ struct outcome {
     int64_t samples;
     uint64_t frames_hash; /* of the first clip; all must agree */
     bool asked, frames_differ, rechecked;
-    const char *stop_reason; /* interval, budget, count */
+    struct stopping stopping;
+    enum stop stop;
     struct summary summary;
     bool sampling; /* nothing runs whole: `sampled` has the figures, total and stage have none */
     struct sampled sampled;

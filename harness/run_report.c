@@ -49,7 +49,9 @@ static void json_timing(const struct outcome *o, struct json *j)
     for (int64_t i = 0; i < o->samples; i++)
         json_number(j, NULL, o->total[i]);
     json_end(j);
-    json_text(j, "stop_reason", o->stop_reason);
+    json_text(j, "stop_reason", stop_name(o->stop));
+    json_int(j, "samples_n", o->samples);
+    json_int(j, "processes_n", 1);
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
     json_int(j, "warmup_n", o->sampling ? 0 : 1);
     json_text(j, "backend", "loop");

@@ -68,7 +68,7 @@ static void table_names_variants_and_a_verdict(void **state)
     expect(&s, 0, "linear:S=40,K=64,O=48,type=f32", NULL);
     expect(&s, 0, "c_01_plain", NULL);
     expect(&s, 0, "(baseline)", NULL);
-    expect(&s, 0, " samples", NULL);
+    expect(&s, 0, " blocks", NULL);
     assert_string_equal(s.err, ""); /* no progress where stderr is no terminal */
 }
 
@@ -77,7 +77,7 @@ static void glob_filters_variants(void **state)
     (void)state;
     struct spawned s =
         KERNELS("linear/c_*", "--shape=linear:S=9,K=16,O=8", "--repetitions=6", "--budget=1");
-    expect(&s, 0, "c_01_plain is the only one timed: 6 samples", NULL);
+    expect(&s, 0, "c_01_plain is the only one timed: 6 blocks", NULL);
     assert_null(strstr(s.out, "_panel"));
 }
 
