@@ -184,6 +184,11 @@ enum status bound_prepare(struct bound *b, struct fault *fault)
     return ST_OK;
 }
 
+enum status bound_renew(struct bound *b, struct fault *fault)
+{
+    return b->mirror.gpu ? put_operands(b, true, fault) : ST_OK;
+}
+
 enum status bound_run(struct bound *b)
 {
     return b->variant->run(problem_body(&b->problem), &b->exec);

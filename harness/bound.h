@@ -36,6 +36,8 @@ enum status bound_new(const struct variant *variant, const int64_t *knob, struct
                       int threads, struct bound *out, struct fault *fault);
 /* Packs the weights and takes the operands' addresses: call it after every operands_fill. */
 enum status bound_prepare(struct bound *b, struct fault *fault);
+/* After operands_fill_inputs, in place of bound_prepare: packed weights and addresses stay. */
+enum status bound_renew(struct bound *b, struct fault *fault);
 /* The run alone; on a CUDA device it is only enqueued. */
 enum status bound_run(struct bound *b);
 /* A run as a check wants it: scratch is poisoned first, on a device outputs too, and at the end all

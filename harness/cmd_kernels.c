@@ -36,10 +36,15 @@ struct request {
             {"--budget", "SECONDS", OPTION_REAL, &(o)->budget,                                     \
              "for each shape, verification included (12), half more at most"},                     \
             {"--repetitions", "N", OPTION_COUNT, &(o)->repetitions,                                \
-             "blocks of each variant, whatever the budget"},                                      \
+             "blocks of each variant, whatever the budget"},                                       \
             {"--backend", "NAME", OPTION_TEXT, &(o)->backend_text,                                 \
              "gbench or loop (gbench where it is built in); a CUDA device has events alone"},      \
             DEVICE_OPTION,                                                                         \
+            {"--cache", "STATE", OPTION_TEXT, &(o)->cache,                                         \
+             "hot, cold-rotate, cold-weights (the last for transformer ops with weights, else "    \
+             "hot)"},                                                                              \
+            {"--llc-bytes", "N", OPTION_COUNT, &(o)->cache_bytes,                                  \
+             "last-level cache that cold data goes through twice (what the machine says)"},        \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
              "PAPI events or presets, as PAPI_TOT_CYC,cache; 'list counters' shows them"},                                     \
             {"--energy", "SECONDS", OPTION_REAL, &(o)->soak_s,                                     \
@@ -99,6 +104,12 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
                          KERNELS_MOST_BLOCKS, o->repetitions);
     if (o->soak_s < 0 || o->soak_s > 3600)
         return fault_set(fault, ST_BAD_INPUT, "--energy wants seconds, 12 or more for a figure");
+    enum cache_state state;
+    if (o->cache && !cache_state_find(o->cache, &state))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--cache is hot, cold-rotate or cold-weights, not '%s'", o->cache);
+    if (o->cache_bytes < 0)
+        return fault_set(fault, ST_BAD_INPUT, "--llc-bytes wants a size in bytes");
     o->json = !strcmp(o->format, "json");
     if (!o->json && strcmp(o->format, "text") != 0)
         return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", o->format);

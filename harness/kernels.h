@@ -11,6 +11,7 @@
 #include "energy.h"
 #include "gpu.h"
 #include "json.h"
+#include "kernels_cache.h"
 #include "measure.h"
 #include "nvml.h"
 #include "ops/op_info.h"
@@ -22,7 +23,7 @@
 #define KERNELS_BLOCK_SECONDS 0.04       /* what a visit's samples should take together */
 #define KERNELS_BLOCK_DEVICE_SECONDS 1.2 /* on a device: fresh large data takes as long */
 #define KERNELS_BLOCK_WARM_SECONDS 0.03  /* idle OpenBLAS threads spin for 2^26 cycles */
-#define KERNELS_SAMPLE_SECONDS 0.002    /* far above the clock's resolution and a wake-up */
+#define KERNELS_SAMPLE_SECONDS 0.002     /* far above the clock's resolution and a wake-up */
 
 /* Runs timed together as one sample, where one run takes `seconds`. */
 static inline int64_t kernels_runs_per_sample(double seconds)
@@ -38,6 +39,8 @@ enum status backend_find(const char *name, enum backend *out, struct fault *faul
 
 struct kernels_options {
     const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
+    const char *cache;   /* NULL: the op's own */
+    int64_t cache_bytes; /* of the last-level cache; 0: what the machine says */
     const char *profile; /* the variant to run under a profiler, in the glob's place */
     int64_t threads, repetitions; /* blocks; 0: until the interval is narrow */
     double budget;
@@ -61,14 +64,16 @@ struct arm {
     double worst, l2, max_abs, checked_ratio;
     int64_t nonfinite;
     enum numerics numerics;
-    char knobs[256];     /* "rows=96,keys=128" or "-" */
-    double flops, bytes; /* really done */
-    size_t planned_bytes, peak_bytes;
+    char knobs[256];                              /* "rows=96,keys=128" or "-" */
+    double flops, bytes;                          /* really done */
+    size_t planned_bytes, peak_bytes, turn_bytes; /* turn: of one copy of what rotates */
+    int copies;                                   /* that take turns; 1: hot */
     double run_seconds;
     int64_t runs, warm_samples;
-    double *samples; /* one of each block, its median, seconds per run */
-    int64_t n;       /* blocks */
-    struct raw raw;  /* every sample of every block */
+    double warm_seconds;
+    double *samples;        /* one of each block, its median, seconds per run */
+    int64_t n;              /* blocks */
+    struct raw raw;         /* every sample of every block */
     struct summary summary; /* over blocks */
     struct stopping stopping;
     const char *stop_reason;
@@ -114,6 +119,7 @@ struct contest {
     double ratio[3];                   /* best against the baseline or the next best, likewise */
     const struct arm *against;
     struct roof *roof;
+    struct cache_choice cache;
     struct nvml *nvml;      /* of the CUDA device; NULL: not watched */
     struct fault unwatched; /* why not */
 };

@@ -81,12 +81,16 @@ static double patience(const struct contest *c)
 void arm_start(const struct contest *c, struct arm *a)
 {
     char threads[24], seed[24];
-    const char *argv[16] = {"worker", "kernels", a->entry->name, c->shape,   "--threads",
-                            threads,  "--seed",  seed,           "--device", device_text()};
-    int n = 10;
+    char cache_bytes[24];
+    const char *argv[24] = {"worker",  "kernels", a->entry->name, c->shape,   "--threads",
+                            threads,   "--seed",  seed,           "--device", device_text(),
+                            "--cache", "",        "--llc-bytes",  cache_bytes};
+    int n = 14;
+    argv[11] = cache_state_name(c->cache.state);
     struct fault fault = {{0}};
     snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
     snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
+    snprintf(cache_bytes, sizeof cache_bytes, "%zu", c->cache.cache_bytes);
     if (device_kind() == DEVICE_CPU) {
         argv[n++] = "--backend";
         argv[n++] = backend_name(c->options->backend);
@@ -156,7 +160,8 @@ bool arm_warm(const struct contest *c, struct arm *a, double seconds)
     snprintf(text, sizeof text, "warm %.6g", seconds);
     if (!ask(a, text, patience(c), "warmed", &answer))
         return false;
-    if (sscanf(answer, "%lf %" SCNd64, &a->run_seconds, &a->warm_samples) != 2 ||
+    if (sscanf(answer, "%lf %" SCNd64 " %lf %d %zu", &a->run_seconds, &a->warm_samples,
+               &a->warm_seconds, &a->copies, &a->turn_bytes) != 5 ||
         !(a->run_seconds > 0)) {
         arm_stop(a, status_name(ST_CRASHED), "the worker's warm-up cannot be read");
         return false;

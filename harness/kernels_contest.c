@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "host.h"
 #include "kernels.h"
 #include "patchmark.h"
 #include "random.h"
@@ -98,6 +99,35 @@ static enum status rounds_run(struct contest *c, double deadline, struct fault *
     return interrupted_by ? fault_set(fault, ST_INTERRUPTED, "interrupted") : ST_OK;
 }
 
+/* One cache is as much as a thread can fill; threads on several fill them all. */
+static size_t cache_bytes(const struct contest *c)
+{
+    const size_t one = host_last_level_cache(), all = (size_t)c->roof->cache_bytes;
+    if (c->options->cache_bytes)
+        return (size_t)c->options->cache_bytes;
+    const size_t reached = one * (size_t)c->options->threads;
+    return c->roof->device || reached > all ? all : reached;
+}
+
+/* What a device has in all is what its supervisor can know of it. */
+static size_t room_bytes(const struct contest *c)
+{
+    struct gpu_info info;
+    if (c->roof->device && gpu_describe(device_index(), &info, NULL) == ST_OK)
+        return info.memory_bytes;
+    return host_memory_available();
+}
+
+/* A state that was asked for and cannot be had is every arm's row. */
+static void choose_cache(struct contest *c)
+{
+    struct fault fault = {{0}};
+    enum status status = cache_choose(&c->problem, c->options->cache, c->count, cache_bytes(c),
+                                      room_bytes(c), &c->cache, &fault);
+    for (int i = 0; status != ST_OK && i < c->count; i++)
+        arm_stop(&c->arms[i], status_name(status), fault.text);
+}
+
 /* Returns the seconds lost to variants that failed: a hanging one must not eat the others' time. */
 static double verify_arms(struct contest *c)
 {
@@ -105,6 +135,8 @@ static double verify_arms(struct contest *c)
     for (int i = 0; i < c->count && !interrupted_by; i++) {
         struct arm *a = &c->arms[i];
         double begin = clock_seconds();
+        if (a->state)
+            continue;
         progress(c, "verifying", c->options->budget);
         arm_start(c, a);
         if (a->worker && arm_ready(c, a) && arm_check(c, a, "check", fmin(CHECK_SECONDS, share))) {
@@ -223,6 +255,7 @@ enum status contest_run(struct contest *c, struct fault *fault)
 {
     kernels_idle(c);
     double deadline = clock_seconds() + c->options->budget;
+    choose_cache(c);
     deadline += verify_arms(c);
     /* The outputs are checked once more at the end; that belongs to the budget too. */
     double spent = c->options->budget - (deadline - clock_seconds());

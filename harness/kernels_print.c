@@ -25,9 +25,9 @@ static void repro(const struct contest *c, const struct arm *a, char *out, size_
     bool cuda = device_kind() == DEVICE_CUDA;
     snprintf(out, bytes,
              "build/patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
-             " %s %s%s%s",
+             " --cache %s %s %s%s%s",
              a->entry->op, a->entry->name, c->shape, c->options->threads, c->options->seed,
-             cuda ? "--device" : "--backend",
+             cache_state_name(c->cache.state), cuda ? "--device" : "--backend",
              cuda ? device_text() : backend_name(c->options->backend), plugin ? " --plugin " : "",
              plugin ? a->entry->origin : "");
 }
@@ -170,8 +170,9 @@ static void print_unstable(const struct contest *c, FILE *out)
         if (ran_out(&c->arms[i]))
             fprintf(out, "%s%s", told++ ? ", " : "  unstable: ", c->arms[i].entry->name);
     if (told)
-        fprintf(out, ": +- above %.0f %% when time was up; a larger --budget or a quieter machine"
-                     " may help\n",
+        fprintf(out,
+                ": +- above %.0f %% when time was up; a larger --budget or a quieter machine"
+                " may help\n",
                 100 * STOP_NARROW_KERNEL);
 }
 
@@ -228,9 +229,19 @@ static void print_peaks(const struct contest *c, FILE *out)
     fputc('\n', out);
 }
 
+static const char *cache_text(const struct contest *c)
+{
+    static const char *const texts[CACHE_STATES] = {
+        [CACHE_HOT] = "caches hot",
+        [CACHE_COLD_ROTATE] = "all operands cold",
+        [CACHE_COLD_WEIGHTS] = "weights cold",
+    };
+    return texts[c->cache.state];
+}
+
 static void print_device(const struct contest *c, FILE *out)
 {
-    fprintf(out, "  %s, %s, warm caches, timed by %s\n", device_text(), c->roof->device_name,
+    fprintf(out, "  %s, %s, %s, timed by %s\n", device_text(), c->roof->device_name, cache_text(c),
             backend_name(c->options->backend));
     if (c->roof->bus_bytes > 0)
         print_peaks(c, out);
@@ -238,8 +249,8 @@ static void print_device(const struct contest *c, FILE *out)
 
 static void print_host(const struct contest *c, FILE *out)
 {
-    fprintf(out, "  %" PRId64 " thread%s, warm caches, back end %s, ", c->options->threads,
-            c->options->threads == 1 ? "" : "s", backend_name(c->options->backend));
+    fprintf(out, "  %" PRId64 " thread%s, %s, back end %s, ", c->options->threads,
+            c->options->threads == 1 ? "" : "s", cache_text(c), backend_name(c->options->backend));
     fprintf(out, "FMA peak %.1f GFLOP/s (%s)\n", c->roof->flops / 1e9, c->roof->isa);
 }
 
@@ -252,6 +263,8 @@ void kernels_table(const struct contest *c, FILE *out)
         print_device(c, out);
     else
         print_host(c, out);
+    if (c->cache.why[0])
+        fprintf(out, "  weights are not cold: %s\n", c->cache.why);
     fprintf(out, "  %-*s  %-11s %-20s %9s %9s %8s %8s  %-24s %s\n", width, "variant", "status",
             "median", "GFLOP/s", "actual", "GB/s", "of peak", "times the baseline", "class");
     for (int i = 0; i < c->count; i++)
@@ -308,7 +321,7 @@ static void recipe(const struct contest *c, struct json *j, const char *key)
     json_int(j, "seed", (int64_t)c->options->seed);
     json_int(j, "threads", c->options->threads);
     json_text(j, "device", device_text());
-    json_text(j, "cache_state", "hot");
+    json_text(j, "cache_state", cache_state_name(c->cache.state));
     json_end(j);
 }
 
@@ -435,6 +448,10 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     json_int(j, "processes_n", 1);
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);
+    json_number(j, "warmup_s", a->warm_seconds);
+    json_int(j, "copies", a->copies);
+    json_int(j, "copy_bytes", (int64_t)a->turn_bytes);
+    json_text(j, "cache_why", c->cache.why[0] ? c->cache.why : NULL);
     json_text(j, "backend", backend_name(c->options->backend));
     if (a->wall_seconds > 0)
         json_number(j, "events_over_wall", a->event_seconds / a->wall_seconds);

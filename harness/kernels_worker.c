@@ -6,7 +6,7 @@
  *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
  *   launches            launch GRID*3 BLOCK*3 SHARED REGISTERS LOCAL BLOCKS OCCUPANCY KERNEL |
  *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
- *   warm SECONDS        warmed SECONDS_PER_RUN COUNT
+ *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES     of what rotates
  *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
@@ -29,6 +29,7 @@
 #include "measure.h"
 #include "patchmark.h"
 #include "profile.h"
+#include "rotation.h"
 #include "stats.h"
 #include "worker.h"
 
@@ -40,13 +41,16 @@
 
 struct session {
     FILE *out; /* to the supervisor; stdout itself goes to stderr */
-    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control;
+    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control, *cache_text;
+    int64_t cache_bytes;
     int64_t threads, profile_runs; /* above 0: run so often between marks, and nothing else */
     uint64_t seed;
     enum backend backend;
     const struct registry_entry *entry;
     struct operands operands;
     struct bound bound;
+    enum cache_state cache;
+    struct rotation rotation;
     struct counters *counters;
     bool have_operands, have_bound;
     double said_alive;
@@ -63,11 +67,15 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
                                      {"--profile", "N", OPTION_COUNT, &s->profile_runs, ""},
                                      {"--perf-control", "P", OPTION_TEXT, &s->perf_control, ""},
                                      {"--seed", "N", OPTION_SEED, &s->seed, ""},
+                                     {"--cache", "STATE", OPTION_TEXT, &s->cache_text, ""},
+                                     {"--llc-bytes", "N", OPTION_COUNT, &s->cache_bytes, ""},
                                      DEVICE_OPTION,
                                      {0}};
     const char *word[2];
     int count = 2;
     TRY(options_parse(options, argc, argv, word, &count, fault));
+    if (s->cache_text && !cache_state_find(s->cache_text, &s->cache))
+        return fault_set(fault, ST_BAD_INPUT, "no cache state %s", s->cache_text);
     if (count != 2 || s->threads < 1)
         return fault_set(fault, ST_BAD_INPUT, "a kernels worker wants VARIANT and SHAPE");
     s->variant_name = word[0];
@@ -106,13 +114,16 @@ static enum status session_open(struct session *s, struct fault *fault)
     s->have_bound = true;
     s->bound.alive = say_alive;
     s->bound.alive_user = s;
+    s->rotation = (struct rotation){.bound = &s->bound, .copies = 1};
     return bound_prepare(&s->bound, fault);
 }
 
 static void session_close(struct session *s)
 {
-    if (s->have_bound)
+    if (s->have_bound) {
+        rotation_free(&s->rotation);
         bound_free(&s->bound);
+    }
     if (s->have_operands)
         operands_free(&s->operands);
     counters_free(s->counters);
@@ -153,9 +164,8 @@ static enum status do_check(struct session *s, const char *words, struct fault *
 
 static enum status run_many(void *user, int64_t iterations)
 {
-    struct bound *bound = user;
     for (int64_t i = 0; i < iterations; i++)
-        TRY(bound_run(bound));
+        TRY(rotation_run(user));
     return ST_OK;
 }
 
@@ -166,9 +176,9 @@ static enum status sample(struct session *s, int64_t runs, int64_t count, double
     struct gpu *gpu = s->bound.mirror.gpu;
     *wall = 0;
     if (gpu)
-        return measure_events(gpu, s->variant_name, run_many, &s->bound, runs, count, samples, wall,
-                              fault);
-    return measure_block(s->backend, s->variant_name, run_many, &s->bound, runs, count, samples,
+        return measure_events(gpu, s->variant_name, run_many, &s->rotation, runs, count, samples,
+                              wall, fault);
+    return measure_block(s->backend, s->variant_name, run_many, &s->rotation, runs, count, samples,
                          fault);
 }
 
@@ -185,10 +195,13 @@ static bool settled(const double *samples, int64_t n)
  * up. The first run is the coldest; it and the next only say how many make a sample. */
 static enum status do_warm(struct session *s, const char *words, struct fault *fault)
 {
-    double samples[256], wall, deadline = clock_seconds() + strtod(words, NULL);
+    double samples[256], wall, begin, deadline;
     int64_t n = 0, most = sizeof samples / sizeof *samples;
     if (s->bound.mirror.gpu && gpu_info(s->bound.mirror.gpu)->emulated)
         return fault_set(fault, ST_UNAVAILABLE, "emulated devices are never timed");
+    TRY(rotation_new(s->cache, (size_t)s->cache_bytes, &s->bound, &s->rotation, fault));
+    begin = clock_seconds();
+    deadline = begin + strtod(words, NULL);
     TRY(sample(s, 1, 1, samples, &wall, fault));
     if (clock_seconds() < deadline)
         TRY(sample(s, 1, 1, samples, &wall, fault));
@@ -197,7 +210,8 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
         TRY(sample(s, runs, 1, &samples[n++], &wall, fault));
     while (n < most && !settled(samples, n) && clock_seconds() < deadline);
     int64_t last = n < SETTLE_SAMPLES ? n : SETTLE_SAMPLES;
-    fprintf(s->out, "warmed %.9g %" PRId64 "\n", stats_median(samples + n - last, last), n);
+    fprintf(s->out, "warmed %.9g %" PRId64 " %.6g %d %zu\n", stats_median(samples + n - last, last),
+            n, clock_seconds() - begin, s->rotation.copies, s->rotation.turn_bytes);
     return ST_OK;
 }
 
@@ -209,7 +223,7 @@ static enum status warm_block(struct session *s, int64_t runs, struct fault *fau
     do
         if (s->bound.mirror.gpu)
             TRY(sample(s, runs, 1, &unused, &wall, fault));
-        else if (run_many(&s->bound, 1) != ST_OK)
+        else if (run_many(&s->rotation, 1) != ST_OK)
             return fault_set(fault, ST_WRONG, "run() reported an error");
     while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
     return ST_OK;
@@ -223,10 +237,7 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     if (sscanf(words, "%" SCNu64 " %" SCNd64 " %" SCNd64, &seed, &runs, &count) != 3 || runs < 1 ||
         count < 1 || count > KERNELS_BLOCK_MAX)
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
-    operands_fill(&s->operands, seed, PATTERN_RANDOM);
-    operands_poison(&s->operands);
-    say_alive(s);
-    TRY(bound_prepare(&s->bound, fault));
+    TRY(rotation_renew(&s->rotation, seed, fault));
     TRY(warm_block(s, runs, fault));
     TRY(sample(s, runs, count, samples, &wall, fault));
     fprintf(s->out, "times %.9g", wall);
@@ -241,14 +252,15 @@ static enum status do_block(struct session *s, const char *words, struct fault *
 static enum status do_recheck(struct session *s, const char *words, struct fault *fault)
 {
     struct check_result result;
-    TRY(bound_fetch(&s->bound, fault));
-    uint64_t timed = check_outputs_hash(&s->operands);
+    uint64_t timed;
+    TRY(rotation_left(&s->rotation, &timed, fault));
     check_bound(&s->bound, s->operands.seed, strtod(words, NULL), &result);
     if (result.status == ST_OK && check_outputs_hash(&s->operands) != timed) {
         result.status = ST_WRONG;
         snprintf(result.text, sizeof result.text,
                  "the timed runs left another output than the same data gives when checked");
     }
+    rotation_rehome(&s->rotation);
     say_checked(s, &result);
     return ST_OK;
 }
@@ -325,7 +337,7 @@ static enum status do_soak(struct session *s, const char *words, struct fault *f
 static enum status count_pass(struct session *s, int pass, int64_t runs, struct fault *fault)
 {
     counters_start(s->counters, pass);
-    enum status status = run_many(&s->bound, runs);
+    enum status status = run_many(&s->rotation, runs);
     if (status == ST_OK && s->bound.mirror.gpu)
         status = gpu_sync(s->bound.mirror.gpu, fault);
     counters_stop(s->counters);

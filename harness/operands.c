@@ -348,7 +348,8 @@ static draw_fn *const draws[] = {
 static struct source source_of(const struct operands *o, const struct operand_block *b,
                                const struct tensor *t)
 {
-    struct source s = {.values = random_stream_of(o->seed, b->info->name),
+    const bool kept = o->keep_weights && b->info->role == ROLE_WEIGHT;
+    struct source s = {.values = random_stream_of(kept ? o->weight_seed : o->seed, b->info->name),
                        .angles = random_stream_of(o->seed, "angle"),
                        .pattern = o->pattern,
                        .elem = t->elem,
@@ -436,6 +437,17 @@ void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern)
             problem_tensor(&o->problem, b->overwritten_by)->data = t->data;
         if (b->info->role != ROLE_OUT)
             fill_block(o, b, t);
+    }
+    operands_poison(o);
+}
+
+void operands_fill_inputs(struct operands *o, uint64_t seed)
+{
+    o->seed = seed;
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        struct operand_block *b = &o->block[i];
+        if (b->guarded.map && b->info->role == ROLE_IN)
+            fill_block(o, b, problem_tensor(&o->problem, i));
     }
     operands_poison(o);
 }

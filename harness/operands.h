@@ -27,6 +27,8 @@ struct operands {
     enum pattern pattern;
     unsigned poisoned; /* how often; integer outputs alternate between two poisons */
     int threads;       /* that fill and compare large blocks; 0: the caller alone */
+    bool keep_weights; /* every fill draws them from weight_seed: copies elsewhere stay true */
+    uint64_t weight_seed;
 };
 
 /* Whether the problem has an in-place form, and one with spread strides. */
@@ -40,6 +42,8 @@ void operands_free(struct operands *o);
 /* Fills inputs and gaps. Odd seeds place blocks against the page behind them, even seeds against
  * the page in front, so addresses are good until the next fill with a seed of the other kind. */
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern);
+/* Draws inputs anew and poisons outputs; weights stay, and so does every address. */
+void operands_fill_inputs(struct operands *o, uint64_t seed);
 /* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
 void operands_poison(struct operands *o);
 /* As the ops before it leave them in a pipeline: outputs are poisoned, then inputs are written anew,

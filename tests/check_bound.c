@@ -18,6 +18,7 @@
 #include "gpu.h"
 #include "measure.h"
 #include "ref.h"
+#include "rotation.h"
 
 /* ---- a device in host memory ----------------------------------------------------------------- */
 
@@ -536,6 +537,41 @@ static void copies_count_both_ways(void **state)
     assert_int_equal(blocks_live(), 0);
 }
 
+/* Copies of what rotates are on the device too, and each is what the run before it was not. */
+static void copies_rotate_on_the_device(void **state)
+{
+    (void)state;
+    for (int i = CACHE_COLD_ROTATE; i < CACHE_STATES; i++) {
+        struct problem shape;
+        struct operands o;
+        struct bound b;
+        struct rotation r;
+        struct check_result result;
+        struct fault fault = {""};
+        uint64_t hash;
+        assert_int_equal(shape_parse("linear:S=5,K=12,O=7,type=f32", &shape, &fault), ST_OK);
+        assert_int_equal(operands_new(&shape, false, false, &o, &fault), ST_OK);
+        operands_fill(&o, 4, PATTERN_RANDOM);
+        const struct variant *v = VARIANT_OF("linear", packs, run_packed, .prepare = pack);
+        if (bound_new(v, NULL, &o, 2, &b, &fault) != ST_OK || bound_prepare(&b, &fault) != ST_OK ||
+            rotation_new((enum cache_state)i, 2000, &b, &r, &fault) != ST_OK ||
+            rotation_renew(&r, 5, &fault) != ST_OK)
+            fail_msg("%s", fault.text);
+        assert_true(on_device(r.memory) && r.copies > 4);
+        for (int run = 0; run < r.copies + 1; run++)
+            assert_int_equal(rotation_run(&r), ST_OK);
+        if (rotation_left(&r, &hash, &fault) != ST_OK)
+            fail_msg("%s", fault.text);
+        check_bound(&b, 5, 9, &result);
+        assert_int_equal(result.status, ST_OK);
+        assert_true(check_outputs_hash(&o) == hash);
+        rotation_free(&r);
+        bound_free(&b);
+        operands_free(&o);
+        assert_int_equal(blocks_live(), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +585,7 @@ int main(void)
         cmocka_unit_test(clocks_contradict_each_other),
         cmocka_unit_test(copies_count_both_ways),
         cmocka_unit_test(bare_blocks_are_exact),
+        cmocka_unit_test(copies_rotate_on_the_device),
     };
     return cmocka_run_group_tests_name("bound", tests, NULL, NULL);
 }

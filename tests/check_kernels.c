@@ -81,6 +81,26 @@ static void glob_filters_variants(void **state)
     assert_null(strstr(s.out, "_panel"));
 }
 
+/* What the caches hold is said, is had with few bytes where the cache is small, and is refused where
+ * it cannot be had. */
+static void cache_state_is_part_of_the_case(void **state)
+{
+    (void)state;
+    struct spawned s = KERNELS("linear/c_*", "--shape=linear:S=4,K=64,O=64", "--repetitions=2",
+                               "--budget=1", "--llc-bytes=100000");
+    expect(&s, 0, "weights cold", NULL);
+    s = KERNELS("linear/c_*", "--shape=linear:S=4,K=64,O=64", "--repetitions=2", "--budget=1",
+                "--llc-bytes=100000", "--cache=cold-rotate", "--format=json");
+    expect(&s, 0, "\"cache_state\": \"cold-rotate\"", NULL);
+    s = KERNELS("linear/c_*", "--shape=linear:S=4,K=64,O=64", "--repetitions=2", "--budget=1",
+                "--llc-bytes=100000000");
+    expect(&s, 0, "weights are not cold: 16640 bytes a run are too few", NULL);
+    s = KERNELS("elementwise/c_*", "--cache=cold-weights", "--budget=1");
+    expect(&s, 3, "elementwise has no weights that could be cold", NULL);
+    s = KERNELS("linear", "--cache=lukewarm");
+    expect(&s, 2, NULL, "--cache is hot, cold-rotate or cold-weights, not 'lukewarm'");
+}
+
 static void both_back_ends_are_named(void **state)
 {
     (void)state;
@@ -445,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_names_variants_and_a_verdict),
         cmocka_unit_test(glob_filters_variants),
+        cmocka_unit_test(cache_state_is_part_of_the_case),
         cmocka_unit_test(both_back_ends_are_named),
         cmocka_unit_test(document_is_json_and_nothing_else),
         cmocka_unit_test(record_appears_and_is_named),
