@@ -43,6 +43,8 @@ struct request {
             {"--cache", "STATE", OPTION_TEXT, &(o)->cache,                                         \
              "hot, cold-rotate, cold-weights (the last for transformer ops with weights, else "    \
              "hot)"},                                                                              \
+            {"--pin", "cores|none", OPTION_TEXT, &(o)->pin,                                        \
+             "one thread on each core, where they fit (cores); none: as the system places them"},  \
             {"--llc-bytes", "N", OPTION_COUNT, &(o)->cache_bytes,                                  \
              "last-level cache that cold data goes through twice (what the machine says)"},        \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
@@ -108,6 +110,8 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
     if (o->cache && !cache_state_find(o->cache, &state))
         return fault_set(fault, ST_BAD_INPUT,
                          "--cache is hot, cold-rotate or cold-weights, not '%s'", o->cache);
+    if (!pinning_is_wish(o->pin))
+        return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", o->pin);
     if (o->cache_bytes < 0)
         return fault_set(fault, ST_BAD_INPUT, "--llc-bytes wants a size in bytes");
     o->json = !strcmp(o->format, "json");
@@ -145,7 +149,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     struct kernels_options *o = &r->options;
     const struct option options[] = OPTIONS(o);
     int words = 1;
-    *o = (struct kernels_options){.results = "results", .format = "text", .budget = 12, .seed = 1};
+    *o = (struct kernels_options){
+        .results = "results", .format = "text", .pin = "cores", .budget = 12, .seed = 1};
     o->threads = host_cores();
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));

@@ -17,7 +17,8 @@
 static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
 static const char *suite, *results = "results", *format = "text";
-static struct run_limits limits = {.budget_s = NAN, .deadline_s = 600, .least_samples = 3};
+static struct run_limits limits = {
+    .budget_s = NAN, .deadline_s = 600, .least_samples = 3, .pin = "cores"};
 static bool dry_run, sample, resume;
 static struct energy_request energy;
 static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
@@ -40,6 +41,8 @@ static const struct option own_options[] = {
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
+    {"--pin", "cores|none", OPTION_TEXT, &limits.pin,
+     "one thread on each core, where they fit (cores); none: as the system places them"},
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
     PLUGIN_OPTION,
     {"--dry-run", NULL, OPTION_FLAG, &dry_run,
@@ -394,6 +397,8 @@ static enum status check_options(struct fault *fault)
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
+    if (!pinning_is_wish(limits.pin))
+        return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", limits.pin);
     if (against_rounds && !sample)
         return fault_set(fault, ST_BAD_INPUT,
                          "--against-full sets sampled clips beside full ones; add --sample");

@@ -18,6 +18,7 @@
 #include "registry.h"
 #include "sidecar.h"
 #include "stopping.h"
+#include "topology.h"
 
 #define KERNELS_BLOCK_MAX 10             /* samples of one visit */
 #define KERNELS_BLOCK_SECONDS 0.04       /* what a visit's samples should take together */
@@ -41,6 +42,7 @@ struct kernels_options {
     const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
     const char *cache;   /* NULL: the op's own */
     int64_t cache_bytes; /* of the last-level cache; 0: what the machine says */
+    const char *pin;     /* "cores", "none" */
     const char *profile; /* the variant to run under a profiler, in the glob's place */
     int64_t threads, repetitions; /* blocks; 0: until the interval is narrow */
     double budget;
@@ -71,10 +73,13 @@ struct arm {
     double run_seconds;
     int64_t runs, warm_samples;
     double warm_seconds;
-    double *samples;        /* one of each block, its median, seconds per run */
-    int64_t n;              /* blocks */
-    struct raw raw;         /* every sample of every block */
-    struct summary summary; /* over blocks */
+    struct pinning pin;
+    int openmp, openblas;           /* threads */
+    char pinned[1024], others[256]; /* processors, as set: OpenMP's threads, other threads */
+    double *samples;                /* one of each block, its median, seconds per run */
+    int64_t n;                      /* blocks */
+    struct raw raw;                 /* every sample of every block */
+    struct summary summary;         /* over blocks */
     struct stopping stopping;
     const char *stop_reason;
     int *order; /* place among the arms in each round */

@@ -78,16 +78,28 @@ static double patience(const struct contest *c)
     return fmax(3, 5 * c->options->budget) + problem_bytes(&c->problem) / FILL_BYTES_PER_SECOND;
 }
 
+static void choose_pin(const struct contest *c, struct arm *a)
+{
+    if (device_kind() == DEVICE_CPU) {
+        pinning_choose(c->options->pin, (int)c->options->threads, &a->pin);
+        return;
+    }
+    a->pin = (struct pinning){.list = "-"};
+    snprintf(a->pin.why, sizeof a->pin.why, "the device computes");
+}
+
 void arm_start(const struct contest *c, struct arm *a)
 {
     char threads[24], seed[24];
     char cache_bytes[24];
-    const char *argv[24] = {"worker",  "kernels", a->entry->name, c->shape,   "--threads",
-                            threads,   "--seed",  seed,           "--device", device_text(),
-                            "--cache", "",        "--llc-bytes",  cache_bytes};
-    int n = 14;
+    const char *argv[24] = {"worker",      "kernels",     a->entry->name, c->shape,
+                            "--threads",   threads,       "--seed",       seed,
+                            "--device",    device_text(), "--cache",      "",
+                            "--llc-bytes", cache_bytes,   "--cpus",        a->pin.list};
+    int n = 16;
     argv[11] = cache_state_name(c->cache.state);
     struct fault fault = {{0}};
+    choose_pin(c, a);
     snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
     snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
     snprintf(cache_bytes, sizeof cache_bytes, "%zu", c->cache.cache_bytes);
@@ -160,8 +172,9 @@ bool arm_warm(const struct contest *c, struct arm *a, double seconds)
     snprintf(text, sizeof text, "warm %.6g", seconds);
     if (!ask(a, text, patience(c), "warmed", &answer))
         return false;
-    if (sscanf(answer, "%lf %" SCNd64 " %lf %d %zu", &a->run_seconds, &a->warm_samples,
-               &a->warm_seconds, &a->copies, &a->turn_bytes) != 5 ||
+    if (sscanf(answer, "%lf %" SCNd64 " %lf %d %zu %d %d %1023s %255s", &a->run_seconds,
+               &a->warm_samples, &a->warm_seconds, &a->copies, &a->turn_bytes, &a->openmp,
+               &a->openblas, a->pinned, a->others) != 9 ||
         !(a->run_seconds > 0)) {
         arm_stop(a, status_name(ST_CRASHED), "the worker's warm-up cannot be read");
         return false;

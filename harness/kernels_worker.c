@@ -6,7 +6,8 @@
  *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
  *   launches            launch GRID*3 BLOCK*3 SHARED REGISTERS LOCAL BLOCKS OCCUPANCY KERNEL |
  *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
- *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES     of what rotates
+ *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES OPENMP OPENBLAS CPUS
+ *                       OTHERS       copies: of what rotates; threads; processors they are put on
  *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
@@ -31,6 +32,7 @@
 #include "profile.h"
 #include "rotation.h"
 #include "stats.h"
+#include "topology.h"
 #include "worker.h"
 
 #define SETTLE_SAMPLES 10
@@ -41,7 +43,8 @@
 
 struct session {
     FILE *out; /* to the supervisor; stdout itself goes to stderr */
-    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control, *cache_text;
+    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control, *cache_text,
+        *pin_list;
     int64_t cache_bytes;
     int64_t threads, profile_runs; /* above 0: run so often between marks, and nothing else */
     uint64_t seed;
@@ -51,6 +54,7 @@ struct session {
     struct bound bound;
     enum cache_state cache;
     struct rotation rotation;
+    struct pinned pinned;
     struct counters *counters;
     bool have_operands, have_bound;
     double said_alive;
@@ -69,6 +73,7 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
                                      {"--seed", "N", OPTION_SEED, &s->seed, ""},
                                      {"--cache", "STATE", OPTION_TEXT, &s->cache_text, ""},
                                      {"--llc-bytes", "N", OPTION_COUNT, &s->cache_bytes, ""},
+                                     {"--cpus", "LIST", OPTION_TEXT, &s->pin_list, ""},
                                      DEVICE_OPTION,
                                      {0}};
     const char *word[2];
@@ -100,6 +105,7 @@ static enum status session_open(struct session *s, struct fault *fault)
     struct problem shape;
     if (s->counter_names)
         TRY(counters_open(s->counter_names, COUNTERS_IN_PASSES, &s->counters, fault));
+    pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(shape_parse(s->shape, &shape, fault));
     s->entry = registry_find(shape.op, s->variant_name);
     if (!s->entry)
@@ -200,6 +206,7 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
     if (s->bound.mirror.gpu && gpu_info(s->bound.mirror.gpu)->emulated)
         return fault_set(fault, ST_UNAVAILABLE, "emulated devices are never timed");
     TRY(rotation_new(s->cache, (size_t)s->cache_bytes, &s->bound, &s->rotation, fault));
+    pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     begin = clock_seconds();
     deadline = begin + strtod(words, NULL);
     TRY(sample(s, 1, 1, samples, &wall, fault));
@@ -210,8 +217,10 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
         TRY(sample(s, runs, 1, &samples[n++], &wall, fault));
     while (n < most && !settled(samples, n) && clock_seconds() < deadline);
     int64_t last = n < SETTLE_SAMPLES ? n : SETTLE_SAMPLES;
-    fprintf(s->out, "warmed %.9g %" PRId64 " %.6g %d %zu\n", stats_median(samples + n - last, last),
-            n, clock_seconds() - begin, s->rotation.copies, s->rotation.turn_bytes);
+    fprintf(s->out, "warmed %.9g %" PRId64 " %.6g %d %zu %d %d %s %s\n",
+            stats_median(samples + n - last, last), n, clock_seconds() - begin, s->rotation.copies,
+            s->rotation.turn_bytes, s->pinned.openmp, s->pinned.openblas, s->pinned.cpus,
+            s->pinned.other_cpus);
     return ST_OK;
 }
 
@@ -238,6 +247,7 @@ static enum status do_block(struct session *s, const char *words, struct fault *
         count < 1 || count > KERNELS_BLOCK_MAX)
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
     TRY(rotation_renew(&s->rotation, seed, fault));
+    pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(warm_block(s, runs, fault));
     TRY(sample(s, runs, count, samples, &wall, fault));
     fprintf(s->out, "times %.9g", wall);
@@ -362,7 +372,7 @@ static enum status do_counters(struct session *s, const char *words, struct faul
 static enum status profile_runs(void *user)
 {
     struct session *s = user;
-    return run_many(&s->bound, s->profile_runs);
+    return run_many(&s->rotation, s->profile_runs);
 }
 
 /* Without a supervisor: what a profiler starts. Warm, so that it sees a run as it usually is. */
@@ -376,7 +386,7 @@ static enum status profile(struct session *s, struct fault *fault)
         return fault_set(fault, result.status, "%s", result.text);
     fprintf(s->out, "verified at worst %.2g of tolerance, %.3g%% of values\n", result.worst,
             100 * result.checked_ratio);
-    if (run_many(&s->bound, PROFILE_WARM_RUNS) != ST_OK)
+    if (run_many(&s->rotation, PROFILE_WARM_RUNS) != ST_OK)
         return fault_set(fault, ST_WRONG, "run() reported an error");
     TRY(profile_marked(s->bound.mirror.gpu, name, s->perf_control, profile_runs, s, fault));
     fprintf(s->out, "ran %" PRId64 " times between the marks\n", s->profile_runs);
@@ -388,8 +398,8 @@ static enum status serve(struct session *s, char *line, struct fault *fault)
     static const struct {
         const char *name;
         enum status (*run)(struct session *, const char *, struct fault *);
-    } commands[] = {{"check", do_check},      {"launches", do_launches}, {"copy", do_copy},
-                    {"warm", do_warm},        {"block", do_block},       {"recheck", do_recheck},
+    } commands[] = {{"check", do_check},       {"launches", do_launches}, {"copy", do_copy},
+                    {"warm", do_warm},         {"block", do_block},       {"recheck", do_recheck},
                     {"counters", do_counters}, {"soak", do_soak}};
     line[strcspn(line, "\n")] = '\0';
     char *words = line + strcspn(line, " ");

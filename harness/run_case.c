@@ -105,6 +105,11 @@ static bool take_host(struct outcome *o, const char *text)
     return sscanf(text, "%" SCNd64 " %" SCNd64, &o->host_step_ns, &o->graph_nodes) == 2;
 }
 
+static bool take_pinned(struct outcome *o, const char *text)
+{
+    return sscanf(text, "%d %d %1023s %255s", &o->openmp, &o->openblas, o->pinned, o->others) == 4;
+}
+
 static bool take_first(struct outcome *o, const char *text)
 {
     return sscanf(text, "%lg %" SCNx64, &o->first_ns, &o->frames_hash) == 2;
@@ -142,6 +147,7 @@ static const struct {
     {"host", take_host},           {"at", take_share},        {"sample", take_sample},
     {"part", take_part},           {"times", take_times},     {"counter", take_counter},
     {"ready", take_nothing},       {"bye", take_nothing},     {"rechecked", take_rechecked},
+    {"pinned", take_pinned},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -238,8 +244,8 @@ static void judge(struct outcome *o)
     o->mistrusted = o->fma_peak > 0 && rate > MEASURE_PEAK_SLACK * o->fma_peak;
     char wide[256];
     const struct stop_rule rule = {.narrow = STOP_NARROW_PIPELINE};
-    o->unstable = stop_unstable(&rule, o->stop, &o->summary, o->sampling ? "passes" : "clips",
-                                wide, sizeof wide);
+    o->unstable = stop_unstable(&rule, o->stop, &o->summary, o->sampling ? "passes" : "clips", wide,
+                                sizeof wide);
     if (o->mistrusted)
         snprintf(o->reason, sizeof o->reason,
                  "%.0f GFLOP/s are more than this machine's multiply-add peak of %.0f", rate * 1e-9,
@@ -377,6 +383,15 @@ static enum status end_samples(struct worker *w, const struct run_limits *limits
     return ST_OK;
 }
 
+/* A device's clips are enqueued by one thread, which may run anywhere. */
+static void place_threads(struct outcome *o, const struct run_limits *limits)
+{
+    const bool device = o->c.config.device != DEVICE_CPU;
+    pinning_choose(limits->pin && !device ? limits->pin : "none", o->c.config.threads, &o->pinning);
+    if (device)
+        snprintf(o->pinning.why, sizeof o->pinning.why, "the device computes");
+}
+
 static enum status start(struct outcome *o, const struct run_limits *limits, struct worker **w,
                          struct fault *fault)
 {
@@ -408,6 +423,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
     struct fault fault = {{0}};
     struct worker *w = NULL;
     outcome_idle(o, limits);
+    place_threads(o, limits);
     const double started_s = clock_seconds();
     enum status status = start(o, limits, &w, &fault);
     if (status == ST_OK)
@@ -422,6 +438,7 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
 {
     struct fault fault = {{0}};
     struct worker *w = NULL;
+    place_threads(o, limits);
     enum status status = start(o, limits, &w, &fault);
     for (int i = 0; status == ST_OK && i < clips; i++) {
         status = time_clip(w, limits, o, &fault);

@@ -9,6 +9,7 @@
 #include "energy.h"
 #include "sample.h"
 #include "stopping.h"
+#include "topology.h"
 
 #define SAMPLES_MAX 1000
 
@@ -27,6 +28,9 @@ struct outcome {
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
     struct checked check;
+    struct pinning pinning;
+    int openmp, openblas;           /* threads */
+    char pinned[1024], others[256]; /* processors, as set: OpenMP's threads, other threads */
     double planned, resident, fma_peak, first_ns, elapsed_ns; /* elapsed: of the whole case */
     int64_t host_step_ns, graph_nodes; /* CUDA devices */
     struct json gpu;                   /* an object: the device while clips were timed */
@@ -56,6 +60,7 @@ struct run_limits {
     int64_t least_samples;
     const char *counters; /* PAPI events, comma-separated, or NULL */
     struct energy *energy; /* sensors, or NULL */
+    const char *pin;      /* "cores", "none"; NULL: none */
 };
 
 /* Resolves the case and makes room; the case is not run yet. */

@@ -52,6 +52,7 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_text(j, "stop_reason", stop_name(o->stop));
     json_int(j, "samples_n", o->samples);
     json_int(j, "processes_n", 1);
+    pinning_json(&o->pinning, o->openmp, o->openblas, o->pinned, o->others, j);
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
     json_int(j, "warmup_n", o->sampling ? 0 : 1);
     json_text(j, "backend", "loop");

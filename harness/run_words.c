@@ -89,6 +89,7 @@ enum status outcome_spawn(const struct outcome *o, const struct run_limits *limi
     struct words w = {.word = {"worker", "pipeline"}, .count = 2};
     words_of(o, limits->counters, &w);
     add_sampling(&w, o, limits);
+    add(&w, "--cpus", o->pinning.list[0] ? o->pinning.list : NULL);
     return worker_spawn(w.word, out, fault);
 }
 

@@ -5,7 +5,7 @@
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
- *        at SHARE | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
+ *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
@@ -23,6 +23,7 @@
 #include "host.h"
 #include "measure.h"
 #include "sample.h"
+#include "topology.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -31,7 +32,7 @@
 #include <sys/random.h>
 
 static struct case_spec spec = CASE_DEFAULTS;
-static const char *counter_names;
+static const char *counter_names, *cpu_list;
 static double sample_budget_s = NAN; /* a number: the case is sampled */
 
 static const struct option options[] = {
@@ -50,6 +51,7 @@ static const struct option options[] = {
     {"--launch", "HOW", OPTION_TEXT, &spec.launch, ""},
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
     {"--sample", "SECONDS", OPTION_REAL, &sample_budget_s, ""},
+    {"--cpus", "LIST", OPTION_TEXT, &cpu_list, ""},
     CASE_OPTIONS(spec),
     {0},
 };
@@ -234,6 +236,16 @@ static double tell_device_peak(const struct session *s)
     return peak;
 }
 
+/* Libraries start threads in their first run, so again after it. */
+static void place_threads(const struct session *s)
+{
+    struct pinned p;
+    if (!cpu_list)
+        return;
+    pinning_apply(cpu_list, s->c.config.threads, &p);
+    fprintf(s->out, "pinned %d %d %s %s\n", p.openmp, p.openblas, p.cpus, p.other_cpus);
+}
+
 static double tell_peak(const struct session *s)
 {
     const char *isa;
@@ -251,6 +263,7 @@ static enum status plan(struct session *s, bool check_memory, struct fault *faul
     TRY(case_ready(&s->c, fault));
     TRY(case_prompts(&s->c, fault));
     TRY(case_images_load(spec.image, spec.last_image, false, &s->c.request, &s->images, fault));
+    place_threads(s);
     s->c.config.progress = tell_progress;
     s->c.config.user = s;
     s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
@@ -324,6 +337,7 @@ static enum status serve(struct session *s, struct fault *fault)
     case_describe_nonfinite(&s->c, nonfinite, sizeof nonfinite);
     if (nonfinite[0])
         return fault_set(fault, ST_NONFINITE, "%s", nonfinite);
+    place_threads(s);
     fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
             s->frames_hash);
     fflush(s->out);

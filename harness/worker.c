@@ -21,6 +21,7 @@
 #include "patchmark.h"
 #include "registry.h"
 #include "threads.h"
+#include "topology.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 24)
 #define STDERR_BYTES 4096
@@ -58,21 +59,23 @@ static bool variable_kept(const char *variable)
     return !threads_variable(variable) && strncmp(variable, "BENCHMARK_", 10) != 0;
 }
 
-static char **environment_new(void)
+static char **environment_new(char *const pinning[], int pinnings)
 {
     size_t count = 0, own = 0, kept = 0;
     while (environ && environ[count])
         count++;
     while (threads_environment[own])
         own++;
-    char **copy = malloc((count + own + 1) * sizeof *copy);
+    char **copy = malloc((count + own + (size_t)pinnings + 1) * sizeof *copy);
     if (!copy)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        if (variable_kept(environ[i]))
+        if (variable_kept(environ[i]) && !pinning_replaces(pinning, pinnings, environ[i]))
             copy[kept++] = environ[i];
     for (size_t i = 0; i < own; i++)
         copy[kept++] = (char *)threads_environment[i];
+    for (int i = 0; i < pinnings; i++)
+        copy[kept++] = pinning[i];
     copy[kept] = NULL;
     return copy;
 }
@@ -148,10 +151,14 @@ static int start(const char *const *argv, int line[2], int error[2], pid_t *pid)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) || pipe2(error, O_CLOEXEC))
         return errno;
-    char **arguments = arguments_new(argv), **environment = environment_new();
+    char *pinning[PINNING_VARIABLES];
+    int pinnings = pinning_environment(argv, pinning);
+    char **arguments = arguments_new(argv), **environment = environment_new(pinning, pinnings);
     int failed = arguments && environment
                      ? spawn_process(arguments, environment, line[1], error[1], pid)
                      : ENOMEM;
+    while (pinnings > 0)
+        free(pinning[--pinnings]);
     free(arguments);
     free(environment);
     return failed;
