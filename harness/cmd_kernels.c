@@ -176,6 +176,7 @@ static enum status write_records(struct request *r, const struct contest *c, str
 {
     for (int i = 0; r->record && i < c->count; i++) {
         struct json j;
+        TRY(record_samples(r->record, &c->arms[i].raw, &c->arms[i].place, fault));
         record_begin(r->record, &j, "case");
         kernels_case(c, &c->arms[i], &j);
         TRY(record_write(r->record, &j, fault));

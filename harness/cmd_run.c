@@ -169,11 +169,12 @@ static void tell(const struct outcome *o, struct json *document)
     fflush(stdout);
 }
 
-static enum status keep(const struct outcome *o, struct record_file *file, struct fault *fault)
+static enum status keep(struct outcome *o, struct record_file *file, struct fault *fault)
 {
     struct json j;
     if (!file || o->status == ST_INTERRUPTED)
         return ST_OK;
+    TRY(record_samples(file, &o->raw, &o->place, fault));
     record_begin(file, &j, "case");
     outcome_json(o, &j);
     return record_write(file, &j, fault);

@@ -78,6 +78,7 @@ struct arm {
     char pinned[1024], others[256]; /* processors, as set: OpenMP's threads, other threads */
     double *samples;                /* one of each block, its median, seconds per run */
     int64_t n;                      /* blocks */
+    struct sidecar_place place;     /* of all samples, once they are kept */
     struct raw raw;                 /* every sample of every block */
     struct summary summary;         /* over blocks */
     struct stopping stopping;

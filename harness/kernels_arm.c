@@ -20,8 +20,10 @@ void arm_stop(struct arm *a, const char *state, const char *reason)
     snprintf(a->reason, sizeof a->reason, "%s", reason);
     worker_end(a->worker);
     a->worker = NULL;
-    if (strcmp(state, "passed") != 0 && strcmp(state, "unstable") != 0)
+    if (strcmp(state, "passed") != 0 && strcmp(state, "unstable") != 0) {
         a->n = 0; /* a time nobody may read is not kept */
+        raw_free(&a->raw);
+    }
 }
 
 static void arm_fail(struct arm *a, enum status status, const struct fault *fault)
@@ -95,7 +97,7 @@ void arm_start(const struct contest *c, struct arm *a)
     const char *argv[24] = {"worker",      "kernels",     a->entry->name, c->shape,
                             "--threads",   threads,       "--seed",       seed,
                             "--device",    device_text(), "--cache",      "",
-                            "--llc-bytes", cache_bytes,   "--cpus",        a->pin.list};
+                            "--llc-bytes", cache_bytes,   "--cpus",       a->pin.list};
     int n = 16;
     argv[11] = cache_state_name(c->cache.state);
     struct fault fault = {{0}};

@@ -445,6 +445,7 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     json_end(j);
     json_text(j, "stop_reason", a->stop_reason);
     json_int(j, "samples_n", a->raw.count);
+    sidecar_json(&a->place, j);
     json_int(j, "processes_n", 1);
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);

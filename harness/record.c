@@ -4,6 +4,7 @@
 
 #include "host.h"
 #include "out_file.h"
+#include "sidecar.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 
 struct record_file {
     struct out_file out;
-    char *folder; /* results/<machine> */
+    struct sidecar *sidecar; /* from the first samples on */
+    char *folder;            /* results/<machine> */
     char *path;
     char run_id[40];
     int64_t cases;
@@ -209,11 +211,51 @@ enum status record_write(struct record_file *file, struct json *j, struct fault 
     return status;
 }
 
+/* The record's own name with another ending. */
+static char *sidecar_path(const struct record_file *file)
+{
+    char *path;
+    int stem = (int)strlen(file->path) - (int)strlen(".jsonl");
+    return asprintf(&path, "%.*s.samples", stem, file->path) < 0 ? NULL : path;
+}
+
+enum status record_samples(struct record_file *file, const struct raw *raw,
+                           struct sidecar_place *out, struct fault *fault)
+{
+    *out = (struct sidecar_place){.file = ""};
+    if (!file || !raw->count)
+        return ST_OK;
+    if (!file->sidecar) {
+        char *path = sidecar_path(file);
+        if (!path)
+            return no_memory(fault);
+        enum status status = sidecar_create(path, &file->sidecar, fault);
+        if (status == ST_REFUSED)
+            fault_set(fault, ST_IO, "%s is in the way of a record's samples", path);
+        free(path);
+        if (status != ST_OK)
+            return status == ST_REFUSED ? ST_IO : status;
+    }
+    return sidecar_add(file->sidecar, raw, out, fault);
+}
+
+/* Before the record, so that no record names samples that are not there. */
+static enum status close_sidecar(struct record_file *file, struct fault *fault)
+{
+    if (!file->sidecar)
+        return ST_OK;
+    TRY(sidecar_commit(file->sidecar, fault));
+    sidecar_free(file->sidecar);
+    file->sidecar = NULL;
+    return ST_OK;
+}
+
 enum status record_close(struct record_file *file, const char **path, struct fault *fault)
 {
     if (file->broken)
         return fault_set(fault, ST_IO, "%s is not kept: a line of it could not be written",
                          file->path);
+    TRY(close_sidecar(file, fault));
     TRY(out_file_commit(&file->out, fault));
     if (path)
         *path = file->path;
@@ -226,6 +268,7 @@ void record_free(struct record_file *file)
         return;
     out_file_discard(&file->out);
     free(file->sweep);
+    sidecar_free(file->sidecar);
     free(file->folder);
     free(file->path);
     free(file);

@@ -44,7 +44,23 @@ enum status record_resume(const char *path, const char *run_id, const struct rec
 /* In place of record_free: the temporary file stays, for record_resume. */
 void record_leave(struct record_file *file);
 
+/* Samples of the case at hand go to the file beside this one (sidecar.h), which appears and vanishes
+ * with it. *out says where they are. file NULL: nothing is kept, and out says nothing. */
+struct raw;
+struct sidecar_place;
+enum status record_samples(struct record_file *file, const struct raw *raw,
+                           struct sidecar_place *out, struct fault *fault);
+
 /* sha256 of a canonical text, as 64 hex digits (recipes, files). */
 void sha256_hex(const void *data, size_t bytes, char out[65]);
+/* The same of what comes in pieces. */
+struct sha256 {
+    uint32_t state[8];
+    uint64_t bytes;
+    uint8_t rest[64];
+};
+void sha256_begin(struct sha256 *s);
+void sha256_add(struct sha256 *s, const void *data, size_t bytes);
+void sha256_end(struct sha256 *s, char out[65]);
 
 #endif

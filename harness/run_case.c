@@ -258,6 +258,13 @@ static void judge(struct outcome *o)
         snprintf(o->reason, sizeof o->reason, "%s", wide);
 }
 
+static enum status take_raw(struct outcome *o, double seconds, struct fault *fault)
+{
+    return raw_add(&o->raw, &seconds, 1, NAN, 0)
+               ? ST_OK
+               : fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
+}
+
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
                              struct fault *fault)
 {
@@ -266,7 +273,7 @@ static enum status time_clip(struct worker *w, const struct run_limits *limits, 
     TRY(wait_for(w, limits, o, "sample", fault));
     o->summary = stats_summary(o->total, o->samples);
     stop_look(&o->stopping, &o->summary);
-    return ST_OK;
+    return take_raw(o, o->total[o->samples - 1] * 1e-9, fault);
 }
 
 static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -353,6 +360,7 @@ static enum status time_passes(struct worker *w, const struct run_limits *limits
         TRY(wait_for(w, limits, o, "times", fault));
         const double now = clock_seconds();
         sum_up(o);
+        TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], fault));
         stop_look(&o->stopping, &o->summary);
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, now - started_s, now - begin);
         outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));
@@ -471,6 +479,7 @@ void outcome_free(struct outcome *o)
     json_free(&o->gpu);
     json_free(&o->energy);
     sampled_free(&o->sampled);
+    raw_free(&o->raw);
     free(o->step);
     free(o);
 }

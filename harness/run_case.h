@@ -8,6 +8,7 @@
 #include "counted.h"
 #include "energy.h"
 #include "sample.h"
+#include "sidecar.h"
 #include "stopping.h"
 #include "topology.h"
 
@@ -44,6 +45,8 @@ struct outcome {
     bool asked, frames_differ, rechecked;
     struct stopping stopping;
     enum stop stop;
+    struct raw raw; /* every clip or pass as it was taken */
+    struct sidecar_place place;
     struct summary summary;
     bool sampling; /* nothing runs whole: `sampled` has the figures, total and stage have none */
     struct sampled sampled;

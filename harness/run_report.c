@@ -51,6 +51,7 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_end(j);
     json_text(j, "stop_reason", stop_name(o->stop));
     json_int(j, "samples_n", o->samples);
+    sidecar_json(&o->place, j);
     json_int(j, "processes_n", 1);
     pinning_json(&o->pinning, o->openmp, o->openblas, o->pinned, o->others, j);
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");

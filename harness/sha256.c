@@ -66,15 +66,44 @@ static void finish(uint32_t state[8], const uint8_t *rest, size_t rest_bytes, ui
         compress(state, tail + at);
 }
 
+void sha256_begin(struct sha256 *s)
+{
+    *s = (struct sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+                                   0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+}
+
+void sha256_add(struct sha256 *s, const void *data, size_t bytes)
+{
+    const uint8_t *at = data;
+    size_t used = s->bytes % BLOCK_BYTES;
+    s->bytes += bytes;
+    if (used) {
+        size_t part = bytes < BLOCK_BYTES - used ? bytes : BLOCK_BYTES - used;
+        memcpy(s->rest + used, at, part);
+        if (used + part < BLOCK_BYTES)
+            return;
+        compress(s->state, s->rest);
+        at += part;
+        bytes -= part;
+    }
+    for (; bytes >= BLOCK_BYTES; bytes -= BLOCK_BYTES, at += BLOCK_BYTES)
+        compress(s->state, at);
+    if (bytes)
+        memcpy(s->rest, at, bytes);
+}
+
+void sha256_end(struct sha256 *s, char out[65])
+{
+    finish(s->state, s->rest, s->bytes % BLOCK_BYTES, s->bytes);
+    for (int i = 0; i < 8; i++)
+        snprintf(out + 8 * i, 9, "%08x", s->state[i]);
+}
+
 void sha256_hex(const void *data, size_t bytes, char out[65])
 {
-    uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-    const uint8_t *at = data;
-    size_t left = bytes;
-    for (; left >= BLOCK_BYTES; left -= BLOCK_BYTES, at += BLOCK_BYTES)
-        compress(state, at);
-    finish(state, at, left, bytes);
-    for (int i = 0; i < 8; i++)
-        snprintf(out + 8 * i, 9, "%08x", state[i]);
+    struct sha256 s;
+    sha256_begin(&s);
+    if (bytes)
+        sha256_add(&s, data, bytes);
+    sha256_end(&s, out);
 }

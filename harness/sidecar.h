@@ -4,8 +4,9 @@
  * results/<machine>/<utc>-<commit>.samples. All numbers are little-endian:
  *   "PMSAMPLE", u32 version 1, u32 bytes of an entry (17)
  *   entries: f64 seconds, f32 clock in MHz or NaN, u8 flags, u32 block
- *   "PMSAMEND", u64 entries, 32 bytes: SHA-256 of all that stands before these 48 bytes
- * A case's entries stand together; its record says where, how many, and their SHA-256. */
+ *   "PMSAMEND", u64 entries, 64 hex digits: SHA-256 of all that stands before these 80 bytes
+ * A case's entries stand together; its record says where, how many, and their SHA-256. Written to a
+ * .part file first, which is synced and renamed. */
 #ifndef PATCHMARK_SIDECAR_H
 #define PATCHMARK_SIDECAR_H
 
@@ -39,5 +40,40 @@ struct raw {
 /* The samples of one more block, in the order taken; false: no memory. */
 bool raw_add(struct raw *r, const double *seconds, int64_t count, double mhz, uint8_t flags);
 void raw_free(struct raw *r);
+
+/* Flags entries that lie more than ten deviations from the median, the deviation estimated by the
+ * median absolute one (as hyperfine warns); they are kept. Discarded entries are no part of it. Where
+ * over half are equal nothing can be said of the rest. How many were flagged. */
+int64_t raw_flag_outliers(struct raw *r);
+int64_t raw_count(const struct raw *r, uint8_t flags); /* entries with all of these */
+
+/* Where a case's samples are. */
+struct sidecar_place {
+    char file[96]; /* its last name; "": nothing was kept */
+    int64_t offset, count;
+    char sha256[65];
+};
+/* Member `raw`, or null: no record is kept. */
+void sidecar_json(const struct sidecar_place *p, struct json *j);
+
+struct sidecar;
+/* ST_REFUSED, without a sentence, where the file exists or another process writes it. */
+enum status sidecar_create(const char *path, struct sidecar **out, struct fault *fault);
+/* Goes on with the .part file that sidecar_leave, or a process that was killed, left: its first
+ * `bytes` bytes are kept. */
+enum status sidecar_resume(const char *path, int64_t bytes, struct sidecar **out,
+                           struct fault *fault);
+enum status sidecar_add(struct sidecar *s, const struct raw *raw, struct sidecar_place *out,
+                        struct fault *fault);
+int64_t sidecar_bytes(const struct sidecar *s);                     /* so far */
+enum status sidecar_sync(struct sidecar *s, struct fault *fault);   /* so far, onto the disk */
+enum status sidecar_commit(struct sidecar *s, struct fault *fault); /* end, digest, name */
+void sidecar_leave(struct sidecar *s);                              /* frees; the .part stays */
+void sidecar_free(struct sidecar *s);                               /* without commit: removes it */
+
+/* The samples of one case, after the whole file was held to its end and digest. ST_BAD_INPUT in one
+ * sentence where it is truncated, changed, of another kind or version, or not the place's. */
+enum status sidecar_read(const char *path, const struct sidecar_place *place, struct raw *out,
+                         struct fault *fault);
 
 #endif
