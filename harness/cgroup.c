@@ -75,6 +75,24 @@ double cgroup_cpu_quota(const char *root)
     return isinf(least) ? 0 : least;
 }
 
+/* Each level's own: a parent's quota stops its children too. Both versions write it alike. */
+static void throttled(const char *folder, void *user)
+{
+    int64_t periods, *sum = user;
+    char path[1100];
+    snprintf(path, sizeof path, "%s/cpu.stat", folder);
+    if (sysfile_field_int(path, "nr_throttled", &periods))
+        *sum += periods;
+}
+
+int64_t cgroup_throttled(const char *root)
+{
+    int64_t sum = 0;
+    each_level(root, NULL, throttled, &sum);
+    each_level(root, "cpu", throttled, &sum);
+    return sum;
+}
+
 /* The files that say the same in the two versions. */
 struct memory_files {
     const char *limit, *use, *cache;

@@ -9,6 +9,7 @@
 
 /* root: "" for this machine; a test gives a folder that holds proc/ and sys/. */
 double cgroup_cpu_quota(const char *root);      /* CPUs' worth of time; 0: no limit */
+int64_t cgroup_throttled(const char *root);     /* periods whose quota was used up, so far */
 uint64_t cgroup_memory_limit(const char *root); /* bytes; UINT64_MAX: no limit */
 uint64_t cgroup_memory_free(const char *root);  /* limit - use, cache that can go counted as free */
 

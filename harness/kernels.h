@@ -10,6 +10,7 @@
 #include "counted.h"
 #include "energy.h"
 #include "gpu.h"
+#include "guard.h"
 #include "json.h"
 #include "kernels_cache.h"
 #include "measure.h"
@@ -79,8 +80,10 @@ struct arm {
     double *samples;                /* one of each block, its median, seconds per run */
     int64_t n;                      /* blocks */
     struct sidecar_place place;     /* of all samples, once they are kept */
-    struct raw raw;                 /* every sample of every block */
-    struct summary summary;         /* over blocks */
+    struct guard_count guard;
+    int64_t outliers;
+    struct raw raw;         /* every sample of every block */
+    struct summary summary; /* over blocks */
     struct stopping stopping;
     const char *stop_reason;
     int *order; /* place among the arms in each round */

@@ -223,37 +223,79 @@ static bool clocks_agree(struct arm *a, double wall, const double *times, int64_
     return false;
 }
 
-/* The samples of a block resemble each other, so a block is one value: their median. */
-static void take_block(struct arm *a, const double *times, int64_t count, int place)
+/* The samples of a block resemble each other, so a block is one value: their median. False where
+ * something befell the block and it is to be done again. */
+static bool take_block(struct arm *a, const struct guard_look *look, bool throttled,
+                       const double *times, int64_t count, int place)
 {
-    if (!raw_add(&a->raw, times, count, NAN, 0)) {
+    const uint8_t flags = guard_judge(&a->guard, look, throttled, a->n);
+    if (!raw_add(&a->raw, times, count, look->mhz, flags)) {
         arm_stop(a, status_name(ST_NO_MEMORY), "no memory for the samples");
-        return;
+        return true;
     }
+    if (flags & RAW_DISCARDED)
+        return false;
     a->order[a->rounds++] = place;
     a->samples[a->n++] = stats_median(times, count);
     a->summary = stats_summary(a->samples, a->n);
     stop_look(&a->stopping, &a->summary);
+    return true;
 }
 
-void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
+/* Of a device, by the driver's looks from the `first` on. */
+static bool device_look(const struct nvml_window *w, int64_t first, struct guard_look *look)
+{
+    uint64_t events = 0;
+    double hz = NAN;
+    for (int64_t i = first; i < w->count; i++) {
+        events |= w->samples[i].events;
+        hz = fmin(hz, w->samples[i].figure[NVML_SM_CLOCK]);
+    }
+    if (w->count > first)
+        look->mhz = hz * 1e-6;
+    return events & NVML_EVENTS_THROTTLED;
+}
+
+/* True where the block stands, or the arm has ended. */
+static bool one_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
 {
     char text[96], *end;
     const char *answer;
     double times[KERNELS_BLOCK_MAX];
+    struct guard_look look;
     int64_t count = block_count(c, a);
-    if (a->n >= (c->options->repetitions ? c->options->repetitions : KERNELS_MOST_BLOCKS))
-        return;
     snprintf(text, sizeof text, "block %" PRIu64 " %" PRId64 " %" PRId64, seed, a->runs, count);
     double expected = a->run_seconds * (double)(a->runs * count);
+    int64_t looks = a->window.count;
     nvml_window_open(c->nvml, &a->window);
     bool answered = ask(a, text, patience(c) + 10 * expected, "times", &answer);
     nvml_window_close(c->nvml, &a->window);
     if (!answered)
+        return true;
+    int used = guard_read(answer, &look);
+    double wall = strtod(answer + used, &end);
+    if (!used || !read_times(a, end, count, times)) {
+        if (!used)
+            arm_stop(a, status_name(ST_CRASHED), "the worker's look at its processors is unclear");
+        return true;
+    }
+    bool throttled = device_look(&a->window, looks, &look);
+    return !clocks_agree(a, wall, times, count) ||
+           take_block(a, &look, throttled, times, count, place);
+}
+
+/* Done again at once where something befell it, so that arms stay interleaved; on other data, as
+ * every block. */
+#define TRIES 3
+#define OTHER_SEED 0x1000000
+
+void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
+{
+    if (a->n >= (c->options->repetitions ? c->options->repetitions : KERNELS_MOST_BLOCKS))
         return;
-    double wall = strtod(answer, &end);
-    if (read_times(a, end, count, times) && clocks_agree(a, wall, times, count))
-        take_block(a, times, count, place);
+    for (int i = 0; i < TRIES; i++)
+        if (one_block(c, a, seed + (uint64_t)i * OTHER_SEED, place))
+            return;
 }
 
 void arm_counters(const struct contest *c, struct arm *a)

@@ -192,8 +192,8 @@ static void judge_spread(const struct contest *c, struct arm *a)
 
 static void judge_clocks(struct arm *a)
 {
-    if (!nvml_window_throttled(&a->window))
-        return;
+    if (a->guard.marred_by[GUARD_THROTTLE] == 0)
+        return; /* throttled blocks, if any, were timed anew */
     a->state = "throttled";
     snprintf(a->reason, sizeof a->reason, "heat or the supply held the device's clock down");
 }
@@ -202,6 +202,7 @@ static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
         judge_spread(c, a);
+        a->outliers = raw_flag_outliers(&a->raw);
         judge_clocks(a);
         judge_roof(c, a);
     }

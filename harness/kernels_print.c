@@ -190,6 +190,9 @@ static void print_notes(const struct contest *c, FILE *out)
             fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
         if (arm_timed(a) && c->roof->device)
             print_launches(a, out);
+        guard_describe(&a->guard, "block", line, sizeof line);
+        if (arm_timed(a) && line[0])
+            fprintf(out, "  %s: %s\n", a->entry->name, line);
         if (arm_timed(a) && a->energy_line[0])
             fprintf(out, "  %s: %s\n", a->entry->name, a->energy_line);
         print_counters(a, out);
@@ -446,6 +449,8 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     json_text(j, "stop_reason", a->stop_reason);
     json_int(j, "samples_n", a->raw.count);
     sidecar_json(&a->place, j);
+    json_int(j, "outliers", a->outliers);
+    guard_json(&a->guard, j);
     json_int(j, "processes_n", 1);
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);

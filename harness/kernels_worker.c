@@ -8,7 +8,7 @@
  *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES OPENMP OPENBLAS CPUS
  *                       OTHERS       copies: of what rotates; threads; processors they are put on
- *   block SEED RUNS N   times WALL T1 ... TN       WALL: of all by our clock; 0 where T are by it
+ *   block SEED RUNS N   times GUARD WALL T1 ... TN GUARD: guard_print. WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
  *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
@@ -55,6 +55,7 @@ struct session {
     enum cache_state cache;
     struct rotation rotation;
     struct pinned pinned;
+    struct guard guard;
     struct counters *counters;
     bool have_operands, have_bound;
     double said_alive;
@@ -121,6 +122,11 @@ static enum status session_open(struct session *s, struct fault *fault)
     s->bound.alive = say_alive;
     s->bound.alive_user = s;
     s->rotation = (struct rotation){.bound = &s->bound, .copies = 1};
+    s->guard = (struct guard){.root = "",
+                              .threads = s->bound.mirror.gpu ? 0 : (int)s->threads,
+                              .pinned = s->pinned.wish.count > 0,
+                              .cpus = s->pinned.wish.count,
+                              .cpu = s->pinned.wish.cpu};
     return bound_prepare(&s->bound, fault);
 }
 
@@ -243,14 +249,19 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     uint64_t seed;
     int64_t runs, count;
     double samples[KERNELS_BLOCK_MAX], wall;
+    struct guard_look look;
     if (sscanf(words, "%" SCNu64 " %" SCNd64 " %" SCNd64, &seed, &runs, &count) != 3 || runs < 1 ||
         count < 1 || count > KERNELS_BLOCK_MAX)
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
     TRY(rotation_renew(&s->rotation, seed, fault));
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(warm_block(s, runs, fault));
+    guard_begin(&s->guard);
     TRY(sample(s, runs, count, samples, &wall, fault));
-    fprintf(s->out, "times %.9g", wall);
+    guard_end(&s->guard, &look);
+    fputs("times ", s->out);
+    guard_print(&look, s->out);
+    fprintf(s->out, " %.9g", wall);
     for (int64_t i = 0; i < count; i++)
         fprintf(s->out, " %.9g", samples[i]);
     fputc('\n', s->out);

@@ -110,6 +110,12 @@ static bool take_pinned(struct outcome *o, const char *text)
     return sscanf(text, "%d %d %1023s %255s", &o->openmp, &o->openblas, o->pinned, o->others) == 4;
 }
 
+static bool take_look(struct outcome *o, const char *text)
+{
+    int used = guard_read(text, &o->look);
+    return used && !text[used];
+}
+
 static bool take_first(struct outcome *o, const char *text)
 {
     return sscanf(text, "%lg %" SCNx64, &o->first_ns, &o->frames_hash) == 2;
@@ -147,7 +153,7 @@ static const struct {
     {"host", take_host},           {"at", take_share},        {"sample", take_sample},
     {"part", take_part},           {"times", take_times},     {"counter", take_counter},
     {"ready", take_nothing},       {"bye", take_nothing},     {"rechecked", take_rechecked},
-    {"pinned", take_pinned},
+    {"pinned", take_pinned},       {"guard", take_look},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -243,6 +249,7 @@ static void judge(struct outcome *o)
     double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
     o->mistrusted = o->fma_peak > 0 && rate > MEASURE_PEAK_SLACK * o->fma_peak;
     char wide[256];
+    o->outliers = raw_flag_outliers(&o->raw);
     const struct stop_rule rule = {.narrow = STOP_NARROW_PIPELINE};
     o->unstable = stop_unstable(&rule, o->stop, &o->summary, o->sampling ? "passes" : "clips", wide,
                                 sizeof wide);
@@ -258,11 +265,24 @@ static void judge(struct outcome *o)
         snprintf(o->reason, sizeof o->reason, "%s", wide);
 }
 
-static enum status take_raw(struct outcome *o, double seconds, struct fault *fault)
+static enum status take_raw(struct outcome *o, double seconds, uint8_t flags, struct fault *fault)
 {
-    return raw_add(&o->raw, &seconds, 1, NAN, 0)
+    return raw_add(&o->raw, &seconds, 1, o->look.mhz, flags)
                ? ST_OK
                : fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
+}
+
+/* What is found beside the clip may say that its time does not stand; it is kept as it was, and the
+ * next one takes its place. */
+static enum status guard_clip(struct outcome *o, struct fault *fault)
+{
+    const uint8_t flags = guard_judge(&o->guard, &o->look, false, o->samples - 1);
+    TRY(take_raw(o, o->total[o->samples - 1] * 1e-9, flags, fault));
+    if (flags & RAW_DISCARDED)
+        o->samples--;
+    o->summary = o->samples ? stats_summary(o->total, o->samples) : (struct summary){.n = 0};
+    stop_look(&o->stopping, &o->summary);
+    return ST_OK;
 }
 
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -272,8 +292,7 @@ static enum status time_clip(struct worker *w, const struct run_limits *limits, 
     TRY(worker_send(w, "go", fault));
     TRY(wait_for(w, limits, o, "sample", fault));
     o->summary = stats_summary(o->total, o->samples);
-    stop_look(&o->stopping, &o->summary);
-    return take_raw(o, o->total[o->samples - 1] * 1e-9, fault);
+    return ST_OK;
 }
 
 static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
@@ -283,6 +302,7 @@ static enum status time_clips(struct worker *w, const struct run_limits *limits,
     const double start = clock_seconds();
     for (o->stop = STOP_NOT; !o->stop;) {
         TRY(time_clip(w, limits, o, fault));
+        TRY(guard_clip(o, fault));
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, clock_seconds() - start,
                               o->summary.median * 1e-9);
     }
@@ -360,7 +380,7 @@ static enum status time_passes(struct worker *w, const struct run_limits *limits
         TRY(wait_for(w, limits, o, "times", fault));
         const double now = clock_seconds();
         sum_up(o);
-        TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], fault));
+        TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], 0, fault));
         stop_look(&o->stopping, &o->summary);
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, now - started_s, now - begin);
         outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));
@@ -451,6 +471,8 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
     for (int i = 0; status == ST_OK && i < clips; i++) {
         status = time_clip(w, limits, o, &fault);
         if (status == ST_OK)
+            status = take_raw(o, o->total[i] * 1e-9, 0, &fault);
+        if (status == ST_OK)
             status = between(user, i);
     }
     o->stop = STOP_COUNT;
@@ -466,6 +488,7 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
         return ST_NO_MEMORY;
     json_init(&o->gpu, false);
     json_init(&o->energy, false);
+    o->look = GUARD_NONE;
     *out = o;
     TRY(case_resolve(s, &o->c, fault));
     o->step = calloc((size_t)o->c.request.steps * SAMPLES_MAX, sizeof *o->step);

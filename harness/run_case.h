@@ -7,6 +7,7 @@
 #include "case.h"
 #include "counted.h"
 #include "energy.h"
+#include "guard.h"
 #include "sample.h"
 #include "sidecar.h"
 #include "stopping.h"
@@ -45,6 +46,9 @@ struct outcome {
     bool asked, frames_differ, rechecked;
     struct stopping stopping;
     enum stop stop;
+    struct guard_look look; /* of the clip at hand */
+    struct guard_count guard;
+    int64_t outliers;
     struct raw raw; /* every clip or pass as it was taken */
     struct sidecar_place place;
     struct summary summary;

@@ -52,6 +52,8 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_text(j, "stop_reason", stop_name(o->stop));
     json_int(j, "samples_n", o->samples);
     sidecar_json(&o->place, j);
+    json_int(j, "outliers", o->outliers);
+    guard_json(&o->guard, j);
     json_int(j, "processes_n", 1);
     pinning_json(&o->pinning, o->openmp, o->openblas, o->pinned, o->others, j);
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
@@ -317,6 +319,10 @@ void outcome_row(const struct outcome *o, FILE *out)
     fprintf(out, "%8.1f %7s\n", flops * 1e-9, peak);
     if (o->unstable)
         fprintf(out, BELOW "%s\n", o->reason);
+    char redone[160];
+    guard_describe(&o->guard, "clip", redone, sizeof redone);
+    if (redone[0])
+        fprintf(out, BELOW "%s\n", redone);
     if (o->sampling)
         sampled_line(o, out);
     const struct counted_work done = counted_work_of(o);

@@ -5,7 +5,7 @@
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
- *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
+ *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | guard LOOK | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
@@ -20,6 +20,7 @@
 #include "counted.h"
 #include "device.h"
 #include "gpu.h"
+#include "guard.h"
 #include "host.h"
 #include "measure.h"
 #include "sample.h"
@@ -63,6 +64,8 @@ struct session {
     struct counters *counters;
     int64_t *step_ns;
     int clips;            /* counted */
+    struct pinned pinned;
+    struct guard guard;
     uint64_t frames_hash; /* of the clip at hand, or of its latents where it ends so */
     FILE *out;
 };
@@ -237,13 +240,18 @@ static double tell_device_peak(const struct session *s)
 }
 
 /* Libraries start threads in their first run, so again after it. */
-static void place_threads(const struct session *s)
+static void place_threads(struct session *s)
 {
-    struct pinned p;
+    const struct pinned *p = &s->pinned;
     if (!cpu_list)
         return;
-    pinning_apply(cpu_list, s->c.config.threads, &p);
-    fprintf(s->out, "pinned %d %d %s %s\n", p.openmp, p.openblas, p.cpus, p.other_cpus);
+    pinning_apply(cpu_list, s->c.config.threads, &s->pinned);
+    fprintf(s->out, "pinned %d %d %s %s\n", p->openmp, p->openblas, p->cpus, p->other_cpus);
+    s->guard = (struct guard){.root = "",
+                              .threads = s->c.config.device == DEVICE_CPU ? p->openmp : 0,
+                              .pinned = p->wish.count > 0,
+                              .cpus = p->wish.count,
+                              .cpu = p->wish.cpu};
 }
 
 static double tell_peak(const struct session *s)
@@ -295,11 +303,17 @@ static enum status prepare(struct session *s, struct fault *fault)
 
 static enum status sample(struct session *s, struct fault *fault)
 {
+    struct guard_look look;
+    guard_begin(&s->guard);
     if (s->counters) /* one pass a clip, where events do not fit together */
         counters_start(s->counters, s->clips++ % counters_passes(s->counters));
     TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
     if (s->counters)
         counters_stop(s->counters);
+    guard_end(&s->guard, &look);
+    fputs("guard ", s->out);
+    guard_print(&look, s->out);
+    putc('\n', s->out);
     fprintf(s->out, "sample %" PRId64, engine_total_ns(s->engine));
     for (int i = 0; i < STAGE_COUNT; i++)
         fprintf(s->out, " %" PRId64, engine_stage(s->engine, (enum stage)i)->run_ns);
@@ -374,7 +388,7 @@ static enum status serve_sampled(struct session *s, struct fault *fault)
 
 int worker_pipeline(int argc, char **argv, struct fault *fault)
 {
-    struct session s = {0};
+    struct session s = {.guard.root = ""};
     struct fault mine = {{0}};
     if (worker_take_line_out(&s.out, fault) != ST_OK)
         return EXIT_CHECK;

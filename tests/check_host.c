@@ -196,6 +196,7 @@ static void no_cgroup_is_no_limit(void **state)
     assert_true(cgroup_cpu_quota(root) == 0);
     assert_true(cgroup_memory_limit(root) == UINT64_MAX);
     assert_true(cgroup_memory_free(root) == UINT64_MAX);
+    assert_int_equal(cgroup_throttled(root), 0);
 }
 
 static void version_two_takes_the_tightest_level(void **state)
@@ -208,6 +209,9 @@ static void version_two_takes_the_tightest_level(void **state)
     put("sys/fs/cgroup/batch/memory.max", "1000000\n");
     put("sys/fs/cgroup/batch/memory.current", "600000\n");
     put("sys/fs/cgroup/batch/memory.stat", "anon 1\ninactive_file 100000\nactive_file 7\n");
+    put("sys/fs/cgroup/batch/cpu.stat", "usage_usec 9\nnr_periods 8\nnr_throttled 3\n");
+    put("sys/fs/cgroup/batch/job/cpu.stat", "nr_periods 8\nnr_throttled 4\n");
+    assert_int_equal(cgroup_throttled(root), 7);
     assert_true(cgroup_cpu_quota(root) == 1.5);
     assert_true(cgroup_memory_limit(root) == 1000000);
     assert_true(cgroup_memory_free(root) == 500000);
