@@ -42,7 +42,7 @@ struct field {
     unsigned kinds, seen; /* seen: in which of its kinds */
     bool array, may_be_null, may_be_absent;
 };
-static struct field fields[400];
+static struct field fields[800];
 static int field_count;
 
 /* ---- reading the tables ---------------------------------------------------------------------- */
