@@ -41,10 +41,10 @@ enum status backend_find(const char *name, enum backend *out, struct fault *faul
 
 struct kernels_options {
     const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
-    const char *cache;   /* NULL: the op's own */
-    int64_t cache_bytes; /* of the last-level cache; 0: what the machine says */
-    const char *pin;     /* "cores", "none" */
-    const char *profile; /* the variant to run under a profiler, in the glob's place */
+    const char *cache;            /* NULL: the op's own */
+    int64_t cache_bytes;          /* of the last-level cache; 0: what the machine says */
+    const char *pin;              /* "cores", "none" */
+    const char *profile;          /* the variant to run under a profiler, in the glob's place */
     int64_t threads, repetitions; /* blocks; 0: until the interval is narrow */
     double budget;
     uint64_t seed;
@@ -71,6 +71,8 @@ struct arm {
     double flops, bytes;                          /* really done */
     size_t planned_bytes, peak_bytes, turn_bytes; /* turn: of one copy of what rotates */
     int copies;                                   /* that take turns; 1: hot */
+    enum cache_state cache;                       /* of its worker */
+    size_t cache_bytes;                           /* over twice which they are, together */
     double run_seconds;
     int64_t runs, warm_samples;
     double warm_seconds;
@@ -95,8 +97,10 @@ struct arm {
     struct gpu_launch launch[KERNELS_LAUNCHES_MAX]; /* on a CUDA device, as far as there is room */
     int launches;                                   /* of one run; -1: launches_why */
     char launches_why[256], algorithm[512]; /* algorithm: a library's, "" where it has none */
-    double event_seconds, wall_seconds;     /* of all blocks, by the device's clock and by ours */
-    struct json energy;                     /* an object, or unused */
+    int blocks_apart; /* where the two clocks differ by over 5 %; the last one in words */
+    char apart[160];
+    double event_seconds, wall_seconds; /* of all blocks, by the device's clock and by ours */
+    struct json energy;                 /* an object, or unused */
     char energy_line[512];
 };
 
@@ -109,13 +113,16 @@ struct roof {
     double cache_bytes; /* of all last-level caches together; 0: unknown */
     bool device;
     char device_name[128];
-    double class_flops[NUM_COUNT]; /* by numerics class, 0 unknown; on the CPU `flops` serves all */
+    double class_flops[NUM_COUNT]; /* by numerics class, 0 unknown; f32's on the CPU is `flops` */
     double bus_bytes;              /* per second; 0 unknown */
 };
 
 static inline double roof_flops(const struct roof *roof, enum numerics numerics)
 {
-    return roof->device ? roof->class_flops[numerics] : roof->flops;
+    const bool f32_units =
+        numerics == NUM_F32 || numerics == NUM_WINOGRAD || numerics == NUM_SPARSE;
+    const double known = roof->class_flops[numerics];
+    return roof->device || known > 0 || !f32_units ? known : roof->flops;
 }
 
 struct contest {
@@ -173,6 +180,10 @@ enum status kernels_profile(const struct kernels_options *options,
 
 /* kernels_roof.c; of a CUDA device nothing is measured but its copies, and those by arm_copy */
 void roof_measure(struct roof *roof, int threads);
+/* The CPU's units for classes other than f32, where some timed arm is of one; anew, and the best
+ * counts, where an arm beats what is known. */
+void roof_measure_classes(struct roof *roof, int threads, const struct problem *p,
+                          const struct arm *arms, int count);
 /* True where copy_bytes is not measured and may bind, or is measured and beaten. */
 bool roof_needs_copy(const struct roof *roof, const struct problem *p, const struct arm *a);
 /* Takes a second or so, and only where some timed arm needs it. */

@@ -198,6 +198,12 @@ static void judge_clocks(struct arm *a)
     snprintf(a->reason, sizeof a->reason, "heat or the supply held the device's clock down");
 }
 
+static void judge_apart(struct arm *a)
+{
+    if (2 * a->blocks_apart > a->rounds)
+        arm_stop(a, "mistrusted", a->apart);
+}
+
 static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
@@ -205,6 +211,7 @@ static void judge(const struct contest *c, struct arm *a)
         a->outliers = raw_flag_outliers(&a->raw);
         judge_clocks(a);
         judge_roof(c, a);
+        judge_apart(a);
     }
     if (!a->state)
         arm_stop(a, status_name(ST_CRASHED), "no sample was taken");
@@ -270,6 +277,7 @@ enum status contest_run(struct contest *c, struct fault *fault)
         return fault_set(fault, ST_INTERRUPTED, "interrupted");
     TRY(status);
     roof_measure(c->roof, (int)c->options->threads);
+    roof_measure_classes(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
     roof_measure_copy(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
     for (int i = 0; i < c->count; i++)
         judge(c, &c->arms[i]);

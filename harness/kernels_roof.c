@@ -18,6 +18,8 @@
 /* Unless it streams, a copy fetches what it overwrites: three bytes move where two are counted. */
 #define COPY_MOVES 1.5
 #define COPY_TRIES 3
+#define PROBE_TRIES 3
+#define SLOW_MEMORY 4e9 /* bytes per second that any memory here reaches */
 
 /* ---- measuring ------------------------------------------------------------------------------- */
 
@@ -102,15 +104,15 @@ static double direct_flops(const struct problem *p)
     return problem_flops(p);
 }
 
-/* The CPU's probe runs f32: about units for narrower types it says nothing. Winograd and sparse
- * variants do less than the direct algorithm, so there their own word is all there is. */
-static double least_flops(const struct problem *p, const struct arm *a, const struct roof *roof)
+/* Winograd and sparse variants do less than the direct algorithm, so there their own word is all
+ * there is. */
+static double least_flops(const struct problem *p, const struct arm *a)
 {
     /* A variant that claims nothing comes with the op's figure, padding included. */
     double claimed = a->flops == problem_flops(p) ? 0 : a->flops;
     if (a->numerics == NUM_WINOGRAD || a->numerics == NUM_SPARSE)
         return claimed;
-    return a->numerics == NUM_F32 || roof->device ? fmax(direct_flops(p), claimed) : 0;
+    return fmax(direct_flops(p), claimed);
 }
 
 /* A table's unwanted rows, a crop's border and what a stride steps over need not be read. */
@@ -126,29 +128,57 @@ static bool read_in_part(enum op_id op, const char *tensor)
     return false;
 }
 
-/* Narrower classes may keep packed weights narrower than the problem states them. */
-static bool keeps_width(enum numerics numerics, enum elem type)
+/* Narrower classes may keep packed weights narrower than the problem states them; activations come
+ * and go as it states them. Sparse ones may leave out anything. */
+static double least_width(enum numerics numerics, const struct op_tensor *info, enum elem elem)
 {
-    return numerics == NUM_F32 || numerics == NUM_TF32 || numerics == NUM_WINOGRAD ||
-           (numerics == NUM_BF16 && type == ELEM_BF16) || (numerics == NUM_F16 && type == ELEM_F16);
+    static const double packed[NUM_COUNT] = {
+        [NUM_F32] = 8, [NUM_TF32] = 8, [NUM_WINOGRAD] = 8, [NUM_BF16] = 2,
+        [NUM_F16] = 2, [NUM_FP8] = 1,  [NUM_INT8] = 1,     [NUM_FP4] = 0.5};
+    const double stated = (double)elem_bytes(elem);
+    if (numerics == NUM_SPARSE)
+        return 0;
+    return info->role == ROLE_WEIGHT ? fmin(stated, packed[numerics]) : stated;
+}
+
+/* Of all tensors, or of weights alone. */
+static double operand_bytes(const struct problem *p, enum numerics numerics, bool weights)
+{
+    const struct op_info *op = op_table[p->op];
+    double bytes = 0;
+    for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
+        const struct tensor *t = problem_tensor_const(p, i);
+        int64_t rows, row_elems;
+        if (tensor_given(t) && (!weights || op->tensor[i].role == ROLE_WEIGHT) &&
+            !read_in_part(p->op, op->tensor[i].name) &&
+            op->extent(&p->linear, i, &rows, &row_elems))
+            bytes +=
+                (double)rows * (double)row_elems * least_width(numerics, &op->tensor[i], t->elem);
+    }
+    return bytes;
+}
+
+/* Caches nearer to a core may hold what the last one has lost. */
+#define NEARER_CACHES 1.5
+
+/* Of all copies together the caches can keep no more than they hold, whatever they choose to keep:
+ * the rest comes from memory in every round of turns. */
+static double cold_bytes(const struct problem *p, const struct arm *a)
+{
+    const bool weights = a->cache == CACHE_COLD_WEIGHTS;
+    const double turn = operand_bytes(p, a->numerics, weights);
+    if (a->copies < 2)
+        return 0;
+    return fmax(0, turn - NEARER_CACHES * (double)a->cache_bytes / a->copies);
 }
 
 /* Bytes that come from memory or go there in every run, however much the caches kept of the run
  * before; 0 where the data is too small to tell. */
 static double least_bytes(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
-    const struct op_info *op = op_table[p->op];
-    double bytes = 0;
-    if (!keeps_width(a->numerics, problem_type(p)))
-        return 0;
-    for (int i = 0; i < OP_TENSORS_MAX && op->tensor[i].name; i++) {
-        const struct tensor *t = problem_tensor_const(p, i);
-        int64_t rows, row_elems;
-        if (tensor_given(t) && !read_in_part(p->op, op->tensor[i].name) &&
-            op->extent(&p->linear, i, &rows, &row_elems))
-            bytes += (double)rows * (double)row_elems * (double)elem_bytes(t->elem);
-    }
-    return roof->cache_bytes > 0 && bytes > 2 * roof->cache_bytes ? bytes - roof->cache_bytes : 0;
+    const double all = operand_bytes(p, a->numerics, false), cache = roof->cache_bytes;
+    const double hot = cache > 0 && all > 2 * cache ? all - cache : 0;
+    return fmax(hot, cold_bytes(p, a));
 }
 
 /* ---- judgement ------------------------------------------------------------------------------- */
@@ -156,7 +186,7 @@ static double least_bytes(const struct problem *p, const struct arm *a, const st
 static double compute_floor(const struct problem *p, const struct arm *a, const struct roof *roof)
 {
     double rate = roof_flops(roof, a->numerics) * MEASURE_PEAK_SLACK;
-    return rate > 0 ? least_flops(p, a, roof) / rate : 0;
+    return rate > 0 ? least_flops(p, a) / rate : 0;
 }
 
 static double memory_rate(const struct roof *roof)
@@ -175,7 +205,22 @@ bool roof_needs_copy(const struct roof *roof, const struct problem *p, const str
     if (roof->device)
         return false;
     return roof->copy_bytes > 0 ? a->summary.median < memory_floor(p, a, roof)
-                                : least_bytes(p, a, roof) > 0;
+                                : least_bytes(p, a, roof) > SLOW_MEMORY * a->summary.median;
+}
+
+void roof_measure_classes(struct roof *roof, int threads, const struct problem *p,
+                          const struct arm *arms, int count)
+{
+    const char *isa;
+    for (int i = 0; i < count && !roof->device; i++) {
+        const struct arm *a = &arms[i];
+        double *known = &roof->class_flops[a->numerics];
+        if (!arm_timed(a) || a->numerics == NUM_F32)
+            continue;
+        for (int attempt = 0; attempt < PROBE_TRIES; attempt++)
+            if (*known == 0 || a->summary.median < compute_floor(p, a, roof))
+                *known = fmax(*known, measure_peak_of_class(a->numerics, threads, &isa));
+    }
 }
 
 /* A busy neighbour during one measurement must not brand a kernel: the best of several counts. */
@@ -201,7 +246,7 @@ bool roof_beaten(const struct roof *roof, const struct problem *p, const struct 
     if (compute >= memory)
         snprintf(reason, bytes,
                  "%.3g ms is less than the %.3g ms that %.3g MFLOP need at a peak of %.1f GFLOP/s",
-                 1e3 * a->summary.median, 1e3 * compute, least_flops(p, a, roof) / 1e6,
+                 1e3 * a->summary.median, 1e3 * compute, least_flops(p, a) / 1e6,
                  roof_flops(roof, a->numerics) / 1e9);
     else
         snprintf(reason, bytes,

@@ -508,8 +508,9 @@ static void clocks_contradict_each_other(void **state)
     static const struct {
         double events, wall;
         bool agree;
-    } rows[] = {{0.100, 0.101, true},  {0.100, 0.096, true}, {0.100, 0.095, false},
-                {0.001, 0.0001, true}, {0.100, 0.9, true},   {0.001, 0.02, false}};
+    } rows[] = {{0.100, 0.101, true},  {0.100, 0.096, true},  {0.100, 0.095, false},
+                {0.001, 0.0001, true}, {0.100, 0.106, false}, {0.001, 0.02, false},
+                {0.001, 0.004, true},  {0.006, 0.0067, true}, {0.006, 0.0069, false}};
     char reason[160];
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -319,7 +319,10 @@ static void memory_has_a_roof(void **state)
         {"elementwise:S=1000,C=1000,kind=copy", NUM_F32, 0, 4.25e-3, NULL},
         {"elementwise:S=1000,C=1000,kind=copy", NUM_F32, 0, 4.23e-3, "7 MB beyond the caches"},
         {"elementwise:S=200,C=1000,kind=copy", NUM_F32, 0, 1e-6, NULL},
-        {"elementwise:S=1000,C=1000,kind=copy", NUM_INT8, 0, 1e-6, NULL},
+        /* a class says how wide packed weights may be, not what is read and written */
+        {"elementwise:S=1000,C=1000,kind=copy", NUM_INT8, 0, 1e-6, "7 MB beyond the caches"},
+        {"elementwise:S=1000,C=1000,kind=copy", NUM_SPARSE, 0, 1e-6, NULL},
+        {"linear:S=1,K=2000,O=1000,type=f32", NUM_INT8, 0, 1e-6, "1.01 MB beyond the caches"},
         {"linear:S=1,K=2000,O=1000,type=f32", NUM_F32, 0, 4e-3, "beyond the caches"},
         {"embedding:S=1,V=100000,C=100", NUM_F32, 0, 1e-6, NULL}}; /* one row of a table */
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -327,6 +330,56 @@ static void memory_has_a_roof(void **state)
     struct roof unknown = slow;
     unknown.cache_bytes = 0;
     judge_one(&unknown, &(struct judged){rows[1].shape, NUM_F32, 0, 1e-6, NULL});
+}
+
+/* Where copies take turns, small data comes from memory all the same: 1 MB in 5 turns, of which the
+ * caches keep 3 MB at most, so 0.4 MB a run at 1.65 GB/s. */
+static void cold_data_has_a_roof(void **state)
+{
+    (void)state;
+    struct problem p;
+    char reason[256];
+    struct arm a = {.numerics = NUM_F32,
+                    .n = 9,
+                    .copies = 5,
+                    .cache = CACHE_COLD_WEIGHTS,
+                    .cache_bytes = 2000000,
+                    .summary.median = 0.23e-3};
+    assert_int_equal(shape_parse("linear:S=1,K=500,O=500,bias=0", &p, NULL), ST_OK);
+    a.flops = problem_flops(&p);
+    struct roof roof = slow;
+    roof.flops = 1e12;
+    assert_true(roof_beaten(&roof, &p, &a, reason, sizeof reason));
+    assert_non_null(strstr(reason, "0.4 MB beyond the caches"));
+    a.summary.median = 0.25e-3;
+    assert_false(roof_beaten(&roof, &p, &a, reason, sizeof reason));
+    a.summary.median = 1e-6;
+    a.numerics = NUM_INT8; /* packed weights a quarter as wide: the caches may keep them all */
+    assert_false(roof_beaten(&roof, &p, &a, reason, sizeof reason));
+    a.numerics = NUM_F32;
+    a.copies = 1;
+    a.cache = CACHE_HOT;
+    assert_false(roof_beaten(&roof, &p, &a, reason, sizeof reason));
+}
+
+/* Units for narrow types have roofs of their own. */
+static void every_class_has_a_roof(void **state)
+{
+    (void)state;
+    struct roof two = slow;
+    two.class_flops[NUM_BF16] = 16e9;
+    static const struct judged rows[] = {
+        {"linear:S=10,K=100,O=1000,type=bf16", NUM_BF16, 0, 0.115e-3, NULL},
+        {"linear:S=10,K=100,O=1000,type=bf16", NUM_BF16, 0, 0.113e-3, "peak of 16.0 GFLOP/s"},
+        {"linear:S=10,K=100,O=1000,type=f32", NUM_INT8, 0, 1e-6, NULL}}; /* not measured */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        judge_one(&two, &rows[i]);
+    struct problem p;
+    struct arm a = {.numerics = NUM_BF16, .n = 9, .summary = {.n = 9, .median = 1}};
+    two.class_flops[NUM_BF16] = 0;
+    assert_int_equal(shape_parse(rows[0].shape, &p, NULL), ST_OK);
+    roof_measure_classes(&two, 1, &p, &a, 1);
+    assert_true(two.class_flops[NUM_BF16] > 1e8);
 }
 
 /* A device of 1 TFLOP/s in f32 and 10 in bf16 whose bus carries 1 GB/s, with a cache of 1 MB. */
@@ -475,6 +528,8 @@ int main(void)
         cmocka_unit_test(time_below_the_floor_is_not_believed),
         cmocka_unit_test(arithmetic_has_a_roof),
         cmocka_unit_test(memory_has_a_roof),
+        cmocka_unit_test(cold_data_has_a_roof),
+        cmocka_unit_test(every_class_has_a_roof),
         cmocka_unit_test(a_device_has_a_roof_for_every_class),
         cmocka_unit_test(copies_are_measured_only_where_they_tell),
         cmocka_unit_test(plugin_is_timed_like_ours),
