@@ -281,7 +281,25 @@ const char *record_run_id(const struct record_file *file) { return file->run_id;
 enum status record_sync(struct record_file *file, struct record_mark *mark, struct fault *fault)
 {
     mark->cases = file->cases;
+    mark->samples_bytes = file->sidecar ? sidecar_bytes(file->sidecar) : 0;
+    if (file->sidecar)
+        TRY(sidecar_sync(file->sidecar, fault));
     return out_file_sync(&file->out, &mark->bytes, fault);
+}
+
+/* Samples of a case that was not finished go, with the file where they were the first. */
+static enum status resume_sidecar(struct record_file *file, int64_t bytes, struct fault *fault)
+{
+    char *path = sidecar_path(file);
+    if (!path)
+        return no_memory(fault);
+    enum status status = ST_OK;
+    if (bytes > 0)
+        status = sidecar_resume(path, bytes, &file->sidecar, fault);
+    else
+        sidecar_forget(path);
+    free(path);
+    return status;
 }
 
 enum status record_resume(const char *path, const char *run_id, const struct record_mark *mark,
@@ -297,6 +315,8 @@ enum status record_resume(const char *path, const char *run_id, const struct rec
     snprintf(file->run_id, sizeof file->run_id, "%s", run_id);
     enum status status = out_file_resume(&file->out, path, mark->bytes, fault);
     if (status == ST_OK)
+        status = resume_sidecar(file, mark->samples_bytes, fault);
+    if (status == ST_OK)
         *out = file;
     else
         record_leave(file);
@@ -308,5 +328,7 @@ void record_leave(struct record_file *file)
     if (!file)
         return;
     out_file_leave(&file->out);
+    sidecar_leave(file->sidecar);
+    file->sidecar = NULL;
     record_free(file);
 }

@@ -32,7 +32,7 @@ void record_free(struct record_file *file); /* without record_close: removes the
 
 /* How far a record file has come. */
 struct record_mark {
-    int64_t bytes, cases;
+    int64_t bytes, cases, samples_bytes; /* the last of the file of samples; 0: there is none yet */
 };
 const char *record_path(const struct record_file *file); /* the name it will have */
 const char *record_run_id(const struct record_file *file);

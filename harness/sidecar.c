@@ -179,28 +179,32 @@ enum status sidecar_create(const char *path, struct sidecar **out, struct fault 
 enum status sidecar_resume(const char *path, int64_t bytes, struct sidecar **out,
                            struct fault *fault)
 {
-    struct stat info;
+    char *part;
     struct sidecar *s = calloc(1, sizeof *s);
-    if (!s)
-        return no_memory(fault);
-    s->out = (struct out_file){.fd = -1, .path = strdup(path)};
-    if (!s->out.path || asprintf(&s->out.temporary, "%s.part", path) < 0) {
-        s->out.temporary = NULL;
-        sidecar_leave(s);
+    if (!s || asprintf(&part, "%s.part", path) < 0) {
+        free(s);
         return no_memory(fault);
     }
-    s->out.fd = open(s->out.temporary, O_RDWR | O_CLOEXEC);
-    if (s->out.fd < 0 || fstat(s->out.fd, &info) != 0 || info.st_size < bytes ||
-        ftruncate(s->out.fd, bytes) != 0 || lseek(s->out.fd, 0, SEEK_END) != bytes) {
-        enum status status =
-            fault_set(fault, ST_IO, "%s.part cannot be gone on with: %s", path,
-                      s->out.fd >= 0 ? "it is shorter than its record says" : strerror(errno));
+    if (access(part, F_OK) != 0)
+        rename(path, part); /* where that fails, so does opening it */
+    free(part);
+    enum status status = out_file_resume(&s->out, path, bytes, fault);
+    if (status != ST_OK) {
         sidecar_leave(s);
         return status;
     }
     s->bytes = bytes;
     *out = s;
     return ST_OK;
+}
+
+void sidecar_forget(const char *path)
+{
+    char *part;
+    if (asprintf(&part, "%s.part", path) < 0)
+        return;
+    unlink(part);
+    free(part);
 }
 
 enum status sidecar_add(struct sidecar *s, const struct raw *raw, struct sidecar_place *out,
@@ -271,10 +275,8 @@ void sidecar_leave(struct sidecar *s)
 {
     if (!s)
         return;
-    if (s->out.temporary && s->out.fd >= 0)
-        close(s->out.fd);
-    free(s->out.path);
-    free(s->out.temporary);
+    if (s->out.temporary)
+        out_file_leave(&s->out);
     free(s);
 }
 

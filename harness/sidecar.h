@@ -60,9 +60,10 @@ struct sidecar;
 /* ST_REFUSED, without a sentence, where the file exists or another process writes it. */
 enum status sidecar_create(const char *path, struct sidecar **out, struct fault *fault);
 /* Goes on with the .part file that sidecar_leave, or a process that was killed, left: its first
- * `bytes` bytes are kept. */
+ * `bytes` bytes are kept. A file that was ended while its record was not is opened again. */
 enum status sidecar_resume(const char *path, int64_t bytes, struct sidecar **out,
                            struct fault *fault);
+void sidecar_forget(const char *path); /* removes what such a process left */
 enum status sidecar_add(struct sidecar *s, const struct raw *raw, struct sidecar_place *out,
                         struct fault *fault);
 int64_t sidecar_bytes(const struct sidecar *s);                     /* so far */

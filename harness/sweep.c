@@ -109,7 +109,7 @@ static enum status add_line(void *user, const char *word, const char *text, stru
 
 static enum status write_head(struct sweep *s, const struct sweep_plan *plan, struct fault *fault)
 {
-    char begun[64];
+    char begun[96];
     const char *name = strrchr(record_path(s->records), '/');
     TRY(add_line(s, "sweep", VERSION, fault));
     TRY(add_line(s, "record", name ? name + 1 : record_path(s->records), fault));
@@ -118,7 +118,8 @@ static enum status write_head(struct sweep *s, const struct sweep_plan *plan, st
         TRY(add_line(s, "word", plan->argv[i], fault));
     TRY(plan_lines(plan, add_line, s, fault));
     TRY(record_sync(s->records, &s->mark, fault));
-    snprintf(begun, sizeof begun, "%" PRId64 " %" PRId64, s->mark.bytes, s->mark.cases);
+    snprintf(begun, sizeof begun, "%" PRId64 " %" PRId64 " %" PRId64, s->mark.bytes, s->mark.cases,
+             s->mark.samples_bytes);
     TRY(add_line(s, "begun", begun, fault));
     return journal_sync(s->journal, fault);
 }
@@ -168,7 +169,8 @@ static enum status keep_word(struct words *w, const char *text)
 static enum status take_begun(struct sweep *s, const char *text)
 {
     s->state = calloc((size_t)s->keys.count + 1, sizeof *s->state);
-    s->begun = sscanf(text, "%" SCNd64 " %" SCNd64, &s->mark.bytes, &s->mark.cases) == 2;
+    s->begun = sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64, &s->mark.bytes, &s->mark.cases,
+                      &s->mark.samples_bytes) == 3;
     return !s->state ? ST_NO_MEMORY : s->begun ? ST_OK : ST_BAD_INPUT;
 }
 
@@ -178,8 +180,8 @@ static enum status take_done(struct sweep *s, const char *text)
     char state[STATE_BYTES];
     struct record_mark mark;
     if (!s->begun ||
-        sscanf(text, "%d %23s %" SCNd64 " %" SCNd64, &number, state, &mark.bytes, &mark.cases) !=
-            4 ||
+        sscanf(text, "%d %23s %" SCNd64 " %" SCNd64 " %" SCNd64, &number, state, &mark.bytes,
+               &mark.cases, &mark.samples_bytes) != 5 ||
         number < 1 || number > s->keys.count || s->state[number - 1][0])
         return ST_BAD_INPUT;
     snprintf(s->state[number - 1], STATE_BYTES, "%s", state);
@@ -415,8 +417,8 @@ enum status sweep_done(struct sweep *s, int number, const char *state, struct fa
     char text[128];
     struct record_mark mark;
     TRY(record_sync(s->records, &mark, fault));
-    snprintf(text, sizeof text, "%d %s %" PRId64 " %" PRId64, number + 1, state, mark.bytes,
-             mark.cases);
+    snprintf(text, sizeof text, "%d %s %" PRId64 " %" PRId64 " %" PRId64, number + 1, state,
+             mark.bytes, mark.cases, mark.samples_bytes);
     TRY(journal_add(s->journal, "done", text, fault));
     TRY(journal_sync(s->journal, fault));
     snprintf(s->state[number], STATE_BYTES, "%s", state);

@@ -157,8 +157,13 @@ static void writing_goes_on_after_a_kill(void **state)
     OK(sidecar_add(s, &b, &place[1], &fault)); /* nobody was told of these */
     sidecar_leave(s);
     assert_int_equal(sidecar_create(path, &s, &why), ST_REFUSED);
-    assert_int_equal(sidecar_resume(path, 1 << 20, &s, &why), ST_IO);
+    assert_int_equal(sidecar_resume(path, 1 << 20, &s, &why), ST_BAD_INPUT);
     OK(sidecar_resume(path, known, &s, &fault));
+    OK(sidecar_add(s, &b, &place[1], &fault));
+    OK(sidecar_commit(s, &fault));
+    sidecar_free(s);
+    OK(sidecar_resume(path, known, &s, &fault)); /* its record was not ended in time */
+    assert_false(file_exists(path));
     OK(sidecar_add(s, &b, &place[1], &fault));
     OK(sidecar_commit(s, &fault));
     sidecar_free(s);
@@ -170,6 +175,37 @@ static void writing_goes_on_after_a_kill(void **state)
     raw_free(&got);
     raw_free(&a);
     raw_free(&b);
+}
+
+/* A record that is gone on with keeps the samples of the cases it has, and of no other. */
+static void a_resumed_record_has_its_samples(void **state)
+{
+    (void)state;
+    const char *results = at("%s/resumed", folder), *path;
+    char name[512], samples[512];
+    for (int known = 0; known < 2; known++) {
+        struct record_file *file;
+        struct record_mark mark;
+        struct sidecar_place place;
+        struct raw a = some_raw(3, 7), got;
+        OK(record_open(results, "patchmark", &file, &fault));
+        snprintf(name, sizeof name, "%s", record_path(file));
+        snprintf(samples, sizeof samples, "%.*s.samples", (int)strlen(name) - 6, name);
+        if (known)
+            OK(record_samples(file, &a, &place, &fault));
+        OK(record_sync(file, &mark, &fault));
+        OK(record_samples(file, &a, &place, &fault)); /* of a case that is not finished */
+        record_leave(file);
+        OK(record_resume(name, "id", &mark, &file, &fault));
+        OK(record_samples(file, &a, &place, &fault));
+        assert_int_equal(place.offset, 16 + known * 21 * 17);
+        OK(record_close(file, &path, &fault));
+        OK(sidecar_read(samples, &place, &got, &fault));
+        expect_equal(&got, &a);
+        raw_free(&got);
+        raw_free(&a);
+        record_free(file);
+    }
 }
 
 /* It lives and dies with its record, and has its name. */
@@ -256,6 +292,7 @@ int main(void)
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(places_of_others_are_refused),
         cmocka_unit_test(writing_goes_on_after_a_kill),
+        cmocka_unit_test(a_resumed_record_has_its_samples),
         cmocka_unit_test(it_stands_beside_its_record),
         cmocka_unit_test(outliers_are_flagged_and_kept),
         cmocka_unit_test(digests_of_pieces_are_of_the_whole),
