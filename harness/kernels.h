@@ -136,6 +136,8 @@ struct contest {
     const struct arm *against;
     struct roof *roof;
     struct cache_choice cache;
+    double settle_seconds;  /* of warming a device until its clock and power were flat */
+    bool settled;           /* they were */
     struct nvml *nvml;      /* of the CUDA device; NULL: not watched */
     struct fault unwatched; /* why not */
 };
@@ -177,6 +179,13 @@ void contest_free(struct contest *c);
 enum status kernels_profile(const struct kernels_options *options,
                             const struct registry_entry *const *picked, int count,
                             struct fault *fault);
+
+/* kernels_settle.c: on a device whose driver can be asked, all arms by turns until its clock and its
+ * power are flat, or a quarter of the budget is spent. */
+void contest_settle(struct contest *c);
+/* Clocks within 1 % and power within 3 % of each other: medians of two stretches of looks. */
+bool settle_flat(const struct nvml_sample *before, int64_t befores, const struct nvml_sample *after,
+                 int64_t afters);
 
 /* kernels_roof.c; of a CUDA device nothing is measured but its copies, and those by arm_copy */
 void roof_measure(struct roof *roof, int threads);

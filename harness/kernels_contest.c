@@ -265,6 +265,7 @@ enum status contest_run(struct contest *c, struct fault *fault)
     double deadline = clock_seconds() + c->options->budget;
     choose_cache(c);
     deadline += verify_arms(c);
+    contest_settle(c);
     /* The outputs are checked once more at the end; that belongs to the budget too. */
     double spent = c->options->budget - (deadline - clock_seconds());
     enum status status = rounds_run(c, deadline - fmin(spent, c->options->budget / 3), fault);

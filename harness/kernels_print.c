@@ -455,6 +455,10 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     json_text(j, "schedule", "interleaved");
     json_int(j, "warmup_n", a->warm_samples);
     json_number(j, "warmup_s", a->warm_seconds);
+    if (c->nvml) {
+        json_number(j, "settle_s", c->settle_seconds);
+        json_bool(j, "settled", c->settled);
+    }
     pinning_json(&a->pin, a->openmp, a->openblas, a->pinned, a->others, j);
     json_int(j, "copies", a->copies);
     json_int(j, "copy_bytes", (int64_t)a->turn_bytes);

@@ -29,7 +29,7 @@ import uuid
 SCHEMA = {"name": "patchmark", "version": "1.1"}
 LEAST_SAMPLES = 6  # the fewest whose extremes cover the median with 95 %
 MOST_SAMPLES = 60
-WIDE = 0.05  # half an interval over its median: unstable above
+WIDE = 0.01  # half an interval over its median: unstable above
 SAMPLE_S = 0.002
 PARTS = ("attention", "linear", "conv3d", "elementwise", "decode")
 
@@ -534,8 +534,10 @@ def timing_of(samples, count, warm, why):
     spread = math.sqrt(sum((x - mean) ** 2 for x in ns) / max(1, len(ns) - 1))
     return {"n": len(ns), "unit": "ns", "median": median, "lo": lo, "hi": hi, "level": level,
             "min": min(ns), "max": max(ns), "mean": mean, "cv": spread / mean, "samples": ns,
-            "stop_reason": why, "schedule": "sequential", "warmup_n": warm, "backend": "events"
-            if DEVICE == "cuda" else "loop", "runs_per_sample": count, "order": []}
+            "stop_reason": why, "samples_n": len(ns), "processes_n": 1,
+            "schedule": "sequential", "warmup_n": warm,
+            "backend": "events" if DEVICE == "cuda" else "loop",
+            "runs_per_sample": count, "order": []}
 
 
 def status_of(timing, error, limit):

@@ -76,28 +76,33 @@ static void *address(const struct rotation *r, const struct rotation_part *p, in
 
 /* ---- copies ---------------------------------------------------------------------------------- */
 
-/* First touched by the threads that will run, so that pages lie beside them. */
-static void copy_here(unsigned char *to, const unsigned char *from, size_t bytes, int threads)
+/* First touched by the threads that will run, so that pages lie beside them; of what is too small to
+ * be shared among threads each makes some copies. */
+static void copy_here(const struct rotation *r, const struct rotation_part *p, int first, int end)
 {
-    threads = bytes >= LARGE_BYTES ? threads : 1;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (size_t at = 0; at < bytes; at += PIECE_BYTES)
-        memcpy(to + at, from + at, bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES);
+    const bool large = p->bytes >= LARGE_BYTES;
+    const size_t piece = large ? PIECE_BYTES : p->bytes;
+    const unsigned char *from = p->home;
+#pragma omp parallel for collapse(2) num_threads(r->bound->exec.threads) schedule(static)
+    for (int i = first; i < end; i++)
+        for (size_t at = 0; at < p->bytes; at += piece)
+            memcpy((unsigned char *)address(r, p, i) + at, from + at,
+                   p->bytes - at < piece ? p->bytes - at : piece);
 }
 
 static enum status copy_part(const struct rotation *r, const struct rotation_part *p,
                              struct fault *fault)
 {
     struct gpu *gpu = r->bound->mirror.gpu;
-    for (int i = 1; i < r->copies; i++) {
-        if (gpu)
-            TRY(gpu_copy(gpu, address(r, p, i), p->home, p->bytes, fault));
-        else
-            copy_here(address(r, p, i), p->home, p->bytes, r->bound->exec.threads);
-        if (i % 64 == 0)
-            bound_alive(r->bound);
+    const int at_once = p->bytes >= LARGE_BYTES ? 1 : 64;
+    for (int i = 1; i < r->copies; i += at_once) {
+        const int end = i + at_once < r->copies ? i + at_once : r->copies;
+        for (int k = i; gpu && k < end; k++)
+            TRY(gpu_copy(gpu, address(r, p, k), p->home, p->bytes, fault));
+        if (!gpu)
+            copy_here(r, p, i, end);
+        bound_alive(r->bound);
     }
-    bound_alive(r->bound);
     return ST_OK;
 }
 

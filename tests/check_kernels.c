@@ -425,6 +425,33 @@ static void copies_are_measured_only_where_they_tell(void **state)
     assert_false(roof_needs_copy(&slow, &large, &a));
 }
 
+/* A device is warm where neither clock nor power moves any more; what is not told does not hinder. */
+static void a_device_settles(void **state)
+{
+    (void)state;
+    struct nvml_sample cold[5], warm[5];
+    for (int i = 0; i < 5; i++) {
+        for (int f = 0; f < NVML_FIGURES; f++)
+            cold[i].figure[f] = warm[i].figure[f] = NAN;
+        cold[i].figure[NVML_SM_CLOCK] = 1.980e9;
+        warm[i].figure[NVML_SM_CLOCK] = 1.965e9;
+        cold[i].figure[NVML_POWER] = 600 + i;
+        warm[i].figure[NVML_POWER] = 612 + i;
+    }
+    assert_true(settle_flat(cold, 5, warm, 5));
+    assert_false(settle_flat(cold, 0, warm, 5)); /* the first stretch has none before it */
+    warm[0].figure[NVML_SM_CLOCK] = 1e9;         /* one look is no level */
+    assert_true(settle_flat(cold, 5, warm, 5));
+    for (int i = 0; i < 5; i++)
+        warm[i].figure[NVML_SM_CLOCK] = 1.9e9;
+    assert_false(settle_flat(cold, 5, warm, 5));
+    for (int i = 0; i < 5; i++) {
+        warm[i].figure[NVML_SM_CLOCK] = NAN;
+        warm[i].figure[NVML_POWER] = 650;
+    }
+    assert_false(settle_flat(cold, 5, warm, 5));
+}
+
 static void plugin_is_timed_like_ours(void **state)
 {
     (void)state;
@@ -532,6 +559,7 @@ int main(void)
         cmocka_unit_test(every_class_has_a_roof),
         cmocka_unit_test(a_device_has_a_roof_for_every_class),
         cmocka_unit_test(copies_are_measured_only_where_they_tell),
+        cmocka_unit_test(a_device_settles),
         cmocka_unit_test(plugin_is_timed_like_ours),
         cmocka_unit_test(refusal_is_a_row_with_its_reason),
         cmocka_unit_test(a_device_that_is_not_here_is_one_sentence),
