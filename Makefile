@@ -5,6 +5,7 @@
 #   make bench   set-up, build, a clip, parity, timings, plots
 #   make test    set-up, build, all tests
 #   make deps    set-up alone          make WITHOUT="ffmpeg papi"   (or all) builds without them
+#   make selftest  100 minutes: that 'compare' raises no false alarm and misses no slowdown
 #   make asan | tsan   the tests under sanitizers     make fuzz     make clean
 #   make kills   a sweep is killed at 50 random moments and gone on with; KILLS=N
 #
@@ -27,7 +28,7 @@ CXX ?= g++
 # As many jobs as processors, unless make was called with -j of its own.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 
-.PHONY: all bench test deps cuda-report gpu-check gpu-bundle program emulated tests check kills asan tsan fuzz clean format FORCE
+.PHONY: all bench test deps cuda-report gpu-check gpu-bundle selftest program emulated tests check kills asan tsan fuzz clean format FORCE
 .DEFAULT_GOAL := all
 
 all: deps
@@ -43,6 +44,11 @@ deps:
 cuda-report: deps
 	@$(MAKE) --no-print-directory $(JOBS) program
 	@harness/cuda_report.sh $(B)
+# Is compare to be believed? 100 minutes; what is done is kept when it is interrupted.
+# SELFTEST="--suites 6 --budget 4" scales it.
+selftest: deps
+	@$(MAKE) --no-print-directory $(JOBS) program
+	@$(B)/patchmark selftest $(SELFTEST)
 gpu-check: deps
 	@$(MAKE) --no-print-directory $(JOBS) program $(if $(HAVE_cuda),$(B)/calibrate)
 	@harness/gpu_check.sh $(B)

@@ -164,6 +164,19 @@ static enum status reported(const struct bound *b, enum status status, const cha
     return status == ST_OK ? ST_OK : fault_set(fault, status, "%s reported an error", who);
 }
 
+void bound_scatter(struct bound *b, uint64_t seed)
+{
+    struct guarded *own[] = {&b->scratch, &b->packed};
+    if (b->mirror.gpu)
+        return;
+    operands_scatter(b->operands, seed);
+    for (uint64_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i]->map) {
+            guarded_scatter(own[i], seed + OP_TENSORS_MAX + i, b->exec.threads);
+            guarded_place(own[i], true);
+        }
+}
+
 enum status bound_prepare(struct bound *b, struct fault *fault)
 {
     b->exec.knob = b->knob;

@@ -38,6 +38,9 @@ enum status bound_new(const struct variant *variant, const int64_t *knob, struct
 enum status bound_prepare(struct bound *b, struct fault *fault);
 /* After operands_fill_inputs, in place of bound_prepare: packed weights and addresses stay. */
 enum status bound_renew(struct bound *b, struct fault *fault);
+/* On the CPU: operands, scratch and packed weights onto other physical pages. operands_fill and
+ * bound_prepare come next. */
+void bound_scatter(struct bound *b, uint64_t seed);
 /* The run alone; on a CUDA device it is only enqueued. */
 enum status bound_run(struct bound *b);
 /* A run as a check wants it: scratch is poisoned first, on a device outputs too, and at the end all

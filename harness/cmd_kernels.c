@@ -18,6 +18,7 @@
 
 struct request {
     struct kernels_options options;
+    struct arm_spec spec; /* given in place of a glob; op "": none */
     const struct registry_entry **picked;
     int picked_count;
     struct roof roof;
@@ -144,6 +145,17 @@ static enum status check_counters(const char *names, struct fault *fault)
     return ST_OK;
 }
 
+/* "OP/VARIANT:knob=v@threads=N": one variant, set otherwise than by default. */
+static enum status one_arm(struct request *r, struct fault *fault)
+{
+    const struct registry_entry *entry;
+    TRY(arm_spec_parse(r->options.glob, &r->spec, fault));
+    TRY(arm_spec_find(&r->spec, &entry, fault));
+    if (entry)
+        TRY(verify_keep_device(entry->name, device_kind(), &entry, &(int){1}, fault));
+    return verify_select(r->spec.op, &r->picked, &r->picked_count, fault);
+}
+
 static enum status parse(int argc, char **argv, struct request *r, struct fault *fault)
 {
     struct kernels_options *o = &r->options;
@@ -165,6 +177,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     if (o->soak_s > 0 || o->energy_request.power_scope)
         TRY(energy_open(&o->energy_request, &o->energy, fault));
     TRY(check_counters(o->counters, fault));
+    if (o->glob && strpbrk(o->glob, ":@"))
+        return one_arm(r, fault);
     TRY(verify_select(o->glob, &r->picked, &r->picked_count, fault));
     TRY(verify_keep_device(o->glob, device_kind(), r->picked, &r->picked_count, fault));
     return leave_out(r, fault);
@@ -216,7 +230,9 @@ static enum status contest_at(struct request *r, const struct problem *shape, st
 {
     struct contest c;
     enum status status =
-        contest_new(&r->options, shape, r->picked, r->picked_count, &r->roof, &c, fault);
+        r->spec.op[0]
+            ? contest_new_arms(&r->options, shape, &r->spec, 1, &r->roof, &c, fault)
+            : contest_new(&r->options, shape, r->picked, r->picked_count, &r->roof, &c, fault);
     if (status == ST_OK)
         status = contest_run(&c, fault);
     if (status == ST_OK) {

@@ -13,6 +13,9 @@ int cmd_reconstruct(int argc, char **argv, struct fault *fault);
 int cmd_verify(int argc, char **argv, struct fault *fault);
 int cmd_run(int argc, char **argv, struct fault *fault);
 int cmd_kernels(int argc, char **argv, struct fault *fault);
+int cmd_calibrate(int argc, char **argv, struct fault *fault);
+int cmd_compare(int argc, char **argv, struct fault *fault);
+int cmd_selftest(int argc, char **argv, struct fault *fault);
 int cmd_plot(int argc, char **argv, struct fault *fault);
 int cmd_export(int argc, char **argv, struct fault *fault);
 int cmd_gate(int argc, char **argv, struct fault *fault);
@@ -26,6 +29,9 @@ void help_reconstruct(FILE *out);
 void help_verify(FILE *out);
 void help_run(FILE *out);
 void help_kernels(FILE *out);
+void help_calibrate(FILE *out);
+void help_compare(FILE *out);
+void help_selftest(FILE *out);
 void help_plot(FILE *out);
 void help_export(FILE *out);
 void help_gate(FILE *out);
@@ -34,7 +40,7 @@ void help_roofline(FILE *out);
 void help_inspect(FILE *out);
 
 /* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */
-#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity)
+#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity) X(hello)
 #define WORKER_DECLARE(kind) int worker_##kind(int argc, char **argv, struct fault *fault);
 WORKER_LIST(WORKER_DECLARE)
 #undef WORKER_DECLARE

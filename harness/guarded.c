@@ -3,12 +3,17 @@
 #include "guarded.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "random.h"
+
 #define BAND_BYTES ((size_t)4096)
 #define LIVE_MAX 64
+#define SCATTER_MOST_BYTES ((size_t)64 << 20)
+#define SCATTER_SPARE_PAGES 64
 
 const unsigned char guarded_canary[4] = {0xe3, 0x7f, 0xc5, 0xff};
 
@@ -84,6 +89,61 @@ void guarded_place(struct guarded *g, bool at_end)
     g->data = at_end ? high - room : low;
     canaries_write(low, g->data);
     canaries_write(g->data + g->bytes, high);
+}
+
+/* ---- other pages ----------------------------------------------------------------------------- */
+
+static void shuffle(uint32_t *order, size_t count, uint64_t seed)
+{
+    struct random_stream stream = random_stream_of(seed, "pages");
+    for (size_t i = 0; i < count; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = count; i > 1; i--) {
+        size_t other = (size_t)(random_bits(stream, i) % i);
+        uint32_t kept = order[i - 1];
+        order[i - 1] = order[other];
+        order[other] = kept;
+    }
+}
+
+/* The kernel hands out first what was given back last. So spare pages are taken, half before the
+ * block's own go and half after; then as many of them go, one by one in random order, as the block
+ * will take. */
+static void stir(struct guarded *g, unsigned char *spare, uint32_t *order, size_t spares,
+                 uint64_t seed)
+{
+    size_t page = page_bytes(), inner = g->map_bytes - 2 * page;
+    shuffle(order, spares, seed);
+    for (size_t i = 0; i < spares; i++) {
+        if (i == spares / 2)
+            madvise(g->map + page, inner, MADV_DONTNEED);
+        spare[order[i] * page] = 1;
+    }
+    shuffle(order, spares, seed + 1);
+    for (size_t i = 0; i < inner / page; i++)
+        madvise(spare + order[i] * page, page, MADV_DONTNEED);
+}
+
+void guarded_scatter(struct guarded *g, uint64_t seed, int threads)
+{
+    size_t page = page_bytes();
+    if (!g->map || g->map_bytes > SCATTER_MOST_BYTES)
+        return;
+    size_t own = g->map_bytes / page - 2, spares = 2 * own + SCATTER_SPARE_PAGES;
+    unsigned char *spare =
+        mmap(NULL, spares * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint32_t *order = malloc(spares * sizeof *order);
+    if (spare != MAP_FAILED && order) {
+        stir(g, spare, order, spares, seed);
+        shuffle(order, own, seed + 2);
+        /* By the threads that will fill it: the first touch decides the NUMA node. */
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (size_t i = 0; i < own; i++)
+            g->map[(1 + order[i]) * page] = 0;
+    }
+    if (spare != MAP_FAILED)
+        munmap(spare, spares * page);
+    free(order);
 }
 
 void guarded_poison(struct guarded *g) { canaries_write(g->data, g->data + g->bytes); }

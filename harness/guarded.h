@@ -24,6 +24,11 @@ enum status guarded_new(struct guarded *g, size_t bytes, const char *name, struc
 void guarded_free(struct guarded *g);
 /* Moves the block and renews the canaries; contents are lost. */
 void guarded_place(struct guarded *g, bool at_end);
+/* Other physical pages, taken at random: which lines of a cache a block meets depends on them, and a
+ * process that kept its pages would be faster or slower than its twin for as long as it lives.
+ * Contents are lost; canaries are those of guarded_place, called afterwards. Blocks that are large
+ * beside any core's own cache are left alone: over so many pages the luck evens out. */
+void guarded_scatter(struct guarded *g, uint64_t seed, int threads);
 /* Fills the block itself with canaries: NaN that is told apart from an output's poison. */
 void guarded_poison(struct guarded *g);
 /* False where a canary changed: *offset is the byte seen from data, negative in front of it. */

@@ -7,6 +7,7 @@
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
+#include "arm_spec.h"
 #include "counted.h"
 #include "energy.h"
 #include "gpu.h"
@@ -53,6 +54,7 @@ struct kernels_options {
     double soak_s; /* each variant runs so long alone, for its energy; 0: not */
     struct energy_request energy_request;
     struct energy *energy; /* sensors, where soak_s */
+    int64_t block_least; /* samples of one visit, where each is short; 0: one */
 };
 
 struct worker;
@@ -60,6 +62,11 @@ struct worker;
 /* One variant at one shape. */
 struct arm {
     const struct registry_entry *entry;
+    struct registry_entry foreign; /* what entry points at where only another build knows it */
+    struct arm_spec spec;          /* threads filled in */
+    char title[224];               /* as tables call it: the variant and what of it was asked for */
+    char program_sha256[65];       /* of the other build, "" of this program */
+    char program_commit[64];
     struct worker *worker; /* NULL once it has ended */
     const char *state;     /* of the record: "passed", "refused", ... */
     char reason[1024];
@@ -172,7 +179,17 @@ void kernels_energy_json(const struct contest *c, const struct arm *a, struct js
 enum status contest_new(const struct kernels_options *options, const struct problem *shape,
                         const struct registry_entry *const *picked, int picked_count,
                         struct roof *roof, struct contest *c, struct fault *fault);
+/* The same of arms with knobs, threads and programs of their own, in the order given; all specs are
+ * of the shape's op. */
+enum status contest_new_arms(const struct kernels_options *options, const struct problem *shape,
+                             const struct arm_spec *specs, int spec_count, struct roof *roof,
+                             struct contest *c, struct fault *fault);
 enum status contest_run(struct contest *c, struct fault *fault);
+/* The cache state of all arms, before they start. One that was asked for and cannot be had is every
+ * arm's row. */
+void contest_choose_cache(struct contest *c);
+/* States, summaries and ratios of arms whose blocks were taken; the end of contest_run. */
+void contest_judge(struct contest *c);
 void contest_free(struct contest *c);
 
 /* kernels_profile.c: verifies and runs one variant between marks; prints how to profile it. */
@@ -206,6 +223,9 @@ bool roof_beaten(const struct roof *roof, const struct problem *p, const struct 
 void kernels_table(const struct contest *c, FILE *out);
 /* Members of one case, without the schema's head. */
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j);
+/* "36.66 ms +-0.12"; half NaN: no interval. "1.05": three digits. */
+void kernels_time_text(double seconds, double half, char *out, size_t bytes);
+const char *kernels_ratio_text(double ratio, char out[16]);
 void kernels_winner(const struct contest *c, char *out, size_t bytes);
 
 /* cmd_kernels.c: a kernel case of a sweep, given by the words that `kernels` takes (run_cases.h). */

@@ -28,7 +28,8 @@ void arm_stop(struct arm *a, const char *state, const char *reason)
 
 static void arm_fail(struct arm *a, enum status status, const struct fault *fault)
 {
-    arm_stop(a, status_name(status), fault->text);
+    /* Another build may not know a knob that this one cannot look up. */
+    arm_stop(a, status_name(status == ST_BAD_INPUT ? ST_REFUSED : status), fault->text);
 }
 
 /* The worker's own word on what went wrong: "fault STATUS SENTENCE". */
@@ -83,18 +84,27 @@ static double patience(const struct contest *c)
 static void choose_pin(const struct contest *c, struct arm *a)
 {
     if (device_kind() == DEVICE_CPU) {
-        pinning_choose(c->options->pin, (int)c->options->threads, &a->pin);
+        pinning_choose(c->options->pin, (int)a->spec.threads, &a->pin);
         return;
     }
     a->pin = (struct pinning){.list = "-"};
     snprintf(a->pin.why, sizeof a->pin.why, "the device computes");
 }
 
+/* Of another build only itself can say whether it may run here. */
+static enum status spawn(struct arm *a, const char *const *argv, struct fault *fault)
+{
+    if (a->spec.program[0])
+        return worker_spawn_program(a->spec.program, argv, &a->worker, fault);
+    TRY(registry_usable(a->entry, fault));
+    return worker_spawn(argv, &a->worker, fault);
+}
+
 void arm_start(const struct contest *c, struct arm *a)
 {
-    char threads[24], seed[24];
+    char threads[24], seed[24], slow[32];
     char cache_bytes[24];
-    const char *argv[24] = {"worker",      "kernels",     a->entry->name, c->shape,
+    const char *argv[32] = {"worker",      "kernels",     a->entry->name, c->shape,
                             "--threads",   threads,       "--seed",       seed,
                             "--device",    device_text(), "--cache",      "",
                             "--llc-bytes", cache_bytes,   "--cpus",       a->pin.list};
@@ -102,7 +112,7 @@ void arm_start(const struct contest *c, struct arm *a)
     argv[11] = cache_state_name(c->cache.state);
     struct fault fault = {{0}};
     choose_pin(c, a);
-    snprintf(threads, sizeof threads, "%" PRId64, c->options->threads);
+    snprintf(threads, sizeof threads, "%" PRId64, a->spec.threads);
     snprintf(seed, sizeof seed, "%" PRIu64, c->options->seed);
     snprintf(cache_bytes, sizeof cache_bytes, "%zu", c->cache.cache_bytes);
     if (device_kind() == DEVICE_CPU) {
@@ -113,9 +123,16 @@ void arm_start(const struct contest *c, struct arm *a)
         argv[n++] = "--counters";
         argv[n++] = c->options->counters;
     }
-    enum status status = registry_usable(a->entry, &fault);
-    if (status == ST_OK)
-        status = worker_spawn(argv, &a->worker, &fault);
+    if (a->spec.knobs[0]) {
+        argv[n++] = "--knobs";
+        argv[n++] = a->spec.knobs;
+    }
+    if (a->spec.slow > 0) {
+        snprintf(slow, sizeof slow, "%.9g", a->spec.slow);
+        argv[n++] = "--slow";
+        argv[n++] = slow;
+    }
+    enum status status = spawn(a, argv, &fault);
     if (status != ST_OK)
         arm_fail(a, status, &fault);
 }
@@ -191,7 +208,8 @@ static int64_t block_count(const struct contest *c, const struct arm *a)
 {
     double sample = a->run_seconds * (double)a->runs;
     double block = c->roof->device ? KERNELS_BLOCK_DEVICE_SECONDS : KERNELS_BLOCK_SECONDS;
-    return (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(1, block / sample));
+    double least = sample < block ? (double)c->options->block_least : 1;
+    return (int64_t)fmin(KERNELS_BLOCK_MAX, fmax(fmax(1, least), block / sample));
 }
 
 static bool read_times(struct arm *a, const char *answer, int64_t count, double *times)

@@ -13,6 +13,7 @@
 #include "device.h"
 #include "host.h"
 #include "kernels.h"
+#include "other_build.h"
 #include "patchmark.h"
 #include "random.h"
 #include "worker.h"
@@ -118,8 +119,7 @@ static size_t room_bytes(const struct contest *c)
     return host_memory_available();
 }
 
-/* A state that was asked for and cannot be had is every arm's row. */
-static void choose_cache(struct contest *c)
+void contest_choose_cache(struct contest *c)
 {
     struct fault fault = {{0}};
     enum status status = cache_choose(&c->problem, c->options->cache, c->count, cache_bytes(c),
@@ -263,7 +263,7 @@ enum status contest_run(struct contest *c, struct fault *fault)
 {
     kernels_idle(c);
     double deadline = clock_seconds() + c->options->budget;
-    choose_cache(c);
+    contest_choose_cache(c);
     deadline += verify_arms(c);
     contest_settle(c);
     /* The outputs are checked once more at the end; that belongs to the budget too. */
@@ -277,39 +277,104 @@ enum status contest_run(struct contest *c, struct fault *fault)
     if (interrupted_by)
         return fault_set(fault, ST_INTERRUPTED, "interrupted");
     TRY(status);
+    contest_judge(c);
+    return ST_OK;
+}
+
+void contest_judge(struct contest *c)
+{
     roof_measure(c->roof, (int)c->options->threads);
     roof_measure_classes(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
     roof_measure_copy(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
     for (int i = 0; i < c->count; i++)
         judge(c, &c->arms[i]);
     compare_arms(c);
-    return ST_OK;
+}
+
+/* The title leaves out the op, which the shape says, and of another program all but its name. */
+static void name_arm(const struct kernels_options *options, struct arm *a)
+{
+    struct arm_spec shown = a->spec;
+    char text[2048], *slash = strrchr(shown.program, '/');
+    if (slash)
+        memmove(shown.program, slash + 1, strlen(slash));
+    arm_spec_print(&shown, text, sizeof text);
+    snprintf(a->title, sizeof a->title, "%s", text + strlen(shown.op) + 1);
+    if (!a->spec.threads)
+        a->spec.threads = options->threads;
+}
+
+/* entry NULL: only the other build of the spec knows the variant. */
+static enum status add_arm(struct contest *c, const struct registry_entry *entry,
+                           const struct arm_spec *spec, struct fault *fault)
+{
+    struct arm *a = &c->arms[c->count++];
+    a->spec = *spec;
+    a->foreign = (struct registry_entry){.op = op_table[c->problem.op]->name,
+                                         .name = a->spec.variant,
+                                         .target = "other",
+                                         .origin = a->spec.program};
+    a->entry = entry ? entry : &a->foreign;
+    name_arm(c->options, a);
+    a->launches = -1;
+    snprintf(a->launches_why, sizeof a->launches_why, "the worker ended before it could say");
+    a->samples = malloc(KERNELS_MOST_BLOCKS * sizeof *a->samples);
+    a->order = malloc(KERNELS_MOST_BLOCKS * sizeof *a->order);
+    return a->samples && a->order ? ST_OK
+                                  : fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
+}
+
+static enum status begin(const struct kernels_options *options, const struct problem *shape,
+                         int most, struct roof *roof, struct contest *c, struct fault *fault)
+{
+    *c = (struct contest){.options = options, .problem = *shape, .roof = roof};
+    shape_print(shape, c->shape, sizeof c->shape);
+    c->arms = calloc((size_t)most, sizeof *c->arms);
+    struct gpu_info info;
+    if (device_kind() == DEVICE_CUDA && gpu_describe(device_index(), &info, &c->unwatched) == ST_OK)
+        nvml_open(info.uuid, &c->nvml, &c->unwatched);
+    return c->arms ? ST_OK : fault_set(fault, ST_NO_MEMORY, "no memory for the variants");
 }
 
 enum status contest_new(const struct kernels_options *options, const struct problem *shape,
                         const struct registry_entry *const *picked, int picked_count,
                         struct roof *roof, struct contest *c, struct fault *fault)
 {
-    *c = (struct contest){.options = options, .problem = *shape, .roof = roof};
-    shape_print(shape, c->shape, sizeof c->shape);
-    c->arms = calloc((size_t)picked_count, sizeof *c->arms);
-    for (int i = 0; c->arms && i < picked_count; i++) {
-        struct arm *a = &c->arms[c->count];
+    TRY(begin(options, shape, picked_count, roof, c, fault));
+    for (int i = 0; i < picked_count; i++) {
+        struct arm_spec spec = {.threads = 0};
         if (strcmp(picked[i]->op, op_table[shape->op]->name) != 0)
             continue;
-        a->entry = picked[i];
-        a->launches = -1;
-        snprintf(a->launches_why, sizeof a->launches_why, "the worker ended before it could say");
-        c->count++;
-        a->samples = malloc(KERNELS_MOST_BLOCKS * sizeof *a->samples);
-        a->order = malloc(KERNELS_MOST_BLOCKS * sizeof *a->order);
-        if (!a->samples || !a->order)
-            return fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
+        snprintf(spec.op, sizeof spec.op, "%s", picked[i]->op);
+        snprintf(spec.variant, sizeof spec.variant, "%s", picked[i]->name);
+        TRY(add_arm(c, picked[i], &spec, fault));
     }
-    struct gpu_info info;
-    if (device_kind() == DEVICE_CUDA && gpu_describe(device_index(), &info, &c->unwatched) == ST_OK)
-        nvml_open(info.uuid, &c->nvml, &c->unwatched);
-    return c->arms ? ST_OK : fault_set(fault, ST_NO_MEMORY, "no memory for the variants");
+    return ST_OK;
+}
+
+static enum status meet_program(struct arm *a, struct fault *fault)
+{
+    struct other_build other = {""};
+    if (!a->spec.program[0])
+        return ST_OK;
+    TRY(other_build_meet(a->spec.program, &other, fault));
+    memcpy(a->program_sha256, other.sha256, sizeof a->program_sha256);
+    memcpy(a->program_commit, other.commit, sizeof a->program_commit);
+    return ST_OK;
+}
+
+enum status contest_new_arms(const struct kernels_options *options, const struct problem *shape,
+                             const struct arm_spec *specs, int spec_count, struct roof *roof,
+                             struct contest *c, struct fault *fault)
+{
+    TRY(begin(options, shape, spec_count, roof, c, fault));
+    for (int i = 0; i < spec_count; i++) {
+        const struct registry_entry *entry;
+        TRY(arm_spec_find(&specs[i], &entry, fault));
+        TRY(add_arm(c, entry, &specs[i], fault));
+        TRY(meet_program(&c->arms[i], fault));
+    }
+    return ST_OK;
 }
 
 void contest_free(struct contest *c)

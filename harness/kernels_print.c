@@ -23,11 +23,15 @@ static void repro(const struct contest *c, const struct arm *a, char *out, size_
 {
     bool plugin = a->entry->plugin_hash != 0;
     bool cuda = device_kind() == DEVICE_CUDA;
+    struct arm_spec spec = a->spec;
+    char name[1600];
+    spec.threads = 0; /* said behind --threads */
+    arm_spec_print(&spec, name, sizeof name);
     snprintf(out, bytes,
-             "build/patchmark kernels '%s/%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
+             "build/patchmark kernels '%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
              " --cache %s %s %s%s%s",
-             a->entry->op, a->entry->name, c->shape, c->options->threads, c->options->seed,
-             cache_state_name(c->cache.state), cuda ? "--device" : "--backend",
+             name, c->shape, a->spec.threads, c->options->seed, cache_state_name(c->cache.state),
+             cuda ? "--device" : "--backend",
              cuda ? device_text() : backend_name(c->options->backend), plugin ? " --plugin " : "",
              plugin ? a->entry->origin : "");
 }
@@ -35,7 +39,7 @@ static void repro(const struct contest *c, const struct arm *a, char *out, size_
 /* ---- table ----------------------------------------------------------------------------------- */
 
 /* Four significant digits in a unit that keeps them near the point; half NaN: no interval. */
-static void print_time(double seconds, double half, char *out, size_t bytes)
+void kernels_time_text(double seconds, double half, char *out, size_t bytes)
 {
     static const struct {
         const char *unit;
@@ -63,7 +67,7 @@ static const char *print_rate(double amount, double seconds, char *out, size_t b
 }
 
 /* Three digits, the zeros too: 1.00 is not 1. */
-static const char *ratio_text(double ratio, char out[16])
+const char *kernels_ratio_text(double ratio, char out[16])
 {
     snprintf(out, 16, ratio < 99.95 ? "%#.3g" : "%.4g", ratio);
     return out;
@@ -77,8 +81,8 @@ static void print_ratio(const struct contest *c, const struct arm *a, char *out,
     else if (isnan(a->ratio[0]))
         snprintf(out, bytes, "-");
     else
-        snprintf(out, bytes, "%s (%s to %s)", ratio_text(a->ratio[0], ratio),
-                 ratio_text(a->ratio[1], lo), ratio_text(a->ratio[2], hi));
+        snprintf(out, bytes, "%s (%s to %s)", kernels_ratio_text(a->ratio[0], ratio),
+                 kernels_ratio_text(a->ratio[1], lo), kernels_ratio_text(a->ratio[2], hi));
 }
 
 static double peak_fraction(const struct contest *c, const struct arm *a)
@@ -108,14 +112,15 @@ static const char *print_peak(const struct contest *c, const struct arm *a, char
 static void print_row(const struct contest *c, const struct arm *a, int width, FILE *out)
 {
     char time[48], effective[24], actual[24], moved[24], ratio[64], peak[24];
-    fprintf(out, "  %-*s  %-11s ", width, a->entry->name, a->state);
+    fprintf(out, "  %-*s  %-11s ", width, a->title, a->state);
     if (!arm_timed(a)) {
         fprintf(out, "%s\n", a->reason);
         return;
     }
     double seconds = a->summary.median;
     bool interval = a->n >= MEASURE_LEAST_SAMPLES;
-    print_time(seconds, interval ? (a->summary.hi - a->summary.lo) / 2 : NAN, time, sizeof time);
+    kernels_time_text(seconds, interval ? (a->summary.hi - a->summary.lo) / 2 : NAN, time,
+                      sizeof time);
     print_ratio(c, a, ratio, sizeof ratio);
     fprintf(out, "%-20s %9s %9s %8s %8s  %-24s %s%s\n", time,
             print_rate(problem_flops(&c->problem), seconds, effective, sizeof effective),
@@ -129,12 +134,12 @@ static void print_launches(const struct arm *a, FILE *out)
 {
     int shown = a->launches < KERNELS_LAUNCHES_MAX ? a->launches : KERNELS_LAUNCHES_MAX;
     if (a->algorithm[0])
-        fprintf(out, "  %s: %s\n", a->entry->name, a->algorithm);
+        fprintf(out, "  %s: %s\n", a->title, a->algorithm);
     if (a->launches < 0)
-        fprintf(out, "  %s: launches unknown: %s\n", a->entry->name, a->launches_why);
+        fprintf(out, "  %s: launches unknown: %s\n", a->title, a->launches_why);
     for (int i = 0; i < shown; i++) {
         const struct gpu_launch *l = &a->launch[i];
-        fprintf(out, "  %s: %.60s <%u %u %u> x <%u %u %u>, %zu shared bytes", a->entry->name,
+        fprintf(out, "  %s: %.60s <%u %u %u> x <%u %u %u>, %zu shared bytes", a->title,
                 l->kernel[0] ? l->kernel : "a kernel", l->grid[0], l->grid[1], l->grid[2],
                 l->block[0], l->block[1], l->block[2], l->shared_bytes);
         if (l->registers >= 0)
@@ -145,14 +150,14 @@ static void print_launches(const struct arm *a, FILE *out)
         fputc('\n', out);
     }
     if (a->launches > shown)
-        fprintf(out, "  %s: %d launches in all\n", a->entry->name, a->launches);
+        fprintf(out, "  %s: %d launches in all\n", a->title, a->launches);
 }
 
 static void print_counters(const struct arm *a, FILE *out)
 {
     const struct counted_work done = {a->summary.median, a->flops};
-    char lead[96];
-    snprintf(lead, sizeof lead, "  %s: ", a->entry->name);
+    char lead[240];
+    snprintf(lead, sizeof lead, "  %s: ", a->title);
     counted_print(a->counter, a->counters, "run", &done, lead, out);
 }
 
@@ -168,7 +173,7 @@ static void print_unstable(const struct contest *c, FILE *out)
     int told = 0;
     for (int i = 0; i < c->count; i++)
         if (ran_out(&c->arms[i]))
-            fprintf(out, "%s%s", told++ ? ", " : "  unstable: ", c->arms[i].entry->name);
+            fprintf(out, "%s%s", told++ ? ", " : "  unstable: ", c->arms[i].title);
     if (told)
         fprintf(out,
                 ": +- above %.0f %% when time was up; a larger --budget or a quieter machine"
@@ -179,22 +184,22 @@ static void print_unstable(const struct contest *c, FILE *out)
 /* Below the table: how to see a failure again, which times are not steady, and counters. */
 static void print_notes(const struct contest *c, FILE *out)
 {
-    char line[2048];
+    char line[4096];
     for (int i = 0; i < c->count; i++) {
         const struct arm *a = &c->arms[i];
         if (kernels_failed(a)) {
             repro(c, a, line, sizeof line);
-            fprintf(out, "  to see %s again: %s\n", a->entry->name, line);
+            fprintf(out, "  to see %s again: %s\n", a->title, line);
         }
         if (arm_timed(a) && a->reason[0] && !ran_out(a))
-            fprintf(out, "  %s: %s\n", a->entry->name, a->reason);
+            fprintf(out, "  %s: %s\n", a->title, a->reason);
         if (arm_timed(a) && c->roof->device)
             print_launches(a, out);
         guard_describe(&a->guard, "block", line, sizeof line);
         if (arm_timed(a) && line[0])
-            fprintf(out, "  %s: %s\n", a->entry->name, line);
+            fprintf(out, "  %s: %s\n", a->title, line);
         if (arm_timed(a) && a->energy_line[0])
-            fprintf(out, "  %s: %s\n", a->entry->name, a->energy_line);
+            fprintf(out, "  %s: %s\n", a->title, a->energy_line);
         print_counters(a, out);
     }
     for (int i = 0; i < c->count; i++)
@@ -208,7 +213,7 @@ static int name_width(const struct contest *c)
 {
     size_t width = strlen("variant");
     for (int i = 0; i < c->count; i++) {
-        size_t length = strlen(c->arms[i].entry->name);
+        size_t length = strlen(c->arms[i].title);
         width = length > width ? length : width;
     }
     return (int)width;
@@ -290,31 +295,32 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
         snprintf(out, bytes,
                  "%s is the only one timed: %" PRId64 " block%s, verified at worst %.2g of"
                  " tolerance",
-                 best->entry->name, best->n, best->n == 1 ? "" : "s", best->worst);
+                 best->title, best->n, best->n == 1 ? "" : "s", best->worst);
         return;
     }
     if (isnan(c->ratio[0])) {
         snprintf(out, bytes,
                  "no verdict: %s and %s have %" PRId64 " and %" PRId64 " blocks, %d are the"
                  " least; raise --budget",
-                 best->entry->name, other->entry->name, best->n, other->n, MEASURE_LEAST_SAMPLES);
+                 best->title, other->title, best->n, other->n, MEASURE_LEAST_SAMPLES);
         return;
     }
-    ratio_text(c->ratio[0], ratio);
+    kernels_ratio_text(c->ratio[0], ratio);
     snprintf(figures, sizeof figures, "interval %s-%s, %" PRId64 " and %" PRId64 " blocks",
-             ratio_text(c->ratio[1], lo), ratio_text(c->ratio[2], hi), best->n, other->n);
+             kernels_ratio_text(c->ratio[1], lo), kernels_ratio_text(c->ratio[2], hi), best->n,
+             other->n);
     if (c->ratio[1] <= 1)
-        snprintf(out, bytes, "no winner: %s and %s cannot be told apart, ratio %s, %s",
-                 best->entry->name, other->entry->name, ratio, figures);
+        snprintf(out, bytes, "no winner: %s and %s cannot be told apart, ratio %s, %s", best->title,
+                 other->title, ratio, figures);
     else
-        snprintf(out, bytes, "%s is %sx %s%s, %s, verified at worst %.2g of tolerance",
-                 best->entry->name, ratio, other->entry->name,
-                 other == c->baseline ? "" : ", the next best", figures, best->worst);
+        snprintf(out, bytes, "%s is %sx %s%s, %s, verified at worst %.2g of tolerance", best->title,
+                 ratio, other->title, other == c->baseline ? "" : ", the next best", figures,
+                 best->worst);
 }
 
 /* ---- record ---------------------------------------------------------------------------------- */
 
-static void recipe(const struct contest *c, struct json *j, const char *key)
+static void recipe(const struct contest *c, const struct arm *a, struct json *j, const char *key)
 {
     json_open_object(j, key);
     json_text(j, "op", op_table[c->problem.op]->name);
@@ -322,17 +328,19 @@ static void recipe(const struct contest *c, struct json *j, const char *key)
     json_text(j, "type", elem_name(problem_type(&c->problem)));
     json_text(j, "pattern", "random");
     json_int(j, "seed", (int64_t)c->options->seed);
-    json_int(j, "threads", c->options->threads);
+    json_int(j, "threads", a->spec.threads);
     json_text(j, "device", device_text());
     json_text(j, "cache_state", cache_state_name(c->cache.state));
+    if (a->spec.slow > 0)
+        json_number(j, "planted_slowdown", a->spec.slow);
     json_end(j);
 }
 
-static void recipe_hash(const struct contest *c, char hash[65])
+static void recipe_hash(const struct contest *c, const struct arm *a, char hash[65])
 {
     struct json j;
     json_init(&j, false);
-    recipe(c, &j, NULL);
+    recipe(c, a, &j, NULL);
     sha256_hex(j.text, j.used, hash);
     json_free(&j);
 }
@@ -396,12 +404,18 @@ static void impl(const struct arm *a, struct json *j)
     json_open_object(j, "impl");
     json_text(j, "variant", e->name);
     json_text(j, "target", e->target);
-    json_text(j, "numerics", e->variant ? numerics_name(e->variant->numerics) : NULL);
+    bool known = e->variant || a->planned_bytes; /* of another build's, once its worker said it */
+    enum numerics numerics = a->planned_bytes || !known ? a->numerics : e->variant->numerics;
+    json_text(j, "numerics", known ? numerics_name(numerics) : NULL);
     knobs(a, j);
     json_text(j, "requested", e->name);
     json_text(j, "resolved", e->name); /* run() never falls back to another kernel */
     snprintf(hash, sizeof hash, "%016" PRIx64, e->plugin_hash);
     json_text(j, "plugin_hash", e->plugin_hash ? hash : NULL);
+    if (a->spec.program[0]) {
+        json_text(j, "program_sha256", a->program_sha256);
+        json_text(j, "program_commit", a->program_commit);
+    }
     if (device_kind() == DEVICE_CUDA) {
         json_text(j, "algorithm", a->algorithm[0] ? a->algorithm : NULL);
         launches(a, j);
@@ -494,7 +508,7 @@ static void derived(const struct contest *c, const struct arm *a, struct json *j
         json_number(j, "bus_peak_bytes_per_s", c->roof->bus_bytes > 0 ? c->roof->bus_bytes : NAN);
         json_number(j, "copy_bytes_per_s", c->roof->copy_bytes > 0 ? c->roof->copy_bytes : NAN);
     }
-    json_text(j, "baseline", c->baseline ? c->baseline->entry->name : NULL);
+    json_text(j, "baseline", c->baseline ? c->baseline->title : NULL);
     json_number(j, "ratio", a->ratio[0]);
     json_number(j, "ratio_lo", a->ratio[1]);
     json_number(j, "ratio_hi", a->ratio[2]);
@@ -527,7 +541,7 @@ static void memory(const struct arm *a, struct json *j)
 
 void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
 {
-    char text[2048], hash[65];
+    char text[4096], hash[65];
     json_text(j, "case_kind", "kernel");
     json_text(j, "status", a->state);
     json_text(j, "status_reason", a->reason[0] ? a->reason : NULL);
@@ -535,8 +549,8 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     json_text(j, "ran_on", a->planned_bytes ? device_ran_on() : NULL);
     repro(c, a, text, sizeof text);
     json_text(j, "repro", text);
-    recipe(c, j, "recipe");
-    recipe_hash(c, hash);
+    recipe(c, a, j, "recipe");
+    recipe_hash(c, a, hash);
     json_text(j, "recipe_sha256", hash);
     impl(a, j);
     correctness(a, j);

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arm_spec.h"
 #include "check.h"
 #include "commands.h"
 #include "device.h"
@@ -31,6 +32,7 @@
 #include "patchmark.h"
 #include "profile.h"
 #include "rotation.h"
+#include "random.h"
 #include "stats.h"
 #include "topology.h"
 #include "worker.h"
@@ -40,11 +42,12 @@
 #define ALIVE_SECONDS 0.5
 #define PROFILE_CHECK_SECONDS 2.0
 #define PROFILE_WARM_RUNS 3
+#define STACK_MOVES_BYTES 4096
 
 struct session {
     FILE *out; /* to the supervisor; stdout itself goes to stderr */
-    const char *counter_names, *backend_text, *variant_name, *shape, *perf_control, *cache_text,
-        *pin_list;
+    const char *counter_names, *backend_text, *variant_name, *shape, *knobs, *perf_control,
+        *cache_text, *pin_list;
     int64_t cache_bytes;
     int64_t threads, profile_runs; /* above 0: run so often between marks, and nothing else */
     uint64_t seed;
@@ -58,7 +61,8 @@ struct session {
     struct guard guard;
     struct counters *counters;
     bool have_operands, have_bound;
-    double said_alive;
+    double said_alive, slow; /* slow: planted, share of a run's time */
+    size_t stack_bytes;      /* by which the stack is moved during a block */
 };
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -68,6 +72,8 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
     const struct option options[] = {PLUGIN_OPTION,
                                      {"--counters", "LIST", OPTION_TEXT, &s->counter_names, ""},
                                      {"--backend", "NAME", OPTION_TEXT, &s->backend_text, ""},
+                                     {"--knobs", "LIST", OPTION_TEXT, &s->knobs, ""},
+                                     {"--slow", "SHARE", OPTION_REAL, &s->slow, ""},
                                      {"--threads", "N", OPTION_COUNT, &s->threads, ""},
                                      {"--profile", "N", OPTION_COUNT, &s->profile_runs, ""},
                                      {"--perf-control", "P", OPTION_TEXT, &s->perf_control, ""},
@@ -104,6 +110,7 @@ static void say_alive(void *user)
 static enum status session_open(struct session *s, struct fault *fault)
 {
     struct problem shape;
+    int64_t knob[KNOB_MAX];
     if (s->counter_names)
         TRY(counters_open(s->counter_names, COUNTERS_IN_PASSES, &s->counters, fault));
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
@@ -112,12 +119,15 @@ static enum status session_open(struct session *s, struct fault *fault)
     if (!s->entry)
         return fault_set(fault, ST_BAD_INPUT, "no variant %s", s->variant_name);
     TRY(registry_usable(s->entry, fault));
+    TRY(knobs_parse(s->entry->variant, s->knobs, knob, fault));
+    if (s->slow > 0 && device_kind() == DEVICE_CUDA)
+        return fault_set(fault, ST_BAD_INPUT, "@slow holds up the CPU, not a CUDA device");
     TRY(operands_new(&shape, false, false, &s->operands, fault));
     s->have_operands = true;
     s->operands.threads = (int)s->threads;
     operands_fill(&s->operands, s->seed, PATTERN_RANDOM);
     say_alive(s);
-    TRY(bound_new(s->entry->variant, NULL, &s->operands, (int)s->threads, &s->bound, fault));
+    TRY(bound_new(s->entry->variant, knob, &s->operands, (int)s->threads, &s->bound, fault));
     s->have_bound = true;
     s->bound.alive = say_alive;
     s->bound.alive_user = s;
@@ -150,11 +160,10 @@ static void say_ready(struct session *s)
     struct work work = {problem_flops(p), problem_bytes(p)};
     if (v->work)
         v->work(&p->linear, s->bound.knob, &work); /* every member of the union starts there */
-    fprintf(s->out, "ready %zu %.17g %.17g %d ", bound_bytes(&s->bound), work.flops, work.bytes,
-            (int)v->numerics);
-    for (int i = 0; i < KNOB_MAX && v->knob[i].name; i++)
-        fprintf(s->out, "%s%s=%" PRId64, i ? "," : "", v->knob[i].name, s->bound.knob[i]);
-    fprintf(s->out, "%s\n", v->knob[0].name ? "" : "-");
+    char knobs[256];
+    knobs_print(v, s->bound.knob, knobs, sizeof knobs);
+    fprintf(s->out, "ready %zu %.17g %.17g %d %s\n", bound_bytes(&s->bound), work.flops, work.bytes,
+            (int)v->numerics, knobs);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -174,10 +183,22 @@ static enum status do_check(struct session *s, const char *words, struct fault *
     return ST_OK;
 }
 
+static void idle_until(double seconds)
+{
+    while (clock_seconds() < seconds)
+        continue;
+}
+
 static enum status run_many(void *user, int64_t iterations)
 {
+    struct session *s = user;
+    volatile char *below = __builtin_alloca(s->stack_bytes + 1);
+    double begin = s->slow > 0 ? clock_seconds() : 0;
+    below[0] = 0;
     for (int64_t i = 0; i < iterations; i++)
-        TRY(rotation_run(user));
+        TRY(rotation_run(&s->rotation));
+    if (s->slow > 0)
+        idle_until(begin + (1 + s->slow) * (clock_seconds() - begin));
     return ST_OK;
 }
 
@@ -188,10 +209,8 @@ static enum status sample(struct session *s, int64_t runs, int64_t count, double
     struct gpu *gpu = s->bound.mirror.gpu;
     *wall = 0;
     if (gpu)
-        return measure_events(gpu, s->variant_name, run_many, &s->rotation, runs, count, samples,
-                              wall, fault);
-    return measure_block(s->backend, s->variant_name, run_many, &s->rotation, runs, count, samples,
-                         fault);
+        return measure_events(gpu, s->variant_name, run_many, s, runs, count, samples, wall, fault);
+    return measure_block(s->backend, s->variant_name, run_many, s, runs, count, samples, fault);
 }
 
 static bool settled(const double *samples, int64_t n)
@@ -238,10 +257,19 @@ static enum status warm_block(struct session *s, int64_t runs, struct fault *fau
     do
         if (s->bound.mirror.gpu)
             TRY(sample(s, runs, 1, &unused, &wall, fault));
-        else if (run_many(&s->rotation, 1) != ST_OK)
+        else if (run_many(s, 1) != ST_OK)
             return fault_set(fault, ST_WRONG, "run() reported an error");
     while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
     return ST_OK;
+}
+
+/* Where the stack stands within its page decides which of its addresses get in the data's way. It is
+ * drawn for every block, as the data's pages are, so that a process is not lucky or unlucky for life. */
+static void move_stack(struct session *s, uint64_t seed)
+{
+    uint64_t lines = STACK_MOVES_BYTES / TENSOR_ALIGN;
+    s->stack_bytes =
+        (size_t)(random_bits(random_stream_of(seed, "stack"), 0) % lines) * TENSOR_ALIGN;
 }
 
 static enum status do_block(struct session *s, const char *words, struct fault *fault)
@@ -253,6 +281,7 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     if (sscanf(words, "%" SCNu64 " %" SCNd64 " %" SCNd64, &seed, &runs, &count) != 3 || runs < 1 ||
         count < 1 || count > KERNELS_BLOCK_MAX)
         return fault_set(fault, ST_BAD_INPUT, "a worker cannot read 'block %s'", words);
+    move_stack(s, seed);
     TRY(rotation_renew(&s->rotation, seed, fault));
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(warm_block(s, runs, fault));
@@ -358,7 +387,7 @@ static enum status do_soak(struct session *s, const char *words, struct fault *f
 static enum status count_pass(struct session *s, int pass, int64_t runs, struct fault *fault)
 {
     counters_start(s->counters, pass);
-    enum status status = run_many(&s->rotation, runs);
+    enum status status = run_many(s, runs);
     if (status == ST_OK && s->bound.mirror.gpu)
         status = gpu_sync(s->bound.mirror.gpu, fault);
     counters_stop(s->counters);
@@ -383,7 +412,7 @@ static enum status do_counters(struct session *s, const char *words, struct faul
 static enum status profile_runs(void *user)
 {
     struct session *s = user;
-    return run_many(&s->rotation, s->profile_runs);
+    return run_many(s, s->profile_runs);
 }
 
 /* Without a supervisor: what a profiler starts. Warm, so that it sees a run as it usually is. */
@@ -397,7 +426,7 @@ static enum status profile(struct session *s, struct fault *fault)
         return fault_set(fault, result.status, "%s", result.text);
     fprintf(s->out, "verified at worst %.2g of tolerance, %.3g%% of values\n", result.worst,
             100 * result.checked_ratio);
-    if (run_many(&s->rotation, PROFILE_WARM_RUNS) != ST_OK)
+    if (run_many(s, PROFILE_WARM_RUNS) != ST_OK)
         return fault_set(fault, ST_WRONG, "run() reported an error");
     TRY(profile_marked(s->bound.mirror.gpu, name, s->perf_control, profile_runs, s, fault));
     fprintf(s->out, "ran %" PRId64 " times between the marks\n", s->profile_runs);

@@ -50,10 +50,25 @@ const struct subcommand subcommands[] = {
      "verify 'attention/*'\n"
      "verify linear --shape linear:S=33,K=100,O=7,epilogue=gelu,type=f32\n",
      cmd_verify, help_verify, false},
-    {"kernels", "[GLOB] [--shape LINE]", "verify and time the variants of an op",
+    {"kernels", "[GLOB|OP/VARIANT:KNOB=N,...] [--shape LINE]",
+     "verify and time the variants of an op",
      "kernels linear\n"
-     "kernels 'attention/avx2_*' --shape attention:Sq=1560,Sk=1560,N=12,D=128,type=f32\n",
+     "kernels 'attention/avx2_*' --shape attention:Sq=1560,Sk=1560,N=12,D=128,type=f32\n"
+     "kernels OP/VARIANT:rows=96,depth=256@threads=1\n",
      cmd_kernels, help_kernels, false},
+    {"compare", "--interleave A B | OLD.jsonl NEW.jsonl", "is B faster than A? a tested answer",
+     "compare --interleave OP/VARIANT OP/OTHER\n"
+     "compare --interleave OP/VARIANT OP/VARIANT:rows=48 --budget 30 --gate\n"
+     "compare --interleave OP/VARIANT@bin=old/patchmark OP/VARIANT\n",
+     cmd_compare, help_compare, false},
+    {"calibrate", "[OP...]", "how far apart equal arms come out here: compare's floor",
+     "calibrate\n"
+     "calibrate linear attention --threads 2 --budget 300\n",
+     cmd_calibrate, help_calibrate, false},
+    {"selftest", "", "is compare to be believed? long; 'make selftest'",
+     "selftest\n"
+     "selftest --suites 3 --budget 2\n",
+     cmd_selftest, help_selftest, false},
     {"run", "--model M --size LIST --seconds LIST", "time the whole pipeline over many shapes",
      "run --model tiny --size 128x72,72x128 --frames 1,17-49+16 --steps 4\n"
      "run --suite quick --dry-run\n"

@@ -452,6 +452,14 @@ void operands_fill_inputs(struct operands *o, uint64_t seed)
     operands_poison(o);
 }
 
+void operands_scatter(struct operands *o, uint64_t seed)
+{
+    for (int i = 0; i < OP_TENSORS_MAX; i++) {
+        struct guarded *g = &o->block[i].guarded;
+        guarded_scatter(g, seed + (uint64_t)i, threads_for(o, g->bytes));
+    }
+}
+
 /* What stands in output `index` before a run, or in the gaps of any tensor. */
 static unsigned char poison_of(const struct operands *o, int index)
 {

@@ -44,6 +44,8 @@ void operands_free(struct operands *o);
 void operands_fill(struct operands *o, uint64_t seed, enum pattern pattern);
 /* Draws inputs anew and poisons outputs; weights stay, and so does every address. */
 void operands_fill_inputs(struct operands *o, uint64_t seed);
+/* Every tensor onto other physical pages, see guarded_scatter; operands_fill comes next. */
+void operands_scatter(struct operands *o, uint64_t seed);
 /* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
 void operands_poison(struct operands *o);
 /* As the ops before it leave them in a pipeline: outputs are poisoned, then inputs are written anew,

@@ -206,6 +206,7 @@ enum status rotation_renew(struct rotation *r, uint64_t seed, struct fault *faul
     struct operands *o = r->bound->operands;
     r->ran = 0;
     if (r->copies <= 1) {
+        bound_scatter(r->bound, seed);
         operands_fill(o, seed, PATTERN_RANDOM);
         operands_poison(o);
         bound_alive(r->bound);

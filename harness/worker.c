@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -88,15 +89,15 @@ static size_t count_words(const char *const *words)
     return count;
 }
 
-/* This program, the words given, and every plugin that is loaded here. */
-static char **arguments_new(const char *const *argv)
+/* The program, the words given, and every plugin that is loaded here. */
+static char **arguments_new(const char *program, const char *const *argv)
 {
     const char *const *plugin = registry_plugins();
     size_t count = count_words(argv), plugins = count_words(plugin);
     char **copy = calloc(count + 2 * plugins + 2, sizeof *copy);
     if (!copy)
         return NULL;
-    copy[0] = (char *)self_path();
+    copy[0] = (char *)program;
     memcpy(copy + 1, argv, count * sizeof *copy);
     for (size_t i = 0; i < plugins; i++) {
         copy[1 + count + 2 * i] = "--plugin";
@@ -121,6 +122,17 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
                                                     POSIX_SPAWN_SETSIGDEF);
 }
 
+/* Addresses decide which cache and TLB entries meet, so two processes of one program differ in speed
+ * for as long as they live where each has addresses of its own. All workers get the same ones; where
+ * that is forbidden, as in some containers, they stay at random. */
+static int same_addresses(void)
+{
+    int before = personality(0xffffffff);
+    if (before != -1)
+        personality((unsigned long)before | ADDR_NO_RANDOMIZE);
+    return before;
+}
+
 static int spawn_process(char **argv, char **environment, int line_fd, int error_fd, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
@@ -130,9 +142,11 @@ static int spawn_process(char **argv, char **environment, int line_fd, int error
     posix_spawn_file_actions_adddup2(&actions, line_fd, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, line_fd, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, error_fd, STDERR_FILENO);
-    int error = spawn_attributes(&attributes);
+    int error = spawn_attributes(&attributes), before = same_addresses();
     if (!error)
         error = posix_spawn(pid, argv[0], &actions, &attributes, argv, environment);
+    if (before != -1)
+        personality((unsigned long)before);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return error;
@@ -147,13 +161,14 @@ static void close_both(const int fd[2])
 }
 
 /* On success the first of each pair is ours and the worker holds the second. */
-static int start(const char *const *argv, int line[2], int error[2], pid_t *pid)
+static int start(const char *program, const char *const *argv, int line[2], int error[2],
+                 pid_t *pid)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) || pipe2(error, O_CLOEXEC))
         return errno;
     char *pinning[PINNING_VARIABLES];
     int pinnings = pinning_environment(argv, pinning);
-    char **arguments = arguments_new(argv), **environment = environment_new(pinning, pinnings);
+    char **arguments = arguments_new(program, argv), **environment = environment_new(pinning, pinnings);
     int failed = arguments && environment
                      ? spawn_process(arguments, environment, line[1], error[1], pid)
                      : ENOMEM;
@@ -166,15 +181,23 @@ static int start(const char *const *argv, int line[2], int error[2], pid_t *pid)
 
 enum status worker_spawn(const char *const *argv, struct worker **out, struct fault *fault)
 {
+    return worker_spawn_program(NULL, argv, out, fault);
+}
+
+enum status worker_spawn_program(const char *program, const char *const *argv, struct worker **out,
+                                 struct fault *fault)
+{
     int line[2] = {-1, -1}, error[2] = {-1, -1};
     struct worker *w = calloc(1, sizeof *w);
-    int failed = w ? start(argv, line, error, &w->pid) : ENOMEM;
+    if (!program)
+        program = self_path();
+    int failed = w ? start(program, argv, line, error, &w->pid) : ENOMEM;
     if (failed) {
         close_both(line);
         close_both(error);
         free(w);
         return fault_set(fault, failed == ENOMEM ? ST_NO_MEMORY : ST_IO,
-                         "cannot start a worker process of %s: %s", self_path(), strerror(failed));
+                         "cannot start a worker process of %s: %s", program, strerror(failed));
     }
     close(line[1]);
     close(error[1]);

@@ -14,6 +14,9 @@ struct worker;
 /* argv is NULL-terminated, beginning with "worker"; this program's path goes in front, the plugins
  * loaded here behind. */
 enum status worker_spawn(const char *const *argv, struct worker **out, struct fault *fault);
+/* Likewise, of another build of this program; NULL: this one. */
+enum status worker_spawn_program(const char *program, const char *const *argv, struct worker **out,
+                                 struct fault *fault);
 enum status worker_send(struct worker *w, const char *line, struct fault *fault);
 /* One line without its newline, valid until the next call. ST_TIMEOUT after seconds, ST_CRASHED
  * with the signal or exit code named when the worker ended, ST_INTERRUPTED on a signal to us. */

@@ -34,8 +34,21 @@ enum {
     CHECK = 16,
     PARITY = 32,
     CASES = PIPELINE | KERNEL | CEILING | CHECK | PARITY,
-    ALL = RUN | CASES
+    COMPARE = 64,
+    CALIBRATION = 128,
+    SELFTEST = 256, /* takes too long to be made by a test */
+    ALL = RUN | CASES | COMPARE | CALIBRATION
 };
+
+/* Kinds of records that have a table of their own. */
+static unsigned kind_called(const char *name)
+{
+    return !strcmp(name, "run")           ? RUN
+           : !strcmp(name, "compare")     ? COMPARE
+           : !strcmp(name, "calibration") ? CALIBRATION
+           : !strcmp(name, "selftest")    ? SELFTEST
+                                          : 0;
+}
 
 struct field {
     char path[PATH_BYTES], type[16];
@@ -67,7 +80,7 @@ static unsigned read_heading(const char *line, char prefix[PATH_BYTES])
     quoted(line, name);
     snprintf(prefix, PATH_BYTES, "%s", kind ? "" : name);
     if (kind)
-        return !strcmp(name, "run") ? RUN : !strcmp(name, "case") ? CASES : 0;
+        return !strcmp(name, "case") ? CASES : kind_called(name);
     if (!*name)
         return has(line, "Every record") ? ALL : 0;
     if (!strcmp(name, "host"))
@@ -242,8 +255,8 @@ static unsigned kind_of(const json_t *record)
     const char *kind = json_string_value(json_object_get(record, "kind"));
     const char *case_kind = json_string_value(json_object_get(record, "case_kind"));
     assert_non_null(kind);
-    if (!strcmp(kind, "run"))
-        return RUN;
+    if (kind_called(kind))
+        return kind_called(kind);
     assert_string_equal(kind, "case");
     assert_non_null(case_kind);
     return !strcmp(case_kind, "pipeline")  ? PIPELINE
@@ -320,6 +333,18 @@ static void sampled_clips(void **state)
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
     statuses = check_records("against");
     assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+}
+
+static void verdicts_and_calibrations(void **state)
+{
+    (void)state;
+    record("verdicts", "compare", "--interleave", "rms_norm/c_01_plain", "rms_norm/c_01_plain",
+           "--shape=rms_norm:S=9,C=64", "--budget=0.5", NULL);
+    record("verdicts", "compare", "--interleave", "rms_norm/c_01_plain", "rms_norm/c_01_plain",
+           "--shape=rms_norm:S=9,C=64", "--budget=0.5", "--blocked", NULL);
+    record("verdicts", "calibrate", "rms_norm", "--budget=1", NULL);
+    check_records("verdicts");
     assert_int_equal(complaints, 0);
 }
 
@@ -541,6 +566,7 @@ int main(void)
         TEST(checks),
         TEST(plans),
         TEST(host_file),
+        TEST(verdicts_and_calibrations),
         TEST(every_field_is_written),
     };
     return cmocka_run_group_tests(tests, read_tables, folder_drop);

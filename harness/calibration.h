@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: The Patchmark authors
+// SPDX-License-Identifier: Apache-2.0
+/* calibration.h   What this machine says of two arms that are the same: how far apart they come out
+ * and how often a verdict is false. `calibrate` measures it and keeps a record of kind `calibration`;
+ * whoever judges on this machine reads the newest. */
+#ifndef PATCHMARK_CALIBRATION_H
+#define PATCHMARK_CALIBRATION_H
+
+#include "json.h"
+
+#define CALIBRATION_LEAST 8 /* comparisons; fewer have no 95th percentile worth the name */
+#define CALIBRATION_MOST 4096
+
+struct calibration {
+    double floor;                 /* 95th percentile of the ratio's distance from 1; 0.012 */
+    int64_t threads;              /* of the arms */
+    int64_t comparisons, alarms;  /* alarms: verdicts FASTER or SLOWER, each judged alone */
+    double pair_seconds, seconds; /* budget of one comparison, time of all */
+    char created_utc[32];
+};
+
+/* The newest of this machine in `folder`, of the same number of threads where there is one. False
+ * where there is none, or this build cannot read records. What cannot be read is passed over;
+ * note: one sentence on the first such file, "" otherwise. */
+bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,
+                        size_t bytes);
+
+/* The threshold to judge by: VERDICT_LEAST_EFFECT or the floor, whichever is more. c NULL: a machine
+ * that was never calibrated. */
+double calibration_floor(const struct calibration *c);
+double calibration_threshold(const struct calibration *c);
+/* "1.2 % by the calibration of 2026-01-31 (40 comparisons)", or that there is none. */
+void calibration_describe(const struct calibration *c, char *out, size_t bytes);
+
+/* Members of the record; distance: of each comparison's ratio from 1; arms: what was compared. */
+void calibration_json(const struct calibration *c, const double *distance, const char *const *arms,
+                      int arm_count, struct json *j);
+
+#endif
