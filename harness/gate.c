@@ -67,9 +67,13 @@ static int order_by(const struct result *a, const struct result *b, const char *
     return order;
 }
 
+/* In another major version of the schema a figure may mean, and be measured as, something else. */
+static int major_of(const struct result *r) { return atoi(result_text(r, "schema.version")); }
+
 static int order_series(const struct result *a, const struct result *b)
 {
-    return order_by(a, b, same, SAME);
+    int order = order_by(a, b, same, SAME);
+    return order ? order : major_of(a) - major_of(b);
 }
 
 static bool same_question(const struct result *a, const struct result *b)
@@ -251,11 +255,10 @@ static void name_mismatch(struct gate *gate, struct gate_row *row)
             is_closer(r, other, row->newest))
             other = r;
     }
-    char *field = other ? result_difference(row->newest, other, "recipe") : NULL;
-    if (other && !field)
-        field = result_difference(row->newest, other, "impl.knobs");
-    if (other && !field)
-        field = result_difference(row->newest, other, "claim");
+    static const char *const places[] = {"recipe", "impl.knobs", "claim", "schema.version"};
+    char *field = NULL;
+    for (size_t i = 0; other && !field && i < sizeof places / sizeof *places; i++)
+        field = result_difference(row->newest, other, places[i]);
     if (field) {
         size_t used = strlen(row->reason);
         row->verdict = GATE_MISMATCH;

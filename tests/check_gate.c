@@ -51,7 +51,7 @@ static void assert_says(const struct spawned *s, int code, const char *part)
 
 /* A case; NULL and 0 stand for what most tests want. */
 struct planted {
-    const char *kind, *variant, *status, *claim, *machine, *knobs, *recipe, *impl;
+    const char *kind, *variant, *status, *claim, *machine, *knobs, *recipe, *impl, *version;
     double ns;
 };
 
@@ -67,8 +67,8 @@ static void plant(const struct planted *cases, int count)
     snprintf(path, sizeof path, "%s/%02d.jsonl", folder, day);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
-#define HEAD "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"run_id\":\"run-%d\","
-    fprintf(out, HEAD "\"kind\":\"run\",\"machine\":\"%s\"}\n", day,
+#define HEAD "{\"schema\":{\"name\":\"patchmark\",\"version\":\"%s\"},\"run_id\":\"run-%d\","
+    fprintf(out, HEAD "\"kind\":\"run\",\"machine\":\"%s\"}\n", or (cases[0].version, "2.0"), day,
             or (cases[0].machine, "cpu-a"));
     for (int i = 0; i < count; i++) {
         const struct planted *c = &cases[i];
@@ -78,9 +78,10 @@ static void plant(const struct planted *cases, int count)
                      "\"claim\":\"%s\",\"recipe\":{\"op\":\"linear\",\"shape\":\"linear:S=1\","
                      "\"seed\":%s},\"recipe_sha256\":\"%s\",\"impl\":{\"variant\":\"%s\","
                      "\"requested\":\"x\",\"knobs\":{%s}%s},\"timing\":",
-                day, i + 1, day, or (c->kind, "kernel"), or (c->status, "passed"),
-                or (c->claim, "measured"), or (c->recipe, "1"), or (c->recipe, "1"),
-                or (c->variant, "c_01_plain"), or (c->knobs, ""), or (c->impl, ""));
+                or (c->version, "2.0"), day, i + 1, day, or (c->kind, "kernel"),
+                or (c->status, "passed"), or (c->claim, "measured"), or (c->recipe, "1"),
+                or (c->recipe, "1"), or (c->variant, "c_01_plain"), or (c->knobs, ""),
+                or (c->impl, ""));
         if (c->ns > 0)
             fprintf(out, "{\"median\":%.17g}}\n", c->ns);
         else
@@ -263,6 +264,14 @@ static void another_recipe_is_named(void **state)
     s = gate(NULL);
     assert_has(s.out, "; impl.knobs.rows differs from that of 2026-03-04T00:00:00Z)");
     assert_has(s.out, "\n2 RECIPE MISMATCH, 1 ok\n");
+    assert_int_equal(clear(NULL), 0);
+    TIMES(1e6, 1e6, 1e6);
+    plant(&(struct planted){.ns = 1e6, .version = "2.7"}, 1); /* minors only add */
+    s = gate(NULL);
+    assert_says(&s, 0, " 3  c_01_plain linear:S=1\n");
+    plant(&(struct planted){.ns = 1e6, .version = "1.1"}, 1);
+    s = gate(NULL);
+    assert_has(s.out, "; schema.version differs from that of 2026-03-04T00:00:00Z)");
 }
 
 static void what_fails_now_and_passed_before_is_a_failure(void **state)
