@@ -176,6 +176,8 @@ static void tell(const struct results_tally *tally, const struct export_left_out
         {tally->again, "file%s given twice and read once"},
         {tally->copies, "record%s of copied files taken once"},
         {left_out->untimed, "case%s without a time left out"},
+        {left_out->other_kinds,
+         "case%s left out that are not measured and exact; --where claim=... chooses others"},
         {left_out->older, "case%s left out for a newer one of the same name and recipe"},
     };
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)

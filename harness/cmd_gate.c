@@ -42,7 +42,9 @@ void help_gate(FILE *out)
           "the seconds keep short ones from failing by the clock. A kernel alone moves by some\n"
           "percent with where its buffers lie, from process to process, so it is given 8% and a\n"
           "microsecond; a clip is the sum of very many calls and is given 5% and the 10 ms that a\n"
-          "system takes now and then. With fewer than 3 runs before it (or N, where that is less)\n"
+          "system takes now and then. Where calibrate found kernels noisier, its floor takes the\n"
+          "place of the 8%, and a --percent under it is refused. With fewer than 3 runs before it "
+          "(or N, where that is less)\n"
           "a case is not judged: CALIBRATION NEEDED, or RECIPE MISMATCH with the field that is no\n"
           "longer what it was. Neither is a pass.\n"
           "Exit code: 1 something is slower, or failed that passed before; 0 nothing is; 2 bad\n"
@@ -56,14 +58,29 @@ struct reading {
     struct gate *gate;
     const char *machine;
     int64_t elsewhere; /* cases of other machines */
+    double floor;      /* of the newest calibration here; NAN: there is none */
+    char calibrated[32];
 };
+
+/* The newest stands. One that says nonsense is not believed. */
+static void take_calibration(struct reading *reading, const struct result *r)
+{
+    const char *created = result_text(r, "created_utc");
+    double floor = result_number(r, "floor");
+    if (!(floor > 0 && floor < 1) || strcmp(created, reading->calibrated) < 0)
+        return;
+    reading->floor = floor;
+    snprintf(reading->calibrated, sizeof reading->calibrated, "%s", created);
+}
 
 static enum status visit(const struct result *r, void *user, struct fault *fault)
 {
     struct reading *reading = user;
+    bool here = !strcmp(result_text(r, "run.machine"), reading->machine);
+    if (here && !strcmp(r->kind, "calibration"))
+        take_calibration(reading, r);
     if (strcmp(r->kind, "case"))
         return ST_OK;
-    bool here = !strcmp(result_text(r, "run.machine"), reading->machine);
     reading->elsewhere += !here;
     return here && results_where_passes(r) ? gate_add(reading->gate, r, fault) : ST_OK;
 }
@@ -232,11 +249,19 @@ static enum status check_options(struct fault *fault)
     return ST_OK;
 }
 
+static bool has_kernels(const struct gate *gate)
+{
+    for (int64_t i = 0; i < gate->case_count; i++)
+        if (!strcmp(result_text(gate->cases[i], "case_kind"), "kernel"))
+            return true;
+    return false;
+}
+
 static enum status judge(const char *const *results, int count, struct gate *gate,
                          const char *of_machine, struct fault *fault)
 {
     struct results_tally tally = {0};
-    struct reading reading = {gate, of_machine, 0};
+    struct reading reading = {gate, of_machine, 0, NAN, ""};
     TRY(results_read(results, count, NULL, visit, &reading, &tally, fault));
     if (tally.unfinished)
         fprintf(stderr, "gate: %lld unfinished run%s (.part) not read\n",
@@ -249,7 +274,12 @@ static enum status judge(const char *const *results, int count, struct gate *gat
                          of_machine, results_where_count() ? " passes --where" : "",
                          (long long)reading.elsewhere);
     }
-    return gate_judge(gate, &limits, window, fault);
+    if (limits.percent < 100 * reading.floor && has_kernels(gate))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--percent %g is under the noise floor of kernels on this machine, %.3g%% "
+                         "by the calibration of %.20s",
+                         limits.percent, 100 * reading.floor, reading.calibrated);
+    return gate_judge(gate, &limits, reading.floor, window, fault);
 }
 
 static int answer(const struct gate *gate, const char *of_machine, struct fault *fault)

@@ -55,10 +55,10 @@ typedef enum status export_writer(const struct export_set *set, const char *kind
                                   struct fault *fault);
 export_writer export_md, export_csv, export_json, export_jsonl, export_sql, export_gbench;
 
-/* Google Benchmark's format has room for one machine, for cases with times, and for one case of a
- * name: the others are dropped from the set and counted. */
+/* Google Benchmark's format has room for one machine, one claim and class, for cases with times, and
+ * for one case of a name: the others are dropped from the set and counted. */
 struct export_left_out {
-    int64_t untimed, older;
+    int64_t untimed, other_kinds, older;
 };
 enum status export_gbench_choose(struct export_set *set, struct export_left_out *left_out,
                                  struct fault *fault);

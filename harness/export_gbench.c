@@ -84,6 +84,46 @@ static void drop_untimed(struct export_set *set, int64_t *dropped)
     set->record_count = kept;
 }
 
+/* compare.py takes a mean over all it reads, and figures of two claims, or exact and approximate
+ * ones, have none. */
+static bool is_kind(const struct result *r, const char *claim, const char *class)
+{
+    char *own = export_cell(export_column_find(&export_cases, "class"), r);
+    bool is = own && !strcmp(own, class) && !strcmp(result_text(r, "claim"), claim);
+    free(own);
+    return is;
+}
+
+/* Measured and exact ones stay, where there are some; else all must be of one kind. */
+static enum status drop_other_kinds(struct export_set *set, int64_t *dropped, struct fault *fault)
+{
+    char *class = set->record_count
+                      ? export_cell(export_column_find(&export_cases, "class"), set->records[0])
+                      : NULL;
+    const char *claim = class ? result_text(set->records[0], "claim") : "";
+    int64_t alike = 0, plain = 0, kept = 0;
+    for (int64_t i = 0; class && i < set->record_count; i++) {
+        alike += is_kind(set->records[i], claim, class);
+        plain += is_kind(set->records[i], "measured", "exact");
+    }
+    free(class);
+    *dropped = 0;
+    if (alike == set->record_count)
+        return ST_OK;
+    if (!plain)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "Google Benchmark's format has no place for claim and class, and these "
+                         "cases differ in them; choose with --where claim=C or --where class=C");
+    for (int64_t i = 0; i < set->record_count; i++)
+        if (is_kind(set->records[i], "measured", "exact"))
+            set->records[kept++] = set->records[i];
+        else
+            result_drop(set->records[i]);
+    *dropped = set->record_count - kept;
+    set->record_count = kept;
+    return ST_OK;
+}
+
 static enum status drop_older(struct export_set *set, int64_t *dropped, struct fault *fault)
 {
     char **names = names_of(set, fault);
@@ -111,6 +151,7 @@ enum status export_gbench_choose(struct export_set *set, struct export_left_out 
                                  struct fault *fault)
 {
     drop_untimed(set, &left_out->untimed);
+    TRY(drop_other_kinds(set, &left_out->other_kinds, fault));
     for (int64_t i = 1; i < set->record_count; i++)
         if (strcmp(result_text(set->records[i], "run.machine"),
                    result_text(set->records[0], "run.machine")))

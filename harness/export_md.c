@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX 80
+#define COLUMNS_MAX 1000 /* as many as export_table_of finds */
 
 /* ---- cells ----------------------------------------------------------------------------------- */
 
@@ -233,6 +233,12 @@ static enum status found_table(const struct export_set *set, const char *kind,
     return status;
 }
 
+/* Results that others published never share a table with ours. */
+static bool is_published(const struct result *r)
+{
+    return !strcmp(result_text(r, "claim"), "published");
+}
+
 static enum status print_group(const struct export_set *set, const char *kind,
                                const char *case_kind, struct result *const *rows, int64_t count,
                                FILE *out, struct fault *fault)
@@ -240,7 +246,7 @@ static enum status print_group(const struct export_set *set, const char *kind,
     const struct md_kind *known = md_kind_find(*case_kind ? case_kind : kind);
     fputs("### ", out);
     print_plain(known ? known->title : *case_kind ? case_kind : kind, out);
-    fputs("\n\n", out);
+    fputs(is_published(rows[0]) ? ", published by others\n\n" : "\n\n", out);
     if (known)
         return table(known->columns, known->count, rows, count, out, fault);
     return found_table(set, kind, rows, count, out, fault);
@@ -274,7 +280,8 @@ static void print_machine(const struct result *r, FILE *out)
 static bool together(const struct result *a, const struct result *b, bool kind_too)
 {
     return !strcmp(result_text(a, "run.machine"), result_text(b, "run.machine")) &&
-           (!kind_too || !strcmp(result_text(a, "case_kind"), result_text(b, "case_kind")));
+           (!kind_too || (!strcmp(result_text(a, "case_kind"), result_text(b, "case_kind")) &&
+                          is_published(a) == is_published(b)));
 }
 
 /* Whether record i begins a group of records of its like. */

@@ -34,12 +34,15 @@ static const struct {
     {"ceiling", {10, 0}},
 };
 
-struct gate_limits gate_default_limits(const char *case_kind)
+struct gate_limits gate_default_limits(const char *case_kind, double floor)
 {
+    struct gate_limits limits = defaults[0].limits;
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
         if (!strcmp(defaults[i].case_kind, case_kind))
-            return defaults[i].limits;
-    return defaults[0].limits;
+            limits = defaults[i].limits;
+    if (!strcmp(case_kind, "kernel") && 100 * floor > limits.percent)
+        limits.percent = 100 * floor;
+    return limits;
 }
 
 /* ---- series ---------------------------------------------------------------------------------- */
@@ -224,9 +227,10 @@ static void judge_row(struct gate_row *row, bool before, int64_t least)
 }
 
 static void judge_series(const struct gate *gate, struct result *const *series, int64_t count,
-                         const struct gate_limits *limits, int64_t window, struct gate_row *row)
+                         const struct gate_limits *limits, double floor, int64_t window,
+                         struct gate_row *row)
 {
-    struct gate_limits usual = gate_default_limits(result_text(series[0], "case_kind"));
+    struct gate_limits usual = gate_default_limits(result_text(series[0], "case_kind"), floor);
     *row = (struct gate_row){.newest = series[count - 1], .newest_ns = NAN, .before_ns = NAN};
     row->limits.percent = isnan(limits->percent) ? usual.percent : limits->percent;
     row->limits.absolute_s = isnan(limits->absolute_s) ? usual.absolute_s : limits->absolute_s;
@@ -268,8 +272,8 @@ static void name_mismatch(struct gate *gate, struct gate_row *row)
     free(field);
 }
 
-enum status gate_judge(struct gate *gate, const struct gate_limits *limits, int64_t window,
-                       struct fault *fault)
+enum status gate_judge(struct gate *gate, const struct gate_limits *limits, double floor,
+                       int64_t window, struct fault *fault)
 {
     gate->rows = calloc((size_t)gate->case_count + 1, sizeof *gate->rows);
     if (!gate->rows)
@@ -280,7 +284,7 @@ enum status gate_judge(struct gate *gate, const struct gate_limits *limits, int6
         for (to = from + 1; to < gate->case_count; to++)
             if (order_series(gate->cases[from], gate->cases[to]))
                 break;
-        judge_series(gate, gate->cases + from, to - from, limits, window,
+        judge_series(gate, gate->cases + from, to - from, limits, floor, window,
                      &gate->rows[gate->row_count++]);
     }
     for (int64_t i = 0; i < gate->row_count; i++)

@@ -25,8 +25,9 @@ const char *gate_verdict_name(enum gate_verdict verdict); /* "ok", "REGRESSION",
 struct gate_limits {
     double percent, absolute_s;
 };
-/* Of a kind of case; every pipeline has the same, and so on. */
-struct gate_limits gate_default_limits(const char *case_kind);
+/* Of a kind of case. floor: how far two kernels that are the same come out apart on this machine, a
+ * fraction, NAN where it was never calibrated; a kernel's percent is not under it. */
+struct gate_limits gate_default_limits(const char *case_kind, double floor);
 
 struct gate_row {
     const struct result *newest; /* of the set */
@@ -49,8 +50,8 @@ struct gate {
  * over others. */
 enum status gate_add(struct gate *gate, const struct result *r, struct fault *fault);
 /* Judges what was added; window: at most this many runs before the newest, 1 to GATE_WINDOW_MAX. */
-enum status gate_judge(struct gate *gate, const struct gate_limits *limits, int64_t window,
-                       struct fault *fault);
+enum status gate_judge(struct gate *gate, const struct gate_limits *limits, double floor,
+                       int64_t window, struct fault *fault);
 void gate_free(struct gate *gate);
 
 #endif

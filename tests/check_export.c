@@ -320,10 +320,15 @@ static void gbench_holds_repetitions_and_aggregates(void **state)
     assert_has(s.err, "1 case left out for a newer one of the same name");
     assert_has(s.out, "\"run_type\": \"iteration\"");
     assert_has(s.out, "\"repetition_index\": 5");
-    assert_has(s.out, "/sampled/exact/c8097f79_median\"");
-    assert_has(s.out, "/approximate/3ed63200\"");
-    assert_has(s.out, "\"real_time\": 1990000000.25");
+    assert_has(s.err, "3 cases left out that are not measured and exact");
+    assert_has(s.out, "/measured/exact/c8097f79_median\"");
+    assert_has(s.out, "\"real_time\": 500.00000000000006,");
     assert_null(strstr(s.out, "null"));
+    s = export(GOLDEN, "--format=gbench", "--where=claim=sampled", NULL);
+    assert_has(s.out, "/sampled/exact/c8097f79\"");
+    assert_has(s.out, "\"real_time\": 1990000000.25");
+    s = export(GOLDEN, "--format=gbench", "--where=class=approximate", NULL);
+    assert_has(s.out, "/approximate/3ed63200\"");
     s = export(GOLDEN, "results/intel-xeon-627c8b", "--format=gbench", NULL);
     assert_fails(&s, 2, "choose one with --where machine=NAME");
 }
@@ -351,6 +356,23 @@ static void compare_py_reads_it(void **state)
 }
 
 /* ---- choosing and refusing ------------------------------------------------------------------- */
+
+/* Nobody's figures stand in a table with ours. */
+static void published_results_have_tables_of_their_own(void **state)
+{
+    (void)state;
+#define PUBLISHED_HEAD "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":"
+    const char *path = at("%s/p.jsonl", folder);
+    const char *text = PUBLISHED_HEAD
+        "\"run\",\"machine\":\"cpu-a\"}\n" PUBLISHED_HEAD
+        "\"case\",\"case_kind\":\"pipeline\",\"claim\":\"measured\"}\n" PUBLISHED_HEAD
+        "\"case\",\"case_kind\":\"pipeline\",\"claim\":\"published\"}\n";
+    file_put(path, text, strlen(text));
+    struct spawned s = export(path, NULL);
+    assert_int_equal(s.code, 0);
+    assert_has(s.out, "### Clips\n\nclaim **measured**\n");
+    assert_has(s.out, "### Clips, published by others\n\nclaim **published**\n");
+}
 
 static void where_and_kind_choose(void **state)
 {
@@ -506,13 +528,21 @@ static void a_lost_output_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(csv_has_a_row_for_each_case),  TEST(formulas_are_defused_and_numbers_are_not),
-        TEST(every_column_is_documented),   TEST(md_says_what_rows_share_and_where_they_differ),
-        TEST(json_keeps_records_whole),     TEST(jsonl_has_the_same_members_in_every_line),
-        TEST(sqlite3_reads_the_sql),        TEST(gbench_holds_repetitions_and_aggregates),
-        TEST(compare_py_reads_it),          TEST(where_and_kind_choose),
-        TEST(files_given_twice_count_once), TEST(broken_files_are_refused_and_crash_nothing),
-        TEST(columns_hold_to_their_types),  TEST(a_file_is_written_whole_or_not_at_all),
+        TEST(csv_has_a_row_for_each_case),
+        TEST(formulas_are_defused_and_numbers_are_not),
+        TEST(every_column_is_documented),
+        TEST(md_says_what_rows_share_and_where_they_differ),
+        TEST(json_keeps_records_whole),
+        TEST(jsonl_has_the_same_members_in_every_line),
+        TEST(sqlite3_reads_the_sql),
+        TEST(gbench_holds_repetitions_and_aggregates),
+        TEST(compare_py_reads_it),
+        TEST(published_results_have_tables_of_their_own),
+        TEST(where_and_kind_choose),
+        TEST(files_given_twice_count_once),
+        TEST(broken_files_are_refused_and_crash_nothing),
+        TEST(columns_hold_to_their_types),
+        TEST(a_file_is_written_whole_or_not_at_all),
         TEST(a_lost_output_is_noticed),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);

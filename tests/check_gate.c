@@ -251,6 +251,28 @@ static void only_what_passed_here_under_the_same_recipe_counts(void **state)
     assert_has(s.out, "\n1 ok\n");
 }
 
+static void limits_under_the_noise_floor_are_refused(void **state)
+{
+    (void)state;
+    TIMES(1e6, 1e6, 1e6, 1.1e6);
+    struct spawned s = gate("--percent=3", NULL);
+    assert_says(&s, 1, "REGRESSION");
+    const char *calibrations =
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"run\",\"machine\":"
+        "\"cpu-a\"}\n"
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"calibration\","
+        "\"created_utc\":\"2026-02-02T00:00:00Z\",\"floor\":0.12}\n"
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"calibration\","
+        "\"created_utc\":\"2026-02-01T00:00:00Z\",\"floor\":0.01}\n";
+    file_put(at("%s/k.jsonl", folder), calibrations, strlen(calibrations));
+    s = gate("--percent=3", NULL);
+    assert_int_equal(s.code, 2);
+    assert_has(s.err, "--percent 3 is under the noise floor of kernels on this machine, 12% by the "
+                      "calibration of 2026-02-02T00:00:00Z");
+    s = gate("--format=json", NULL);
+    assert_says(&s, 0, "\"limit_percent\": 12,");
+}
+
 static void another_recipe_is_named(void **state)
 {
     (void)state;
@@ -349,6 +371,7 @@ int main(void)
         TEST(too_little_history_is_no_pass),
         TEST(a_run_counts_once),
         TEST(only_what_passed_here_under_the_same_recipe_counts),
+        TEST(limits_under_the_noise_floor_are_refused),
         TEST(another_recipe_is_named),
         TEST(what_fails_now_and_passed_before_is_a_failure),
         TEST(bad_input_is_refused),
