@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RESULTS_MAX 256
+#define RESULTS_MAX 4096
 
 static const struct format {
     const char *name, *kind; /* kind: what it holds where none is asked for; NULL: all */
@@ -77,10 +77,12 @@ static enum status push(struct result ***list, int64_t *count, int64_t *room, st
     return ST_OK;
 }
 
-static enum status push_run(struct chooser *c, struct fault *fault)
+/* Of a record, where it is not in the set yet. */
+static enum status push_run(struct chooser *c, const struct result *r, struct fault *fault)
 {
-    struct result *run = c->run;
-    c->run = NULL;
+    struct result *run = c->run && c->run->record == r->run ? c->run : NULL;
+    if (run)
+        c->run = NULL;
     return run ? push(&c->set->runs, &c->set->run_count, &c->set->run_room, run, fault) : ST_OK;
 }
 
@@ -94,13 +96,13 @@ static enum status choose(const struct result *r, void *user, struct fault *faul
             return fault_set(fault, ST_NO_MEMORY, "no memory for the records");
         TRY(export_check(&export_runs, r, fault));
         bool wanted = c->kind && !strcmp(c->kind, "run") ? results_where_passes(r) : c->whole;
-        return wanted ? push_run(c, fault) : ST_OK;
+        return wanted ? push_run(c, r, fault) : ST_OK;
     }
     if ((c->kind && strcmp(r->kind, c->kind)) || !results_where_passes(r))
         return ST_OK;
     if (!strcmp(r->kind, "case"))
         TRY(export_check(&export_cases, r, fault));
-    TRY(push_run(c, fault));
+    TRY(push_run(c, r, fault));
     return push(&c->set->records, &c->set->record_count, &c->set->record_room, result_keep(r),
                 fault);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESULTS_MAX 256
+#define RESULTS_MAX 4096
 #define NAME_BYTES 240
 
 static struct gate_limits limits = {NAN, NAN};

@@ -109,6 +109,8 @@ static void print_plain(const char *text, FILE *out)
             putc('_', out);
         else if ((unsigned char)*text < ' ' || *text == 0x7F)
             putc(' ', out);
+        else if ((unsigned char)*text == 0xC2 && (unsigned char)text[1] < 0xA0)
+            text++; /* C1 controls steer terminals */
         else if (*text == '<' || *text == '&')
             fputs(*text == '<' ? "&lt;" : "&amp;", out);
         else

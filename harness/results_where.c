@@ -35,12 +35,16 @@ enum status results_where_add(const char *text, struct fault *fault)
 
 int results_where_count(void) { return where_count; }
 
+/* A column that says nothing of this record may be a member of it all the same. */
 static char *field_of(const struct where *w, const struct result *r)
 {
     const struct export_table *table = !strcmp(r->kind, "run") ? &export_runs : &export_cases;
     const struct export_column *column = export_column_find(table, w->field);
-    struct export_column own = {.paths = w->field};
-    return export_cell(column ? column : &own, r);
+    char *cell = column ? export_cell(column, r) : NULL;
+    if (cell && *cell)
+        return cell;
+    free(cell);
+    return result_word(r, w->field);
 }
 
 bool results_where_passes(const struct result *r)

@@ -383,6 +383,10 @@ static void where_and_kind_choose(void **state)
     assert_int_equal(s.code, 0);
     parse_csv(s.out, &csv);
     assert_int_equal(csv.rows, 3);
+    s = export(GOLDEN, "--format=csv", "--kind=trial", "--where=ratio=1.25", NULL);
+    assert_int_equal(s.code, 0);
+    parse_csv(s.out, &csv);
+    assert_int_equal(csv.rows, 2);
     s = export(GOLDEN, "--where=varint=x", NULL);
     assert_fails(&s, 2, "no record has the field 'varint'; did you mean variant");
     s = export(GOLDEN, "--where=variant=x", NULL);
