@@ -99,7 +99,7 @@ static void kinds_and_members_of_later_minors_are_no_trouble(void **state)
 {
     (void)state;
     struct results_tally tally = {0};
-    put(RUN CASE HEAD("2.9") "\"kind\":\"later\",\"new\":[{\"a\":[]}],\"timing\":null}\n" CASE);
+    put(RUN CASE HEAD("2.9") "\"kind\":\"later\",\"new\":[{\"a\":[]}],\"timing\":\"odd\"}\n" CASE);
     assert_int_equal(cases_of(at("%s/a.jsonl", folder), NULL, &tally), 2);
     assert_int_equal(tally.records, 4);
 }
@@ -147,6 +147,7 @@ static void members_of_a_wrong_type_are_refused(void **state)
     refuses(WITH("\"timing\":\"fast\""), "timing should be object, and is text");
     refuses(WITH("\"timing\":{\"median\":\"12\"}"), "timing.median should be number, and is text");
     refuses(WITH("\"timing\":{\"samples\":[1,null]}"), "timing.samples should be list of numbers");
+    refuses(HEAD("2.0") "\"kind\":\"later\",\"run_id\":5}", "run_id should be text");
     refuses(WITH("\"claim\":true"), "claim should be text, and is true or false");
     assert_int_equal(cases_of(put(RUN WITH("\"timing\":null,\"memory\":{\"value\":null,"
                                            "\"why\":\"no\"},\"recipe\":null") "\n"),
