@@ -115,6 +115,10 @@ TARGET_FLAGS_avx512bf16 := $(TARGET_FLAGS_avx512) -mavx512bf16
 TARGET_FLAGS_avx512fp16 := $(TARGET_FLAGS_avx512) -mavx512fp16
 TARGET_FLAGS_avx512vnni := $(TARGET_FLAGS_avx512) -mavx512vnni
 TARGET_FLAGS_avxvnni  := $(TARGET_FLAGS_avx2) -mavxvnni
+TARGET_FLAGS_neonbf16 := -O3 -march=armv8.2-a+bf16
+TARGET_FLAGS_neonfp16 := -O3 -march=armv8.2-a+fp16
+TARGET_FLAGS_neondot  := -O3 -march=armv8.2-a+dotprod
+TARGET_FLAGS_neoni8mm := -O3 -march=armv8.2-a+i8mm
 TARGET_FLAGS_amx      := -O3 -mamx-tile -mamx-bf16 -mamx-int8
 TARGET_FLAGS_openblas := $(if $(HAVE_openblas),$(shell pkg-config --cflags openblas))
 TARGET_WHY_avx2       := $(if $(filter x86_64,$(ARCH)),,compiled for x86-64 only)

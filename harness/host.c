@@ -42,6 +42,8 @@ static const struct {
     {CPU_NEON_I8MM, "neon_i8mm"},
     {CPU_AVX512_FP16, "avx512_fp16"},
     {CPU_AVX_VNNI, "avx_vnni"},
+    {CPU_NEON_FP16, "neon_fp16"},
+    {CPU_NEON_DOT, "neon_dot"},
     {GPU_CUDA, "cuda"},
     {GPU_SM80, "sm80"},
     {GPU_SM90A, "sm90a"},
@@ -128,7 +130,8 @@ uint64_t host_cpu_features(void)
 {
     unsigned long one = getauxval(AT_HWCAP), two = getauxval(AT_HWCAP2);
     return (one & HWCAP_ASIMD ? CPU_NEON : 0) | (two & HWCAP2_BF16 ? CPU_NEON_BF16 : 0) |
-           (two & HWCAP2_I8MM ? CPU_NEON_I8MM : 0);
+           (two & HWCAP2_I8MM ? CPU_NEON_I8MM : 0) | (one & HWCAP_ASIMDHP ? CPU_NEON_FP16 : 0) |
+           (one & HWCAP_ASIMDDP ? CPU_NEON_DOT : 0);
 }
 #else
 uint64_t host_cpu_features(void) { return 0; }

@@ -189,6 +189,8 @@ enum numerics {
 #define CPU_NEON_I8MM (UINT64_C(1) << 10)
 #define CPU_AVX512_FP16 (UINT64_C(1) << 11)
 #define CPU_AVX_VNNI (UINT64_C(1) << 12) /* 256 bits wide, without AVX-512 */
+#define CPU_NEON_FP16 (UINT64_C(1) << 13)
+#define CPU_NEON_DOT (UINT64_C(1) << 14)
 #define GPU_SM80 (UINT64_C(1) << 32)     /* compute capability 8.0 or newer */
 #define GPU_SM90A (UINT64_C(1) << 33)    /* exactly 9.0: wgmma, setmaxnreg */
 #define GPU_SM100A (UINT64_C(1) << 34)   /* exactly 10.0 */

@@ -21,8 +21,10 @@ struct peak_probe {
 #define PEAK_LIST(X)                                                                               \
     X(c)                                                                                           \
     X(avx2)                                                                                        \
-    X(avx512) X(neon) X(c_f64) X(avx2_f64) X(avx512_f64) X(neon_f64) X(avx512bf16) X(amx_bf16)     \
-        X(avx512fp16) X(avx2_int8) X(avx512_int8) X(avxvnni) X(avx512vnni) X(amx_int8)
+    X(avx512)                                                                                      \
+    X(neon) X(c_f64) X(avx2_f64) X(avx512_f64) X(neon_f64) X(avx512bf16) X(amx_bf16) X(avx512fp16) \
+        X(avx2_int8) X(avx512_int8) X(avxvnni) X(avx512vnni) X(amx_int8) X(neonbf16) X(neonfp16)   \
+            X(neondot) X(neoni8mm)
 #define PEAK_DECLARE(name) extern const struct peak_probe peak_##name;
 PEAK_LIST(PEAK_DECLARE)
 #undef PEAK_DECLARE
