@@ -9,7 +9,9 @@
 #include "cache_levels.h"
 #include "cgroup.h"
 #include "doctor.h"
+#include "host.h"
 #include "sysfile.h"
+#include "topology.h"
 
 #define CPU_DIR "%s/sys/devices/system/cpu"
 #define MEMORY_LEAST_KIB ((int64_t)2 << 20)
@@ -52,15 +54,20 @@ static void quota(struct doctor *d)
     doctor_cure(d, "start the container without a CPU limit, or stay below it with --threads");
 }
 
+/* Where threads are put before a clock runs; a planted machine has none to put. */
 static void pinning(struct doctor *d)
 {
-#ifdef HAVE_HWLOC
-    doctor_find(d, FINDING_OK, "pinning", "hwloc is built in: threads can be put on cores");
-#else
-    doctor_find(d, FINDING_MISSING, "pinning", "hwloc is not built in: threads may wander");
-    doctor_cure(d, "apt-get install libhwloc-dev, then make");
-#endif
-    (void)d;
+    static struct topology t;
+    static struct pinning p;
+    if (!d->live)
+        return;
+    topology_read(&t);
+    pinning_choose("cores", host_cores(), &p);
+    if (p.count)
+        doctor_find(d, FINDING_OK, "pinning",
+                    "threads go to processors %.100s, a core each (by %s)", p.list, t.by);
+    else
+        doctor_find(d, FINDING_MISSING, "pinning", "threads may wander: %s", p.why);
 }
 
 static void smt(struct doctor *d)

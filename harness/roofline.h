@@ -12,6 +12,7 @@
 #include "json.h"
 #include "nvml.h"
 #include "stats.h"
+#include "topology.h"
 
 #define ROOF_SAMPLES_MAX 64
 #define ROOF_THREADS_MAX 8
@@ -60,8 +61,10 @@ struct roofline {
     int levels;
     struct roof_figure *figure;
     int count;
-    int64_t redone;      /* rounds around a dip of the clock, not among the samples */
-    bool unsettled;      /* so many dips that all rounds were kept */
+    int64_t redone;         /* rounds around a dip of the clock, not among the samples */
+    bool unsettled;         /* so many dips that all rounds were kept */
+    struct pinning pinning; /* of the threads of the CPU */
+    struct pinned pinned;
     struct gpu_info gpu; /* of a CUDA device */
     struct nvml *nvml;   /* NULL: not watched, or none */
     const char *record;  /* path, once written */

@@ -107,6 +107,16 @@ static void settle_walk(struct bandwidth *b, struct roof_figure *f)
     }
 }
 
+/* All threads there will be have been started, those of libraries too. Teams of fewer threads are
+ * the first of these. */
+static void pin(struct roofline *r)
+{
+    int threads = r->threads[r->thread_counts - 1];
+    pinning_choose("cores", threads, &r->pinning);
+    if (r->pinning.count)
+        pinning_apply(r->pinning.list, threads, &r->pinned);
+}
+
 static enum status prepare(struct roofline *r, struct bandwidth *b, struct fault *fault)
 {
     static const enum elem elems[] = {ELEM_F64, ELEM_F32, ELEM_F16, ELEM_BF16, ELEM_I8};
@@ -118,6 +128,7 @@ static enum status prepare(struct roofline *r, struct bandwidth *b, struct fault
         add_walks(r, r->threads[t]);
         roof_add_matmuls(r, r->threads[t], measure_fma_peak(r->threads[t], &isa), MATMUL_SECONDS);
     }
+    pin(r);
     TRY(bandwidth_new(b, buffer_bytes(r), r->threads[r->thread_counts - 1], fault));
     for (int i = 0; i < r->count; i++)
         if (r->figure[i].kind == ROOF_MEMORY)

@@ -66,6 +66,9 @@ static const char *rate_text(double value, char out[24])
     return out;
 }
 
+/* For "%.*f": one digit behind the point, none where many stand before it. */
+#define DIGITS(value) (value) < 99.95, (value)
+
 static void print_peak(const struct roofline *r, const struct roof_figure *f, FILE *out)
 {
     char text[2][24];
@@ -74,9 +77,9 @@ static void print_peak(const struct roofline *r, const struct roof_figure *f, FI
         return;
     }
     struct summary s = stats_summary(f->samples, f->n);
-    fprintf(out, "  %-5s %-12s %7s %7s  %5.1f  %5.1f", f->type, f->unit,
+    fprintf(out, "  %-5s %-12s %7s %7s  %5.*f  %5.*f", f->type, f->unit,
             rate_text(f->work / s.median / 1e9, text[0]), rate_text(f->work / s.min / 1e9, text[1]),
-            interval_percent(&s), spread_percent(&s));
+            DIGITS(interval_percent(&s)), DIGITS(spread_percent(&s)));
     for (int i = 0; i <= r->levels && roof_best(r, ROOF_PEAK, f->type, NULL, f->threads) == f;
          i++) {
         char name[8] = "DRAM";
@@ -121,7 +124,7 @@ static void print_places(const struct roofline *r, int threads, FILE *out)
             best = fmax(best, f[w].work / s.min / 1e9);
             wide = fmax(wide, interval_percent(&s));
         }
-        fprintf(out, " %7s  %5.1f\n", rate_text(best, text), wide);
+        fprintf(out, " %7s  %5.*f\n", rate_text(best, text), DIGITS(wide));
     }
 }
 

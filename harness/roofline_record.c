@@ -59,6 +59,8 @@ static void timing(const struct roofline *r, const struct roof_figure *f, struct
     if (device_kind() == DEVICE_CPU) {
         json_int(j, "rounds_redone", r->redone);
         json_bool(j, "clock_settled", !r->unsettled);
+        pinning_json(&r->pinning, f->threads, r->pinned.openblas, r->pinned.cpus,
+                     r->pinned.other_cpus, j);
     }
     json_end(j);
 }
