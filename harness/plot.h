@@ -65,7 +65,7 @@ struct plot_point {
     char machine[96], device[16], created[32], run[40], claim[16], status[24];
     char group[48];  /* "bf16", "L2", op */
     char member[48]; /* unit, kind of walk, variant */
-    char shape[200];
+    char shape[200]; /* with the cache state it was timed in */
     int64_t threads;
     double rate;      /* flops or bytes per second: of a roof the best, of a kernel the median */
     double intensity; /* of a kernel, flops per byte of its operands once; NaN: it counts none */

@@ -152,6 +152,11 @@ static bool read_point(const struct result *r, struct plot_point *p)
         snprintf(texts[i].to, texts[i].room, "%s", texts[i].from);
         make_safe(texts[i].to);
     }
+    size_t used = strlen(p->shape);
+    const char *cache = result_text(r, "recipe.cache_state");
+    if (!ceiling && *cache)
+        snprintf(p->shape + used, sizeof p->shape - used, " %s", cache);
+    make_safe(p->shape);
     bool rated = p->rate > 0 && isfinite(p->rate);
     if (!rated && !ceiling)
         p->intensity = NAN; /* an op that counts no flops */

@@ -17,7 +17,7 @@
 #define GUARD_SECONDS 0.001
 #define GUARD_LEAST 0.95 /* of the upper quartile of guards */
 #define MATMUL_SECONDS 0.02
-#define BUFFER_MOST ((size_t)1 << 30)
+#define BUFFER_MOST ((size_t)4 << 30)
 #define RATE_WORK 1e9 /* rates are sampled: the seconds for so much */
 
 /* ---- the list of figures --------------------------------------------------------------------- */

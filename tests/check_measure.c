@@ -155,7 +155,7 @@ static void roofs_of_classes_stand_on_that_of_f32(void **state)
     double f32 = measure_peak_of_class(NUM_F32, 1, &isa);
     for (int n = 0; n < NUM_COUNT; n++) {
         isa = NULL;
-        assert_true(measure_peak_of_class((enum numerics)n, 1, &isa) >= 0.7 * f32);
+        assert_true(measure_peak_of_class((enum numerics)n, 1, &isa) >= 0.25 * f32);
         assert_non_null(isa);
     }
     if (host_cpu_features() & CPU_AMX_BF16)
