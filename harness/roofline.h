@@ -34,6 +34,7 @@ struct roof_figure {
     const char *unit; /* vector set, or variant; NULL: none is here */
     char shape[96];   /* of products */
     int64_t side;
+    double units_rate; /* of products on a CUDA device: what its units could, highest clock; or 0 */
     int threads;
     struct memory_place place; /* of walks; `name` is "" elsewhere */
     double work;

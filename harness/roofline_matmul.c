@@ -68,6 +68,8 @@ static bool add_one(struct roofline *r, const struct registry_entry *entry, cons
     f->type = type;
     f->unit = entry->name;
     f->side = side;
+    if (device_kind() == DEVICE_CUDA)
+        f->units_rate = gpu_peak_flops(&r->gpu, entry->variant->numerics);
     snprintf(f->shape, sizeof f->shape, "linear:S=%lld,K=%lld,O=%lld,bias=0,type=%s",
              (long long)side, (long long)side, (long long)side, type);
     f->status = bind(f, entry);

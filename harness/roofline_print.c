@@ -144,6 +144,9 @@ static void print_matmuls(const struct roofline *r, int threads, FILE *out)
         fprintf(out, "  matmul  %s %lld^3 by %s: %s GFLOP/s (+- %.1f %%)", f->type,
                 (long long)f->side, f->unit, rate_text(roof_rate(f) / 1e9, text),
                 interval_percent(&s));
+        if (f->units_rate > 0)
+            fprintf(out, ", %.0f %% of its units at the highest clock",
+                    percent(roof_rate_best(f), f->units_rate));
         if (peak)
             fprintf(out, ", %.0f %% of the %s peak",
                     percent(roof_rate_best(f), roof_rate_best(peak)), f->type);

@@ -76,6 +76,8 @@ static void derived(const struct roofline *r, const struct roof_figure *f, struc
     const struct roof_figure *peak = roof_best(r, ROOF_PEAK, f->type, NULL, f->threads);
     if (f->kind == ROOF_MATMUL && peak)
         json_number(j, "peak_fraction", roof_rate_best(f) / roof_rate_best(peak));
+    if (f->units_rate > 0)
+        json_number(j, "peak_fraction", roof_rate_best(f) / f->units_rate);
     json_end(j);
 }
 
