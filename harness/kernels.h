@@ -190,6 +190,8 @@ enum status contest_run(struct contest *c, struct fault *fault);
 void contest_choose_cache(struct contest *c);
 /* States, summaries and ratios of arms whose blocks were taken; the end of contest_run. */
 void contest_judge(struct contest *c);
+/* Chooses the cache state: from options, problem, count and roof, which must stand. */
+enum status contest_cache(struct contest *c, struct fault *fault);
 void contest_free(struct contest *c);
 
 /* kernels_profile.c: verifies and runs one variant between marks; prints how to profile it. */

@@ -119,11 +119,16 @@ static size_t room_bytes(const struct contest *c)
     return host_memory_available();
 }
 
+enum status contest_cache(struct contest *c, struct fault *fault)
+{
+    return cache_choose(&c->problem, c->options->cache, c->count, cache_bytes(c), room_bytes(c),
+                        &c->cache, fault);
+}
+
 void contest_choose_cache(struct contest *c)
 {
     struct fault fault = {{0}};
-    enum status status = cache_choose(&c->problem, c->options->cache, c->count, cache_bytes(c),
-                                      room_bytes(c), &c->cache, &fault);
+    enum status status = contest_cache(c, &fault);
     for (int i = 0; status != ST_OK && i < c->count; i++)
         arm_stop(&c->arms[i], status_name(status), fault.text);
 }

@@ -19,7 +19,10 @@
 struct profiled {
     const struct kernels_options *options;
     const struct registry_entry *entry;
-    char shape[512], threads[24], seed[24], runs[24];
+    struct contest contest; /* for the choice of its cache state alone */
+    struct roof roof;
+    struct pinning pin;
+    char shape[512], threads[24], seed[24], runs[24], cache_bytes[24];
     const char *word[24]; /* of the worker, without the program and the plugins */
     char verified[256];
 };
@@ -46,17 +49,30 @@ static enum status find_variant(struct profiled *p, const struct registry_entry 
 
 static enum status find_shape(struct profiled *p, struct fault *fault)
 {
-    struct problem shape;
+    struct problem *shape = &p->contest.problem;
     const struct op_info *op = NULL;
     for (int i = 0; i < OP_COUNT; i++)
         if (!strcmp(op_table[i]->name, p->entry->op))
             op = op_table[i];
-    TRY(shape_parse(p->options->shape ? p->options->shape : op->timing_shape, &shape, fault));
-    if (op_table[shape.op] != op)
+    TRY(shape_parse(p->options->shape ? p->options->shape : op->timing_shape, shape, fault));
+    if (op_table[shape->op] != op)
         return fault_set(fault, ST_BAD_INPUT, "the shape is one of %s, but %s/%s is to be profiled",
-                         op_table[shape.op]->name, p->entry->op, p->entry->name);
-    shape_print(&shape, p->shape, sizeof p->shape);
+                         op_table[shape->op]->name, p->entry->op, p->entry->name);
+    shape_print(shape, p->shape, sizeof p->shape);
     return ST_OK;
+}
+
+/* The cache state and the processors that it would be timed with. */
+static enum status find_state(struct profiled *p, struct fault *fault)
+{
+    p->contest.options = p->options;
+    p->contest.count = 1;
+    p->contest.roof = &p->roof;
+    roof_measure(&p->roof, (int)p->options->threads);
+    snprintf(p->pin.list, sizeof p->pin.list, "-");
+    if (device_kind() == DEVICE_CPU)
+        pinning_choose(p->options->pin, (int)p->options->threads, &p->pin);
+    return contest_cache(&p->contest, fault);
 }
 
 static void make_words(struct profiled *p)
@@ -67,9 +83,13 @@ static void make_words(struct profiled *p)
     snprintf(p->seed, sizeof p->seed, "%" PRIu64, o->seed);
     snprintf(p->runs, sizeof p->runs, "%" PRId64,
              o->repetitions ? o->repetitions : (int64_t)RUNS_BY_DEFAULT);
-    const char *const words[] = {"worker",    "kernels",     p->entry->name, p->shape,
-                                 "--threads", p->threads,    "--seed",       p->seed,
-                                 "--device",  device_text(), "--profile",    p->runs};
+    snprintf(p->cache_bytes, sizeof p->cache_bytes, "%zu", p->contest.cache.cache_bytes);
+    const char *const words[] = {
+        "worker",      "kernels",      p->entry->name, p->shape,
+        "--threads",   p->threads,     "--seed",       p->seed,
+        "--device",    device_text(),  "--cache",      cache_state_name(p->contest.cache.state),
+        "--llc-bytes", p->cache_bytes, "--cpus",       p->pin.list,
+        "--profile",   p->runs};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         p->word[n++] = words[i];
 }
@@ -107,8 +127,9 @@ static void print(const struct profiled *p, FILE *out)
 {
     char line[PROFILE_LINE_BYTES];
     const char *missing = NULL;
-    fprintf(out, "%s/%s at %s\n  %s, then run %s times between a profiler's marks\n", p->entry->op,
-            p->entry->name, p->shape, p->verified, p->runs);
+    fprintf(out, "%s/%s at %s, %s\n  %s, then run %s times between a profiler's marks\n",
+            p->entry->op, p->entry->name, p->shape, cache_state_name(p->contest.cache.state),
+            p->verified, p->runs);
     fputs("the same under a profiler, which sees those runs and nothing else:\n", out);
     for (int i = 0; command(p, i, line, &missing); i++)
         fprintf(out, "  %s\n", line);
@@ -126,6 +147,7 @@ static void print_json(const struct profiled *p, FILE *out)
     json_text(&j, "op", p->entry->op);
     json_text(&j, "variant", p->entry->name);
     json_text(&j, "shape", p->shape);
+    json_text(&j, "cache_state", cache_state_name(p->contest.cache.state));
     json_text(&j, "verified", p->verified);
     json_int(&j, "runs", strtoll(p->runs, NULL, 10));
     json_open_array(&j, "commands");
@@ -144,6 +166,7 @@ enum status kernels_profile(const struct kernels_options *options,
     struct profiled p = {.options = options};
     TRY(find_variant(&p, picked, count, fault));
     TRY(find_shape(&p, fault));
+    TRY(find_state(&p, fault));
     make_words(&p);
     TRY(run_once(&p, fault));
     if (options->json)

@@ -426,6 +426,7 @@ static enum status profile(struct session *s, struct fault *fault)
         return fault_set(fault, result.status, "%s", result.text);
     fprintf(s->out, "verified at worst %.2g of tolerance, %.3g%% of values\n", result.worst,
             100 * result.checked_ratio);
+    TRY(rotation_new(s->cache, (size_t)s->cache_bytes, &s->bound, &s->rotation, fault));
     if (run_many(s, PROFILE_WARM_RUNS) != ST_OK)
         return fault_set(fault, ST_WRONG, "run() reported an error");
     TRY(profile_marked(s->bound.mirror.gpu, name, s->perf_control, profile_runs, s, fault));
