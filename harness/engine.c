@@ -104,7 +104,7 @@ size_t engine_peak_bytes(const struct engine *engine)
 static size_t host_bytes(const struct generate_request *r)
 {
     const struct geometry *g = &r->geometry;
-    size_t latent = (size_t)(g->C * g->T * g->H * g->W) * sizeof(float);
+    size_t latent = (size_t)(generate_clips(r) * g->C * g->T * g->H * g->W) * sizeof(float);
     size_t frames = r->model->vae.base ? (size_t)clip_host_bytes(r->model, g, &r->tiling,
                                                                  r->sink.frames_f32 != NULL)
                                        : 0;

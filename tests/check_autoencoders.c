@@ -271,7 +271,7 @@ static float *decode_clip(const struct scene *s, const struct vae_tiling *tiling
     struct plain_ops *p = golden_ops(FILL_NORMAL);
     struct seen seen = {&s->grid, malloc((size_t)s->shape.values * sizeof(float)), 0};
     const struct generate_sink sink = {.user = &seen, .frames_f32 = see};
-    golden_check(p, clip_decode(plain_ops_table(p), &s->model, &s->grid, tiling, z, &sink));
+    golden_check(p, clip_decode(plain_ops_table(p), &s->model, &s->grid, tiling, z, 1, &sink));
     assert_int_equal(seen.next, s->grid.frames);
     if (peak)
         *peak = plain_ops_peak_bytes(p);

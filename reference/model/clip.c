@@ -138,7 +138,8 @@ struct host_frames {
 struct decoding {
     struct ops *ops;
     const struct geometry *grid;
-    const float *cells;
+    const float *cells; /* of the clip at hand */
+    int64_t clips;
     const struct generate_sink *sink;
     struct vae vae;
     struct vae_cut cut, pixels; /* of the latent plane, of the frame */
@@ -233,7 +234,7 @@ static enum status finish_chunk(struct decoding *d, const struct vae_tile *tile,
 }
 
 /* One latent frame at a time, from the host: on the device nothing here grows with the clip. */
-static enum status decode_tile(struct decoding *d, int64_t i)
+static enum status decode_tile(struct decoding *d, int64_t clip, int64_t i)
 {
     struct ops *ops = d->ops;
     const struct geometry *g = d->grid;
@@ -246,7 +247,7 @@ static enum status decode_tile(struct decoding *d, int64_t i)
         if (executing(ops))
             copy_block(d->cells + ((t * g->H + cells.y) * g->W + cells.x) * g->C, g->W * g->C,
                        cells.H, cells.W * g->C, d->latent, cells.W * g->C);
-        TRY(ops->step(ops, (int)(i * g->T + t), (int)(tiles * g->T)));
+        TRY(ops->step(ops, (int)((clip * tiles + i) * g->T + t), (int)(d->clips * tiles * g->T)));
         TRY(ops->put(ops, &z, d->latent, cells.H * cells.W, g->C));
         TRY(vae_decode(&d->vae, z, &frames, &count));
         TRY(finish_chunk(d, &tile, frames, first, count));
@@ -287,20 +288,21 @@ static void free_buffers(struct decoding *d)
     vae_seams_free(&d->seams);
 }
 
-static enum status decode_tiles(struct decoding *d)
+static enum status decode_tiles(struct decoding *d, int64_t clip)
 {
     for (int64_t i = 0; i < d->cut.rows * d->cut.columns; i++)
-        TRY(decode_tile(d, i));
+        TRY(decode_tile(d, clip, i));
     return in_tiles(d) ? hand_out(d, &d->clip, 0, d->grid->frames) : ST_OK;
 }
 
 enum status clip_decode(struct ops *ops, const struct model_config *model,
                         const struct geometry *grid, const struct vae_tiling *tiling,
-                        const float *cells, const struct generate_sink *sink)
+                        const float *cells, int64_t clips, const struct generate_sink *sink)
 {
     struct decoding d = {
         .ops = ops,
         .grid = grid,
+        .clips = clips,
         .cells = cells,
         .sink = sink,
         .cut = vae_cut_of(tiling, grid->H, grid->W, model->vae.scale_space),
@@ -309,8 +311,11 @@ enum status clip_decode(struct ops *ops, const struct model_config *model,
     TRY(ops->enter(ops, STAGE_DECODE));
     TRY(vae_load(ops, &model->vae, &d.vae));
     enum status status = new_buffers(&d, &model->vae);
-    if (status == ST_OK)
-        status = decode_tiles(&d);
+    for (int64_t i = 0; status == ST_OK && i < clips; i++) {
+        status = decode_tiles(&d, i);
+        if (cells)
+            d.cells += grid->T * grid->H * grid->W * grid->C;
+    }
     free_buffers(&d);
     return status == ST_OK ? ops->leave(ops, STAGE_DECODE) : status;
 }

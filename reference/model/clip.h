@@ -14,11 +14,12 @@ enum status clip_encode(struct ops *ops, const struct model_config *model,
                         const struct geometry *grid, const struct vae_tiling *tiling,
                         const uint8_t *rgb, float *cells);
 
-/* cells -> frames for the sink, in order, as STAGE_DECODE. Whole frames leave with their chunk;
- * tiles need memory of the host for all frames. */
+/* cells [clips][T][H][W][C] -> frames for the sink, in order, one clip after the other, as
+ * STAGE_DECODE. Whole frames leave with their chunk; tiles need memory of the host for all frames of
+ * a clip. */
 enum status clip_decode(struct ops *ops, const struct model_config *model,
                         const struct geometry *grid, const struct vae_tiling *tiling,
-                        const float *cells, const struct generate_sink *sink);
+                        const float *cells, int64_t clips, const struct generate_sink *sink);
 
 /* Bytes of the host that both hold at most. */
 int64_t clip_host_bytes(const struct model_config *model, const struct geometry *grid,

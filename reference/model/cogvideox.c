@@ -218,7 +218,7 @@ static enum status attend(const struct cogvideox *t, const struct cogvideox_bloc
     TRY(ops->alloc(ops, &v, ops->type, S, t->C, "v"));
     TRY(open_branch(t, rows, x, u));
     TRY(project(t, b, u, q, k, v));
-    TRY(layer_attend(ops, t->config->N, t->config->D, S, S, q, k, v, u));
+    TRY(layer_attend(ops, 1, t->config->N, t->config->D, S, S, q, k, v, u));
     TRY(close_branch(t, rows, &b->o, u, x));
     ops->release(ops, &v);
     ops->release(ops, &k);

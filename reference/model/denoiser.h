@@ -18,7 +18,7 @@
 /* What steers a forward beside latents and time. Host memory, valid during the call; data pointers
  * are NULL unless executing. */
 struct denoiser_prompt {
-    const float *text; /* [rows][text_dim], rows past `real` are zero */
+    const float *text; /* [clips][rows][text_dim], rows past `real` are zero */
     int64_t rows, real;
     const float *image; /* [image_rows][image_dim], image_rows 0: none */
     int64_t image_rows;
@@ -47,6 +47,8 @@ struct denoiser_family {
     /* asks for every weight */
     enum status (*load)(struct ops *ops, const struct model_config *model, void *network);
     void (*free)(void *network);
+    /* so many clips at once, each of its own latents and prompt: called before begin. NULL: one */
+    enum status (*clips)(void *network, int64_t clips);
     /* fixes the latent grid; fps as in denoiser_prompt */
     enum status (*begin)(void *network, int64_t T, int64_t H, int64_t W, double fps);
     /* everything that depends on the prompt and on neither latents nor time */
@@ -54,7 +56,7 @@ struct denoiser_family {
     void (*condition_free)(void *condition);
     /* time [frames]: one for each latent frame where frames > 1, else one for all (0..1000) */
     enum status (*set_time)(void *network, const double *time, int64_t frames);
-    /* latents [T][H][W][in_channels] f32 -> prediction [T][H][W][out_channels] f32 */
+    /* latents [clips][T][H][W][in_channels] f32 -> prediction [clips][T][H][W][out_channels] f32 */
     enum status (*forward)(void *network, const void *condition, struct tensor latents,
                            struct tensor prediction);
     /* Where there is more than the grid, as the sound of LTX-2: rows of in_channels that follow its

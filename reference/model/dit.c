@@ -271,7 +271,7 @@ static enum status self_attention(struct dit *d, const struct dit_block *b, stru
                                   .k = k,
                                   .v = v};
     TRY(ops->qkv(ops, &p));
-    TRY(layer_attend(ops, d->config->N, d->config->D, d->S, d->S, q, k, v, u));
+    TRY(layer_attend(ops, 1, d->config->N, d->config->D, d->S, d->S, q, k, v, u));
     TRY(layer_linear_with(ops, &b->o, d->S, u, EPI_GATE, x, layer_row(d->rows, GATE_SELF), x));
     ops->release(ops, &v);
     ops->release(ops, &k);

@@ -24,6 +24,11 @@ int64_t tokenize_bytes(const char *text, int64_t rows, int32_t *ids)
     return count;
 }
 
+int64_t generate_clips(const struct generate_request *request)
+{
+    return request->batch > 1 ? request->batch : 1;
+}
+
 int generate_passes(const struct model_config *model, double guidance)
 {
     return guidance > 1.0 && !model->told_guidance ? 2 : 1;
@@ -36,12 +41,13 @@ struct run {
     const struct generate_request *request;
     const struct model_config *model;
     const struct geometry *grid;
-    int passes;           /* 2 with guidance */
-    float *text[PROMPTS]; /* [rows][text.C] */
+    int passes; /* 2 with guidance */
+    int64_t clips;
+    float *text[PROMPTS]; /* [clips][rows][text.C] */
     int64_t real[PROMPTS];
     int64_t extra;  /* rows of latents beside the grid */
-    float *latents; /* [C][T][H][W], then [extra][C] */
-    float *cells;   /* [T][H][W][C], as the ops see them, then [extra][C] */
+    float *latents; /* of each clip [C][T][H][W], then [extra][C] */
+    float *cells;   /* of each clip [T][H][W][C], as the ops see them, then [extra][C] */
     double *times;  /* of a step, one per latent frame */
     struct given_image given;
 };
@@ -51,6 +57,14 @@ static bool executing(const struct run *r) { return r->ops->mode == MODE_EXECUTE
 static int64_t cells_of(const struct run *r) { return r->grid->T * r->grid->H * r->grid->W; }
 
 static int64_t rows_of(const struct run *r) { return cells_of(r) + r->extra; }
+
+/* Numbers of one clip's latents, and its place among them all. */
+static int64_t values_of(const struct run *r) { return rows_of(r) * r->grid->C; }
+
+static float *clip_at(const struct run *r, float *all, int64_t clip)
+{
+    return all + clip * values_of(r);
+}
 
 /* [rows][columns] -> [columns][rows] */
 static void transpose(const float *from, int64_t rows, int64_t columns, float *to)
@@ -66,13 +80,14 @@ static enum status run_new(struct ops *ops, const struct generate_request *reque
                       .request = request,
                       .model = request->model,
                       .grid = &request->geometry,
-                      .passes = generate_passes(request->model, request->guidance)};
+                      .passes = generate_passes(request->model, request->guidance),
+                      .clips = generate_clips(request)};
     r->extra = generate_extra_rows(r->model, r->grid, request->fps);
     const struct text_config *text = &r->model->text;
     for (int i = 0; i < r->passes; i++)
-        TRY(layer_host_alloc(ops, text->rows * text->C, sizeof(float), &r->text[i]));
-    TRY(layer_host_alloc(ops, rows_of(r) * r->grid->C, sizeof(float), &r->latents));
-    TRY(layer_host_alloc(ops, rows_of(r) * r->grid->C, sizeof(float), &r->cells));
+        TRY(layer_host_alloc(ops, r->clips * text->rows * text->C, sizeof(float), &r->text[i]));
+    TRY(layer_host_alloc(ops, r->clips * values_of(r), sizeof(float), &r->latents));
+    TRY(layer_host_alloc(ops, r->clips * values_of(r), sizeof(float), &r->cells));
     r->times = calloc((size_t)r->grid->T, sizeof *r->times);
     return r->times ? ST_OK : fault_set(ops->fault, ST_NO_MEMORY, "no memory for a step's times");
 }
@@ -110,14 +125,29 @@ static enum status encode(struct run *r, struct text *text, const char *prompt, 
     return status;
 }
 
+/* Where a clip's rows begin; NULL where nothing executes. */
+static float *text_at(const struct run *r, int which, int64_t clip)
+{
+    float *all = r->text[which];
+    return all ? all + clip * r->model->text.rows * r->model->text.C : NULL;
+}
+
+static const char *prompt_of(const struct run *r, int which, int64_t clip)
+{
+    const struct generate_request *q = r->request;
+    const char *prompt = which == NEGATIVE ? q->negative
+                         : q->prompts      ? q->prompts[clip]
+                                           : q->prompt;
+    return prompt ? prompt : "";
+}
+
 static enum status encode_missing(struct run *r, const float *const *given)
 {
-    const char *const prompt[PROMPTS] = {r->request->prompt, r->request->negative};
     struct text text;
     enum status status = text_load(r->ops, &r->model->text, &text);
-    for (int i = 0; i < r->passes && status == ST_OK; i++)
-        if (!given[i])
-            status = encode(r, &text, prompt[i] ? prompt[i] : "", r->text[i], &r->real[i]);
+    for (int i = 0; i < r->passes; i++)
+        for (int64_t clip = 0; clip < r->clips && !given[i] && status == ST_OK; clip++)
+            status = encode(r, &text, prompt_of(r, i, clip), text_at(r, i, clip), &r->real[i]);
     text_free(&text);
     return status;
 }
@@ -127,7 +157,7 @@ static void draw_rows(struct run *r, int which)
 {
     static const char *const name[PROMPTS] = {"prompt", "negative"};
     const struct random_stream stream = random_stream_of(r->request->seed, name[which]);
-    const int64_t values = r->model->text.rows * r->model->text.C;
+    const int64_t values = r->clips * r->model->text.rows * r->model->text.C;
     r->real[which] = r->model->text.rows;
     for (int64_t i = 0; executing(r) && i < values; i++)
         r->text[which][i] = (float)random_normal(stream, (uint64_t)i);
@@ -153,24 +183,26 @@ static enum status run_text(struct run *r)
     for (int i = 0; i < r->passes; i++) {
         missing = missing || !given[i];
         r->real[i] = q->embed_rows;
-        if (given[i] && executing(r))
-            memcpy(r->text[i], given[i],
+        for (int64_t clip = 0; given[i] && executing(r) && clip < r->clips; clip++)
+            memcpy(text_at(r, i, clip), given[i],
                    (size_t)(q->embed_rows * r->model->text.C) * sizeof(float));
     }
     if (missing)
         TRY(make_rows(r, given));
-    if (q->sink.text && r->model->text.rows && executing(r))
-        return q->sink.text(q->sink.user, r->text[PROMPT], r->text[NEGATIVE]);
+    for (int64_t i = 0; q->sink.text && r->model->text.rows && executing(r) && i < r->clips; i++)
+        TRY(q->sink.text(q->sink.user, text_at(r, PROMPT, i), text_at(r, NEGATIVE, i)));
     return ST_OK;
 }
 
 /* ---- denoise --------------------------------------------------------------------------------- */
 
-/* `count` normal numbers: those given or, where there are none, numbers first .. of a stream. */
-static void make_noise(const struct run *r, const char *name, int64_t first, const float *given,
-                       int64_t count, float *out)
+/* `count` normal numbers of a clip: those given or, where there are none, numbers first .. of a
+ * stream. */
+static void make_noise(const struct run *r, const char *name, int64_t clip, int64_t first,
+                       const float *given, int64_t count, float *out)
 {
-    const struct random_stream stream = random_stream_of(r->request->seed, name);
+    const uint64_t seed = r->request->seed + (uint64_t)clip * r->request->seed_step;
+    const struct random_stream stream = random_stream_of(seed, name);
     for (int64_t i = 0; i < count; i++)
         out[i] = given ? given[i] : (float)random_normal(stream, (uint64_t)(first + i));
 }
@@ -188,33 +220,34 @@ static enum status put_noise(struct run *r, struct tensor x)
 {
     const struct generate_request *q = r->request;
     const int64_t C = r->grid->C, grid = cells_of(r) * C;
-    if (executing(r)) {
-        make_noise(r, "noise", 0, q->noise, grid, r->latents);
-        make_noise(r, "noise.extra", 0, q->extra_noise, r->extra * C, r->latents + grid);
-        reorder(r, r->latents, C, cells_of(r), r->cells);
+    for (int64_t i = 0; executing(r) && i < r->clips; i++) {
+        float *const latents = clip_at(r, r->latents, i);
+        make_noise(r, "noise", i, 0, q->noise, grid, latents);
+        make_noise(r, "noise.extra", i, 0, q->extra_noise, r->extra * C, latents + grid);
+        reorder(r, latents, C, cells_of(r), clip_at(r, r->cells, i));
     }
-    return r->ops->put(r->ops, &x, r->cells, rows_of(r), C);
+    return r->ops->put(r->ops, &x, r->cells, r->clips * rows_of(r), C);
 }
 
 /* Drawn on the host, so that every device and plan sees the same. */
 static enum status put_step_noise(struct run *r, int64_t step, struct tensor noise)
 {
-    const int64_t values = rows_of(r) * r->grid->C;
-    if (executing(r)) {
-        make_noise(r, "noise.step", step * values, NULL, values, r->latents);
-        reorder(r, r->latents, r->grid->C, cells_of(r), r->cells);
+    const int64_t values = values_of(r);
+    for (int64_t i = 0; executing(r) && i < r->clips; i++) {
+        make_noise(r, "noise.step", i, step * values, NULL, values, clip_at(r, r->latents, i));
+        reorder(r, clip_at(r, r->latents, i), r->grid->C, cells_of(r), clip_at(r, r->cells, i));
     }
-    return r->ops->put(r->ops, &noise, r->cells, rows_of(r), r->grid->C);
+    return r->ops->put(r->ops, &noise, r->cells, r->clips * rows_of(r), r->grid->C);
 }
 
 /* Of the finished clip a given first frame is as it was given. */
 static enum status get_latents(struct run *r, struct tensor x, bool finished)
 {
-    TRY(r->ops->get(r->ops, &x, r->cells, rows_of(r), r->grid->C));
+    TRY(r->ops->get(r->ops, &x, r->cells, r->clips * rows_of(r), r->grid->C));
     if (executing(r) && finished)
         given_image_keep(&r->given, r->cells);
-    if (executing(r))
-        reorder(r, r->cells, cells_of(r), r->grid->C, r->latents);
+    for (int64_t i = 0; executing(r) && i < r->clips; i++)
+        reorder(r, clip_at(r, r->cells, i), cells_of(r), r->grid->C, clip_at(r, r->latents, i));
     return ST_OK;
 }
 
@@ -233,10 +266,10 @@ static enum status new_buffers(struct run *r, struct sampler_buffers *b)
     const bool draws = sampler_draws(r->request->scheduler);
     b->velocity[NEGATIVE] = NO_TENSOR;
     for (int i = 0; i < (draws ? 2 : 4); i++)
-        TRY(ops->alloc(ops, draws ? drawn[i] : history[i], ELEM_F32, rows_of(r), r->grid->C,
-                       "latents"));
+        TRY(ops->alloc(ops, draws ? drawn[i] : history[i], ELEM_F32, r->clips * rows_of(r),
+                       r->grid->C, "latents"));
     for (int i = 0; i < r->passes; i++)
-        TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, rows_of(r),
+        TRY(ops->alloc(ops, &b->velocity[i], ELEM_F32, r->clips * rows_of(r),
                        r->model->transformer.out_channels, "prediction"));
     return given_image_alloc(ops, &r->given, b->x, &b->input);
 }
@@ -252,7 +285,7 @@ static enum status descend(struct run *r, const struct sampler *sampler, int64_t
                            double guidance, const struct sampler_buffers *b)
 {
     const bool last = step == sampler->steps - 1;
-    struct ddpm_step_problem p = {.S = rows_of(r),
+    struct ddpm_step_problem p = {.S = r->clips * rows_of(r),
                                   .C = r->grid->C,
                                   .guided = r->model->guided,
                                   .guidance = guidance,
@@ -270,7 +303,7 @@ static enum status advance(struct run *r, const struct sampler *sampler, int64_t
 {
     if (sampler_draws(sampler->scheduler))
         return descend(r, sampler, step, guidance, b);
-    struct sampler_step_problem p = {.S = rows_of(r),
+    struct sampler_step_problem p = {.S = r->clips * rows_of(r),
                                      .C = r->grid->C,
                                      .guided = r->model->guided,
                                      .guidance = guidance,
@@ -293,7 +326,9 @@ static enum status watch_latents(struct run *r, struct tensor x, int64_t step)
     if (!sink->latents || !executing(r))
         return ST_OK;
     TRY(get_latents(r, x, false));
-    return sink->latents(sink->user, r->latents, step + 1, r->request->steps);
+    for (int64_t i = 0; i < r->clips; i++)
+        TRY(sink->latents(sink->user, clip_at(r, r->latents, i), step + 1, r->request->steps));
+    return ST_OK;
 }
 
 /* One expert's share of the steps: all of them where there is one expert. */
@@ -346,6 +381,8 @@ static enum status run_expert(struct run *r, const struct sampler *sampler, stru
 {
     const struct geometry *g = r->grid;
     TRY(denoiser_load(r->ops, r->model, &e->network));
+    if (r->clips > 1)
+        TRY(e->network.family->clips(e->network.network, r->clips));
     TRY(e->network.family->begin(e->network.network, g->T, g->H, g->W, r->request->fps));
     for (int i = 0; i < r->passes; i++)
         TRY(new_condition(r, e, i));
@@ -415,7 +452,9 @@ static enum status run_denoise(struct run *r)
     const enum status status = run_experts(r, &sampler);
     sampler_free(&sampler);
     TRY(status);
-    return q->sink.denoised && executing(r) ? q->sink.denoised(q->sink.user, r->latents) : ST_OK;
+    for (int64_t i = 0; q->sink.denoised && executing(r) && i < r->clips; i++)
+        TRY(q->sink.denoised(q->sink.user, clip_at(r, r->latents, i)));
+    return ST_OK;
 }
 
 /* ---- the video autoencoder ------------------------------------------------------------------- */
@@ -432,7 +471,24 @@ static enum status run_encode(struct run *r)
 
 static enum status run_decode(struct run *r)
 {
-    return clip_decode(r->ops, r->model, r->grid, &r->request->tiling, r->cells, &r->request->sink);
+    return clip_decode(r->ops, r->model, r->grid, &r->request->tiling, r->cells, r->clips,
+                       &r->request->sink);
+}
+
+bool generate_batches(const struct model_config *model)
+{
+    return denoiser_families[model->family]->clips && model->image_input != IMAGE_CHANNELS;
+}
+
+static enum status check_batch(const struct run *r)
+{
+    const struct generate_request *q = r->request;
+    if (r->clips == 1 || (generate_batches(r->model) && !q->image && !q->clip && !q->clean))
+        return ST_OK;
+    return fault_set(r->ops->fault, ST_REFUSED,
+                     "%s makes one clip at a time%s; batches are of text-to-video models of the"
+                     " Wan family",
+                     r->model->name, generate_batches(r->model) ? " from what it is given" : "");
 }
 
 /* Latents in r->cells: from a clip, as they are given, or from a prompt. */
@@ -454,6 +510,8 @@ enum status generate(struct ops *ops, const struct generate_request *request)
 {
     struct run r;
     enum status status = run_new(ops, request, &r);
+    if (status == ST_OK)
+        status = check_batch(&r);
     if (status == ST_OK)
         status = make_latents(&r);
     if (status == ST_OK && r.model->vae.base)

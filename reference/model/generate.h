@@ -29,7 +29,7 @@ int64_t generate_extra_rows(const struct model_config *model, const struct geome
 double generate_shift(const struct model_config *model, const struct geometry *geometry);
 
 /* What the caller may watch. Each may be NULL; data is valid during the call only. In trace and
- * count mode none is called. */
+ * count mode none is called. Of a batch each is called for one clip after the other. */
 struct generate_sink {
     void *user;
     /* rgb: count frames of geometry.height x geometry.width x 3, in order */
@@ -49,6 +49,12 @@ struct generate_sink {
     enum status (*denoised)(void *user, const float *latents);
 };
 
+struct generate_request;
+int64_t generate_clips(const struct generate_request *request); /* of a batch; 1 of none */
+
+/* The network takes batches of clips made from prompts alone. */
+bool generate_batches(const struct model_config *model);
+
 /* Forwards per step: two with guidance, unless the network is told it. */
 int generate_passes(const struct model_config *model, double guidance);
 
@@ -62,7 +68,14 @@ struct generate_tokenizer {
 struct generate_request {
     const struct model_config *model;
     struct geometry geometry;
-    const char *prompt, *negative;       /* negative may be "" */
+    const char *prompt, *negative; /* negative may be "" */
+    /* Clips made together, 0 and 1: one. Their prompts, or NULL: `prompt` for all; and what the seed
+     * of the noise grows by from one to the next. Text is encoded and frames are decoded clip by
+     * clip; every forward takes all of them. ST_REFUSED by generate() where the network or what is
+     * given takes one clip at a time. */
+    int64_t batch;
+    const char *const *prompts;
+    uint64_t seed_step;
     struct generate_tokenizer tokenizer; /* without a function: bytes, as tokenize_bytes() */
     int64_t class_label;                 /* DiT, in place of a prompt */
     int64_t steps;
@@ -75,9 +88,9 @@ struct generate_request {
      * that needs one draws it from seed. */
     const float *image, *last_image;
     const float *image_pixels, *last_image_pixels;
-    uint64_t seed;                                /* of the initial noise */
-    const float *noise;                           /* [C][T][H][W], or NULL: drawn from seed */
-    const float *extra_noise;                     /* [extra rows][C], or NULL likewise */
+    uint64_t seed;            /* of the initial noise */
+    const float *noise;       /* [C][T][H][W], of every clip, or NULL: drawn from seed */
+    const float *extra_noise; /* [extra rows][C], or NULL likewise */
     const float *prompt_embeds, *negative_embeds; /* [embed_rows][text.C], or NULL: text encoder */
     int64_t embed_rows;                           /* <= text.rows; the rest are zero rows */
     /* In place of a prompt: frames to be encoded and decoded again, [frames][height][width][3] of

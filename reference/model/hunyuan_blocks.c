@@ -205,7 +205,7 @@ static enum status project_heads(struct hunyuan *h, const struct hunyuan_heads *
 static enum status attend(struct hunyuan *h, int64_t S, struct tensor q, struct tensor k,
                           struct tensor v, struct tensor o)
 {
-    return layer_attend(h->ops, h->config->N, h->config->D, S, S, q, k, v, o);
+    return layer_attend(h->ops, 1, h->config->N, h->config->D, S, S, q, k, v, o);
 }
 
 struct joint {

@@ -114,7 +114,7 @@ static enum status run_attention(struct image *m, const struct image_block *b, s
     TRY(layer_linear(ops, &b->q, rows, u, q));
     TRY(layer_linear(ops, &b->k, rows, u, k));
     TRY(layer_linear(ops, &b->v, rows, u, v));
-    TRY(layer_attend(ops, c->N, c->D, rows, rows, q, k, v, u));
+    TRY(layer_attend(ops, 1, c->N, c->D, rows, rows, q, k, v, u));
     TRY(layer_linear_with(ops, &b->o, rows, u, EPI_ADD, x, NO_TENSOR, x));
     ops->release(ops, &v);
     ops->release(ops, &k);

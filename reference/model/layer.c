@@ -106,10 +106,10 @@ enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor 
     return ops->elementwise(ops, &p);
 }
 
-enum status layer_attend(struct ops *ops, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
+enum status layer_attend(struct ops *ops, int64_t B, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
                          struct tensor q, struct tensor k, struct tensor v, struct tensor o)
 {
-    const struct attention_problem p = {.B = 1,
+    const struct attention_problem p = {.B = B,
                                         .Sq = Sq,
                                         .Sk = Sk,
                                         .N = N,

@@ -60,8 +60,8 @@ enum status layer_norm(struct ops *ops, int64_t S, int64_t C, double eps, struct
 /* x = gelu(x) in the exact form, in place */
 enum status layer_gelu_erf(struct ops *ops, int64_t S, int64_t C, struct tensor x);
 
-/* o = softmax(q k^T / sqrt(D)) v of one clip, no bias: Sq queries, Sk keys, N heads of width D */
-enum status layer_attend(struct ops *ops, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
+/* o = softmax(q k^T / sqrt(D)) v of B clips, no bias: Sq queries, Sk keys, N heads of width D */
+enum status layer_attend(struct ops *ops, int64_t B, int64_t N, int64_t D, int64_t Sq, int64_t Sk,
                          struct tensor q, struct tensor k, struct tensor v, struct tensor o);
 
 /* y [1][C] = sines and cosines of a number; drop as in time_embed.h */

@@ -160,7 +160,7 @@ enum status ltx_turn(struct ops *ops, const struct ltx_attention *a,
 enum status ltx_attend(struct ops *ops, const struct ltx_attention *a, int64_t Sq, int64_t Sk,
                        struct tensor q, struct tensor k, struct tensor v, struct tensor o)
 {
-    return layer_attend(ops, a->N, a->D, Sq, Sk, q, k, v, o);
+    return layer_attend(ops, 1, a->N, a->D, Sq, Sk, q, k, v, o);
 }
 
 /* ---- conditions ------------------------------------------------------------------------------ */

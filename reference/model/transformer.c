@@ -57,6 +57,9 @@ enum status transformer_begin(struct transformer *t, int64_t T, int64_t H, int64
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
+/* Tokens of all clips. */
+static int64_t rows_of(const struct transformer *t) { return t->clips * t->S; }
+
 /* The row of every time that has one. */
 static struct tensor row(const struct transformer *t, int64_t index)
 {
@@ -89,7 +92,7 @@ static enum status head_rows(struct transformer *t)
 static enum status modulate(struct transformer *t, struct tensor x, int64_t scale, int64_t shift,
                             struct tensor y)
 {
-    const struct modulate_problem p = {.S = t->S,
+    const struct modulate_problem p = {.S = rows_of(t),
                                        .C = t->C,
                                        .G = t->times,
                                        .norm = MODULATE_LAYER,
@@ -106,7 +109,7 @@ static enum status modulate(struct transformer *t, struct tensor x, int64_t scal
 static enum status add_gated(struct transformer *t, const struct layer_linear *l, struct tensor u,
                              int64_t gate, struct tensor x)
 {
-    const struct linear_problem p = {.S = t->S,
+    const struct linear_problem p = {.S = rows_of(t),
                                      .K = l->K,
                                      .O = l->O,
                                      .G = t->times,
@@ -124,7 +127,7 @@ static enum status attend(struct transformer *t, int64_t keys, struct tensor q, 
                           struct tensor v, struct tensor o)
 {
     const struct transformer_config *c = t->config;
-    return layer_attend(t->ops, c->N, c->D, t->S, keys, q, k, v, o);
+    return layer_attend(t->ops, t->clips, c->N, c->D, t->S, keys, q, k, v, o);
 }
 
 static enum status self_attention(struct transformer *t, const struct transformer_block *b,
@@ -134,11 +137,11 @@ static enum status self_attention(struct transformer *t, const struct transforme
     const struct transformer_config *c = t->config;
     const struct transformer_attention *a = &b->self;
     struct tensor q, k, v;
-    TRY(ops->alloc(ops, &q, ops->type, t->S, t->C, "self.q"));
-    TRY(ops->alloc(ops, &k, ops->type, t->S, t->C, "self.k"));
-    TRY(ops->alloc(ops, &v, ops->type, t->S, t->C, "self.v"));
+    TRY(ops->alloc(ops, &q, ops->type, rows_of(t), t->C, "self.q"));
+    TRY(ops->alloc(ops, &k, ops->type, rows_of(t), t->C, "self.k"));
+    TRY(ops->alloc(ops, &v, ops->type, rows_of(t), t->C, "self.v"));
     TRY(modulate(t, x, SCALE_SELF, SHIFT_SELF, u));
-    const struct qkv_problem p = {.B = 1,
+    const struct qkv_problem p = {.B = t->clips,
                                   .S = t->S,
                                   .C = t->C,
                                   .N = c->N,
@@ -175,10 +178,10 @@ static enum status attend_image(struct transformer *t, int64_t M, struct tensor 
 {
     struct ops *ops = t->ops;
     struct tensor o;
-    TRY(ops->alloc(ops, &o, ops->type, t->S, t->C, "cross.image"));
+    TRY(ops->alloc(ops, &o, ops->type, rows_of(t), t->C, "cross.image"));
     TRY(attend(t, M, q, k, v, o));
     const struct elementwise_problem p = {
-        .S = t->S, .C = t->C, .G = 1, .kind = ELEMENTWISE_SUM, .a = u, .b = o, .y = u};
+        .S = rows_of(t), .C = t->C, .G = 1, .kind = ELEMENTWISE_SUM, .a = u, .b = o, .y = u};
     TRY(ops->elementwise(ops, &p));
     ops->release(ops, &o);
     return ST_OK;
@@ -192,14 +195,14 @@ static enum status cross_attention(struct transformer *t, int64_t index,
     const struct transformer_block *b = &t->block[index];
     const struct transformer_keys *text = &context->text, *image = &context->image;
     struct tensor q;
-    TRY(ops->alloc(ops, &q, ops->type, t->S, t->C, "cross.q"));
-    TRY(layer_norm(ops, t->S, t->C, t->config->eps, x, &b->norm, u));
-    TRY(layer_linear(ops, &b->cross.q, t->S, u, q));
-    TRY(transformer_norm_heads(t, t->S, q, b->cross.norm_q));
+    TRY(ops->alloc(ops, &q, ops->type, rows_of(t), t->C, "cross.q"));
+    TRY(layer_norm(ops, rows_of(t), t->C, t->config->eps, x, &b->norm, u));
+    TRY(layer_linear(ops, &b->cross.q, rows_of(t), u, q));
+    TRY(transformer_norm_heads(t, rows_of(t), q, b->cross.norm_q));
     TRY(attend(t, text->M, q, text->k[index], text->v[index], u));
     if (image->M)
         TRY(attend_image(t, image->M, q, image->k[index], image->v[index], u));
-    TRY(layer_linear_with(ops, &b->cross.o, t->S, u, EPI_ADD, x, NO_TENSOR, x));
+    TRY(layer_linear_with(ops, &b->cross.o, rows_of(t), u, EPI_ADD, x, NO_TENSOR, x));
     ops->release(ops, &q);
     return ST_OK;
 }
@@ -209,9 +212,9 @@ static enum status mlp(struct transformer *t, const struct transformer_block *b,
 {
     struct ops *ops = t->ops;
     struct tensor h;
-    TRY(ops->alloc(ops, &h, ops->type, t->S, t->config->F, "mlp"));
+    TRY(ops->alloc(ops, &h, ops->type, rows_of(t), t->config->F, "mlp"));
     TRY(modulate(t, x, SCALE_MLP, SHIFT_MLP, u));
-    TRY(layer_linear_with(ops, &b->up, t->S, u, EPI_GELU, NO_TENSOR, NO_TENSOR, h));
+    TRY(layer_linear_with(ops, &b->up, rows_of(t), u, EPI_GELU, NO_TENSOR, NO_TENSOR, h));
     TRY(add_gated(t, &b->down, h, GATE_MLP, x));
     ops->release(ops, &h);
     return ST_OK;
@@ -222,8 +225,8 @@ static enum status embed_patches(struct transformer *t, struct tensor latents, s
     struct ops *ops = t->ops;
     const struct transformer_config *c = t->config;
     struct tensor patches;
-    TRY(ops->alloc(ops, &patches, ops->type, t->S, t->patch.K, "patches"));
-    const struct patchify_problem p = {.B = 1,
+    TRY(ops->alloc(ops, &patches, ops->type, rows_of(t), t->patch.K, "patches"));
+    const struct patchify_problem p = {.B = t->clips,
                                        .T = t->T,
                                        .H = t->H,
                                        .W = t->W,
@@ -234,7 +237,7 @@ static enum status embed_patches(struct transformer *t, struct tensor latents, s
                                        .x = latents,
                                        .y = patches};
     TRY(ops->patchify(ops, &p));
-    TRY(layer_linear(ops, &t->patch, t->S, patches, x));
+    TRY(layer_linear(ops, &t->patch, rows_of(t), patches, x));
     ops->release(ops, &patches);
     return ST_OK;
 }
@@ -245,11 +248,11 @@ static enum status run_head(struct transformer *t, struct tensor x, struct tenso
     struct ops *ops = t->ops;
     const struct transformer_config *c = t->config;
     struct tensor patches;
-    TRY(ops->alloc(ops, &patches, ELEM_F32, t->S, t->head.O, "head"));
+    TRY(ops->alloc(ops, &patches, ELEM_F32, rows_of(t), t->head.O, "head"));
     TRY(head_rows(t));
     TRY(modulate(t, x, SCALE_HEAD, SHIFT_HEAD, u));
-    TRY(layer_linear(ops, &t->head, t->S, u, patches));
-    const struct unpatchify_problem p = {.B = 1,
+    TRY(layer_linear(ops, &t->head, rows_of(t), u, patches));
+    const struct unpatchify_problem p = {.B = t->clips,
                                          .T = t->T,
                                          .H = t->H,
                                          .W = t->W,
@@ -269,8 +272,8 @@ enum status transformer_forward(struct transformer *t, const struct transformer_
 {
     struct ops *ops = t->ops;
     struct tensor x, u;
-    TRY(ops->alloc(ops, &x, ELEM_F32, t->S, t->C, "x"));
-    TRY(ops->alloc(ops, &u, ops->type, t->S, t->C, "u"));
+    TRY(ops->alloc(ops, &x, ELEM_F32, rows_of(t), t->C, "x"));
+    TRY(ops->alloc(ops, &u, ops->type, rows_of(t), t->C, "u"));
     TRY(embed_patches(t, latents, x));
     for (int64_t i = 0; i < t->config->layers; i++) {
         const struct transformer_block *b = &t->block[i];
@@ -302,6 +305,13 @@ static enum status family_begin(void *network, int64_t T, int64_t H, int64_t W, 
     return transformer_begin(network, T, H, W);
 }
 
+static enum status family_clips(void *network, int64_t clips)
+{
+    struct transformer *t = network;
+    t->clips = clips;
+    return ST_OK;
+}
+
 static enum status family_condition(void *network, const struct denoiser_prompt *prompt, void *out)
 {
     return transformer_context_new(network, prompt, out);
@@ -326,6 +336,7 @@ const struct denoiser_family transformer_family_wan = {
     .condition_bytes = sizeof(struct transformer_context),
     .load = family_load,
     .free = family_free,
+    .clips = family_clips,
     .begin = family_begin,
     .condition = family_condition,
     .condition_free = family_condition_free,

@@ -46,6 +46,7 @@ struct transformer {
     struct transformer_block *block;
     bool frame_times; /* times may differ between latent frames; set before transformer_begin() */
 
+    int64_t clips;            /* that pass together; 1 unless set before transformer_begin() */
     int64_t T, H, W, S;       /* latent grid and tokens, set by transformer_begin() */
     int64_t times;            /* set by transformer_set_time(): 1, or one per frame of tokens */
     struct tensor cos, sin;   /* [S][D/2] */
@@ -54,10 +55,10 @@ struct transformer {
     struct tensor rows;       /* [6][times][C], a block's table + modulation */
 };
 
-/* Keys and values of M rows for every block. */
+/* Keys and values of M rows of each clip for every block. */
 struct transformer_keys {
     int64_t M;
-    struct tensor *k, *v; /* one per layer, [M][C] */
+    struct tensor *k, *v; /* one per layer, [clips][M][C] */
 };
 
 /* What a prompt and an image come to: neither depends on latents or time. */
@@ -89,7 +90,7 @@ enum status transformer_set_time(struct transformer *t, const double *time, int6
 enum status transformer_norm_heads(struct transformer *t, int64_t S, struct tensor x,
                                    struct tensor weight);
 
-/* latents [T][H][W][in_channels] f32 -> velocity [T][H][W][out_channels] f32 */
+/* latents [clips][T][H][W][in_channels] f32 -> velocity [clips][T][H][W][out_channels] f32 */
 enum status transformer_forward(struct transformer *t, const struct transformer_context *context,
                                 struct tensor latents, struct tensor velocity);
 

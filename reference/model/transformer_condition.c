@@ -47,11 +47,12 @@ static enum status make_keys(struct transformer *t, int64_t layer, struct tensor
                              struct tensor norm_k, struct transformer_keys *keys)
 {
     struct ops *ops = t->ops;
-    TRY(ops->alloc(ops, &keys->k[layer], ops->type, keys->M, t->C, "context.k"));
-    TRY(ops->alloc(ops, &keys->v[layer], ops->type, keys->M, t->C, "context.v"));
-    TRY(layer_linear(ops, k, keys->M, rows, keys->k[layer]));
-    TRY(transformer_norm_heads(t, keys->M, keys->k[layer], norm_k));
-    return layer_linear(ops, v, keys->M, rows, keys->v[layer]);
+    const int64_t all = t->clips * keys->M;
+    TRY(ops->alloc(ops, &keys->k[layer], ops->type, all, t->C, "context.k"));
+    TRY(ops->alloc(ops, &keys->v[layer], ops->type, all, t->C, "context.v"));
+    TRY(layer_linear(ops, k, all, rows, keys->k[layer]));
+    TRY(transformer_norm_heads(t, all, keys->k[layer], norm_k));
+    return layer_linear(ops, v, all, rows, keys->v[layer]);
 }
 
 /* ---- prompt ---------------------------------------------------------------------------------- */
@@ -60,14 +61,15 @@ static enum status text_keys(struct transformer *t, const float *text, int64_t M
                              struct transformer_keys *out)
 {
     struct ops *ops = t->ops;
+    const int64_t all = t->clips * M;
     struct tensor raw, hidden, rows;
     TRY(keys_new(t, M, out));
-    TRY(ops->alloc(ops, &raw, ops->type, M, t->config->text_dim, "context.text"));
-    TRY(ops->alloc(ops, &hidden, ops->type, M, t->C, "context.hidden"));
-    TRY(ops->alloc(ops, &rows, ops->type, M, t->C, "context.embedded"));
-    TRY(ops->put(ops, &raw, text, M, t->config->text_dim));
-    TRY(layer_linear_with(ops, &t->text_1, M, raw, EPI_GELU, NO_TENSOR, NO_TENSOR, hidden));
-    TRY(layer_linear(ops, &t->text_2, M, hidden, rows));
+    TRY(ops->alloc(ops, &raw, ops->type, all, t->config->text_dim, "context.text"));
+    TRY(ops->alloc(ops, &hidden, ops->type, all, t->C, "context.hidden"));
+    TRY(ops->alloc(ops, &rows, ops->type, all, t->C, "context.embedded"));
+    TRY(ops->put(ops, &raw, text, all, t->config->text_dim));
+    TRY(layer_linear_with(ops, &t->text_1, all, raw, EPI_GELU, NO_TENSOR, NO_TENSOR, hidden));
+    TRY(layer_linear(ops, &t->text_2, all, hidden, rows));
     for (int64_t i = 0; i < t->config->layers; i++) {
         const struct transformer_attention *cross = &t->block[i].cross;
         TRY(make_keys(t, i, rows, &cross->k, &cross->v, cross->norm_k, out));

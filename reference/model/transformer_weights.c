@@ -90,7 +90,8 @@ static enum status load_condition(struct transformer *t)
 enum status transformer_load(struct ops *ops, const struct transformer_config *config,
                              struct transformer *out)
 {
-    *out = (struct transformer){.ops = ops, .config = config, .C = config->N * config->D};
+    *out =
+        (struct transformer){.ops = ops, .config = config, .C = config->N * config->D, .clips = 1};
     out->block = calloc((size_t)config->layers, sizeof *out->block);
     if (!out->block)
         return fault_set(ops->fault, ST_NO_MEMORY, "no memory for the transformer's layers");
