@@ -44,9 +44,24 @@ const struct axis axis_table[] = {
      "how long weights stay: resident (all), stage (expert-swap where there are two),"
      " block-stream (read again for every block), auto (stage, else block-stream)",
      ",", AXIS_TEXT, FIELD(residency), 0},
-    {"--device", "LIST", "cpu, cuda:N (cpu)", ",", AXIS_TEXT, FIELD(device), 0},
+    {"--device", "LIST", "cpu, cuda:N; with --replicas cuda:0-3, cuda:0+2, cuda:all (cpu)", ",",
+     AXIS_TEXT, FIELD(device), 0},
     {"--launch", "LIST", "on a CUDA device: stream, or graph (one CUDA graph per step)", ",",
      AXIS_TEXT, FIELD(launch), 0},
+    {"--noise", "FILE", "the first latent, as generate takes it, in place of the seed's", NULL,
+     AXIS_TEXT, FIELD(noise), 0},
+    {"--scenario", "LIST",
+     "every clip a prompt of its own, one latent: single-stream (p50 and p90 of one clip after the"
+     " other), offline (clips per hour of all --replicas), repeat-audit (is a repeated prompt"
+     " faster?); in the shape of a public benchmark, and not that benchmark",
+     ",", AXIS_TEXT, FIELD(scenario), 0},
+    {"--batch", "LIST",
+     "clips that pass the denoiser together, so that its weights are read once for all of them",
+     ",", AXIS_WHOLE, FIELD(batch), 1},
+    {"--replicas", "LIST",
+     "workers that make clips side by side, on processors of their own (--threads each) or one for"
+     " each device of --device cuda:0-3: clips per hour of them all",
+     ",", AXIS_WHOLE, FIELD(replicas), 1},
     {"--kernels", "LIST", "plans, separated by '/', as base/auto", "/", AXIS_TEXT, FIELD(kernels),
      0},
 };

@@ -289,6 +289,9 @@ static enum status resolve_request(const struct case_spec *s, struct pipeline_ca
     TRY(resolve_guidance(s, r, fault));
     TRY(resolve_tiling(s, r, fault));
     r->seed = s->seed;
+    r->batch = s->batch != CASE_UNSET ? s->batch : 1;
+    r->seed_step = s->scenario ? 0 : 1; /* all clips of a scenario share one latent */
+    TRY(in_range("--batch", (double)r->batch, 1, 1024, fault));
     return ST_OK;
 }
 
@@ -507,6 +510,10 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_text(j, "residency", residency_names[engine_residency(engine)]);
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
+    if (c->spec.batch != CASE_UNSET)
+        json_int(j, "batch", c->spec.batch);
+    if (c->spec.replicas != CASE_UNSET)
+        json_int(j, "replicas", c->spec.replicas);
     json_text(j, "device", c->spec.device);
     if (c->config.device == DEVICE_CUDA)
         json_text(j, "launch", c->spec.launch);
@@ -524,6 +531,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
         json_int(j, "tile_stride_px", r->tiling.stride);
     }
     json_int(j, "seed", (int64_t)r->seed);
+    if (c->spec.scenario)
+        json_text(j, "scenario", c->spec.scenario);
 }
 
 void case_recipe(const struct pipeline_case *c, const struct engine *engine, struct json *j,

@@ -17,9 +17,13 @@
 
 struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *residency,
-        *kernels, *plan, *fill, *tile, *image, *last_image;
+        *kernels, *plan, *fill, *tile, *image, *last_image, *noise;
+    const char *scenario; /* how clips are asked for (run_scenario.h); NULL: the same again */
     struct size2 size;
     int64_t frames, steps, threads, class_label;
+    int64_t batch;    /* clips that every forward takes together; unset: one */
+    int64_t replicas; /* workers that run the case side by side (run_replicas.h); unset: no such */
+    const char *devices; /* of the replicas, "cuda:0-3"; NULL: `device` alone */
     double seconds, fps, shift;
     struct real2 guidance; /* of both experts, where there are two */
     uint64_t seed;
@@ -29,8 +33,9 @@ struct case_spec {
     {                                                                                              \
         .model = "tiny", .negative = "", .dtype = "f32", .device = "cpu", .launch = "stream",      \
         .residency = "auto", .fill = "normal", .frames = CASE_UNSET, .steps = CASE_UNSET,          \
-        .threads = CASE_UNSET, .class_label = CASE_UNSET, .fps = NAN, .guidance = {NAN, NAN},      \
-        .shift = NAN, .seconds = NAN, .seed = 42                                                   \
+        .threads = CASE_UNSET, .class_label = CASE_UNSET, .replicas = CASE_UNSET,                  \
+        .batch = CASE_UNSET, .fps = NAN,                                                           \
+        .guidance = {NAN, NAN}, .shift = NAN, .seconds = NAN, .seed = 42                           \
     }
 
 /* Rows of an option table for what a case has in every command. */

@@ -8,6 +8,9 @@
 #include "run_case.h"
 #include "run_cases.h"
 #include "run_plan.h"
+#include "run_replicas.h"
+#include "run_scenario.h"
+#include "run_sustain.h"
 #include "sweep.h"
 #include "sweep_kernels.h"
 
@@ -38,6 +41,8 @@ static const struct option own_options[] = {
      "at least so many timed clips a case (3)"},
     {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s,
      "a worker that shows no progress for so long is killed (600)"},
+    {"--sustain", "SECONDS", OPTION_REAL, &limits.sustain_s,
+     "clips without pause for so long, as 600: the rate of the first minute and the one that lasts"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
@@ -75,6 +80,7 @@ struct timed_plan {
 
 struct totals {
     int timed, timed_alone, failed, other;
+    int scenarios, bursts; /* bursts: of the timed, whole clips for a short while */
     enum status first_other;
     struct timed_plan *plan; /* `timed` of them; the rest are unstable or approximate */
 };
@@ -107,6 +113,7 @@ static enum status count_outcome(struct totals *t, const struct outcome *o)
             t->first_other = o->status;
         return ST_OK;
     }
+    t->bursts += !o->sampling && !sustained_lasted(o->sustained);
     if (o->unstable || !strstr(o->recipe, "\"plan_class\":\"exact\"")) {
         t->timed_alone++;
         return ST_OK;
@@ -212,15 +219,19 @@ struct session {
     struct sweep *sweep; /* NULL: nothing is kept */
     struct json *document;
     struct totals *totals;
+    bool kept; /* the case was interrupted, and what it has counts */
 };
 
 static enum status finish_outcome(struct session *session, struct outcome *o, const char **state,
                                   struct fault *fault)
 {
     struct record_file *file = session->sweep ? sweep_records(session->sweep) : NULL;
-    if (interrupted_by)
+    session->kept = interrupted_by && o->sustained && outcome_timed(o);
+    if (interrupted_by && !session->kept)
         o->status = ST_INTERRUPTED;
     tell(o, session->document);
+    scenario_count(o);
+    session->totals->scenarios += o->c.spec.scenario != NULL;
     *state = outcome_state(o);
     TRY(count_outcome(session->totals, o));
     return keep(o, file, fault);
@@ -254,6 +265,18 @@ static enum status against_case(struct session *session, const struct run_case *
     return status;
 }
 
+static void run_as_asked(struct outcome *o, const struct run_limits *most)
+{
+    if (most->sustain_s > 0)
+        run_sustained(o, most);
+    else if (o->c.spec.replicas != CASE_UNSET)
+        run_replicas(o, most);
+    else if (o->c.spec.scenario)
+        run_scenario(o, most);
+    else
+        run_case(o, most);
+}
+
 static enum status pipeline_case(struct session *session, const struct run_case *c,
                                  const struct run_limits *most, const char **state,
                                  struct fault *fault)
@@ -265,7 +288,7 @@ static enum status pipeline_case(struct session *session, const struct run_case 
     if (status == ST_OK) {
         o->progress = show_progress;
         o->sampling = c->sample;
-        run_case(o, most);
+        run_as_asked(o, most);
         status = finish_outcome(session, o, state, fault);
     }
     outcome_free(o);
@@ -325,10 +348,12 @@ static enum status one_case(struct session *session, const struct case_list *lis
     } else {
         s = pipeline_case(session, c, &most, &state, fault);
     }
-    if (interrupted_by)
+    if (interrupted_by && !session->kept)
         return s == ST_OK ? fault_set(fault, ST_INTERRUPTED, "interrupted") : s;
     if (s == ST_OK && session->sweep)
         s = sweep_done(session->sweep, number, state, fault);
+    if (s == ST_OK && session->kept && number + 1 < list->count)
+        s = fault_set(fault, ST_INTERRUPTED, "interrupted");
     return s;
 }
 
@@ -349,6 +374,20 @@ static enum status run_cases(struct session *session, const struct case_list *li
         }
     }
     return s;
+}
+
+/* What there is to say of all rows. */
+static void tell_below(const struct totals *totals)
+{
+    compare_plans(totals);
+    if (totals->scenarios) {
+        putchar('\n');
+        scenario_footer(stdout);
+    }
+    if (totals->bursts)
+        printf("\nburst: no case was timed for %d s without pause; --sustain %d shows the rate that"
+               " lasts\n",
+               SUSTAIN_SECONDS, SUSTAIN_SECONDS);
 }
 
 /* The list of rows is told whole, and otherwise what became of it. */
@@ -373,7 +412,7 @@ static enum status run_list(const struct case_list *list, struct sweep *sweep,
     if (json && (s == ST_OK || s == ST_INTERRUPTED))
         printf("%s\n", document.text);
     else if (s == ST_OK)
-        compare_plans(totals);
+        tell_below(totals);
     if (!json && path)
         printf("\nrecords in %s\n", path);
     json_free(&document);
@@ -398,6 +437,9 @@ static enum status check_options(struct fault *fault)
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
+    if (!(limits.sustain_s >= 0 && limits.sustain_s <= 86400))
+        return fault_set(fault, ST_BAD_INPUT, "--sustain %g is outside of 0 to 86400 seconds",
+                         limits.sustain_s);
     if (!pinning_is_wish(limits.pin))
         return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", limits.pin);
     if (against_rounds && !sample)
@@ -427,6 +469,8 @@ static enum status make_list(struct case_list *list, struct fault *fault)
 {
     TRY(suite ? cases_from_suite(suite, &base, &axes, list, fault)
               : cases_from_axes(&base, &axes, list, fault));
+    for (int i = 0; i < list->count; i++)
+        replicas_resolve(&list->item[i].spec);
     for (int i = 0; i < list->count; i++)
         list->item[i].sample = list->item[i].sample || (sample && !case_is_kernel(&list->item[i]));
     give_prompts(list);

@@ -73,6 +73,7 @@ const struct subcommand subcommands[] = {
      "run --model tiny --size 128x72,72x128 --frames 1,17-49+16 --steps 4\n"
      "run --suite quick --dry-run\n"
      "run --model tiny --size 128x72 --frames 17 --kernels base/auto --threads 1-8*2\n"
+     "run --size 128x72 --frames 17 --steps 4 --threads 1 --replicas 1,2\n"
      "run --resume\n",
      cmd_run, help_run, false},
     {"plot", "[RESULTS...]", "draw scaling plots from result files",

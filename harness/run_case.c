@@ -6,6 +6,8 @@
 #include "gpu.h"
 #include "measure.h"
 #include "nvml.h"
+#include "run_replicas.h"
+#include "run_sustain.h"
 #include "worker.h"
 
 #include <inttypes.h>
@@ -31,10 +33,13 @@ static bool take_sample(struct outcome *o, const char *text)
     o->stage[STAGE_ENCODE][i] += o->stage[STAGE_IMAGE][i];
     o->stage[STAGE_DENOISE][i] += o->stage[STAGE_DENOISE_LOW][i];
     uint64_t frames = strtoull(end, &end, 16);
-    o->frames_differ = o->frames_differ || frames != o->frames_hash;
+    o->clip_hash = frames;
+    o->frames_differ = o->frames_differ || (!o->c.spec.scenario && frames != o->frames_hash);
     for (int64_t k = 0; k < steps; k++)
         o->step[k * SAMPLES_MAX + i] = (double)strtoll(end, &end, 10);
     o->samples++;
+    o->passes++;
+    o->passes_ns += o->total[i];
     return !*end && o->total[i] > 0;
 }
 
@@ -182,8 +187,8 @@ static enum status take_line(struct outcome *o, const char *line, const char *un
                      "the worker said something that run does not understand: %.200s", line);
 }
 
-static enum status wait_for(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                            const char *until, struct fault *fault)
+enum status outcome_wait(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                         const char *until, struct fault *fault)
 {
     bool done = false;
     while (!done) {
@@ -244,7 +249,7 @@ double outcome_stage_ns(const struct outcome *o, enum stage stage)
 }
 
 /* Too few or too scattered samples, or a rate that the machine cannot have. */
-static void judge(struct outcome *o)
+void outcome_judge(struct outcome *o)
 {
     double rate = outcome_work(o, "flops") * 1e9 / o->summary.median;
     o->mistrusted = o->fma_peak > 0 && rate > MEASURE_PEAK_SLACK * o->fma_peak;
@@ -286,11 +291,11 @@ static enum status guard_clip(struct outcome *o, struct fault *fault)
 }
 
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                             struct fault *fault)
+                             const char *go, struct fault *fault)
 {
     o->asked = true;
-    TRY(worker_send(w, "go", fault));
-    TRY(wait_for(w, limits, o, "sample", fault));
+    TRY(worker_send(w, go, fault));
+    TRY(outcome_wait(o, w, limits, "sample", fault));
     o->summary = stats_summary(o->total, o->samples);
     return ST_OK;
 }
@@ -301,12 +306,19 @@ static enum status time_clips(struct worker *w, const struct run_limits *limits,
     const struct stop_rule rule = clip_rule(limits);
     const double start = clock_seconds();
     for (o->stop = STOP_NOT; !o->stop;) {
-        TRY(time_clip(w, limits, o, fault));
+        TRY(time_clip(w, limits, o, "go", fault));
         TRY(guard_clip(o, fault));
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, clock_seconds() - start,
                               o->summary.median * 1e-9);
     }
     return ST_OK;
+}
+
+enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                         const char *go, struct fault *fault)
+{
+    TRY(time_clip(w, limits, o, go, fault));
+    return take_raw(o, o->total[o->samples - 1] * 1e-9, 0, fault);
 }
 
 /* Sensors are asked from here: what the worker does is not disturbed. */
@@ -319,11 +331,13 @@ static enum status time_watched(struct worker *w, const struct run_limits *limit
     struct nvml_window window = {0};
     struct energy_window drawn;
     struct fault why = {{0}};
+    enum status (*clips)(struct worker *, const struct run_limits *, struct outcome *,
+                         struct fault *) = limits->clips ? limits->clips : time_clips;
     if (device && gpu_describe(o->c.config.device_index, &info, &why) == ST_OK)
         nvml_open(info.uuid, &nvml, &why);
     nvml_window_open(nvml, &window);
     energy_window_open(limits->energy, &drawn);
-    enum status s = time_clips(w, limits, o, fault);
+    enum status s = clips(w, limits, o, fault);
     energy_window_close(limits->energy, &drawn);
     nvml_window_close(nvml, &window);
     const struct energy_board board = {nvml, &window, info.name, why.text,
@@ -377,7 +391,7 @@ static enum status time_passes(struct worker *w, const struct run_limits *limits
         const double begin = clock_seconds();
         o->asked = true;
         TRY(worker_send(w, "pass", fault));
-        TRY(wait_for(w, limits, o, "times", fault));
+        TRY(outcome_wait(o, w, limits, "times", fault));
         const double now = clock_seconds();
         sum_up(o);
         TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], 0, fault));
@@ -393,17 +407,17 @@ static enum status take_passes(struct worker *w, const struct run_limits *limits
 {
     TRY(time_passes(w, limits, o, started_s, fault));
     TRY(worker_send(w, "end", fault));
-    TRY(wait_for(w, limits, o, "bye", fault));
-    judge(o);
+    TRY(outcome_wait(o, w, limits, "bye", fault));
+    outcome_judge(o);
     return ST_OK;
 }
 
-static enum status end_samples(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                               struct fault *fault)
+enum status outcome_end(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                        struct fault *fault)
 {
     TRY(worker_send(w, "end", fault));
-    TRY(wait_for(w, limits, o, "bye", fault));
-    judge(o);
+    TRY(outcome_wait(o, w, limits, "bye", fault));
+    outcome_judge(o);
     if (o->frames_differ)
         return fault_set(fault, ST_WRONG,
                          "the timed clips differ from the first one; every run of a plan"
@@ -426,11 +440,11 @@ static enum status start(struct outcome *o, const struct run_limits *limits, str
     outcome_repro(o, limits);
     TRY(case_ready(&o->c, fault));
     TRY(outcome_spawn(o, limits, w, fault));
-    return wait_for(*w, limits, o, "ready", fault);
+    return outcome_wait(o, *w, limits, "ready", fault);
 }
 
-static void finish(struct outcome *o, struct worker *w, enum status status,
-                   const struct fault *fault)
+void outcome_finish(struct outcome *o, struct worker *w, enum status status,
+                    const struct fault *fault)
 {
     o->status = status;
     if (status != ST_OK && !o->reason[0])
@@ -443,7 +457,7 @@ static enum status take_samples(struct worker *w, const struct run_limits *limit
                                 struct outcome *o, struct fault *fault)
 {
     TRY(time_watched(w, limits, o, fault));
-    return end_samples(w, limits, o, fault);
+    return outcome_end(o, w, limits, fault);
 }
 
 void run_case(struct outcome *o, const struct run_limits *limits)
@@ -457,7 +471,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
     if (status == ST_OK)
         status = o->sampling ? take_passes(w, limits, o, started_s, &fault)
                              : take_samples(w, limits, o, &fault);
-    finish(o, w, status, &fault);
+    outcome_finish(o, w, status, &fault);
     o->elapsed_ns = 1e9 * (clock_seconds() - started_s);
 }
 
@@ -469,16 +483,14 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
     place_threads(o, limits);
     enum status status = start(o, limits, &w, &fault);
     for (int i = 0; status == ST_OK && i < clips; i++) {
-        status = time_clip(w, limits, o, &fault);
-        if (status == ST_OK)
-            status = take_raw(o, o->total[i] * 1e-9, 0, &fault);
+        status = outcome_clip(o, w, limits, "go", &fault);
         if (status == ST_OK)
             status = between(user, i);
     }
     o->stop = STOP_COUNT;
     if (status == ST_OK)
-        status = end_samples(w, limits, o, &fault);
-    finish(o, w, status, &fault);
+        status = outcome_end(o, w, limits, &fault);
+    outcome_finish(o, w, status, &fault);
 }
 
 enum status outcome_new(const struct case_spec *s, struct outcome **out, struct fault *fault)
@@ -489,6 +501,7 @@ enum status outcome_new(const struct case_spec *s, struct outcome **out, struct 
     json_init(&o->gpu, false);
     json_init(&o->energy, false);
     o->look = GUARD_NONE;
+    o->visible = -1;
     *out = o;
     TRY(case_resolve(s, &o->c, fault));
     o->step = calloc((size_t)o->c.request.steps * SAMPLES_MAX, sizeof *o->step);
@@ -503,6 +516,9 @@ void outcome_free(struct outcome *o)
     json_free(&o->energy);
     sampled_free(&o->sampled);
     raw_free(&o->raw);
+    throughput_free(o->throughput);
+    sustained_free(o->sustained);
+    free(o->audit);
     free(o->step);
     free(o);
 }

@@ -15,6 +15,8 @@
 
 #define SAMPLES_MAX 1000
 
+struct worker;
+
 /* The worst over all distinct problems of the plan, before the clock ran. */
 struct checked {
     bool given;
@@ -31,6 +33,7 @@ struct outcome {
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
     struct checked check;
     struct pinning pinning;
+    int visible; /* the worker sees this entry of CUDA_VISIBLE_DEVICES alone; -1: all */
     int openmp, openblas;           /* threads */
     char pinned[1024], others[256]; /* processors, as set: OpenMP's threads, other threads */
     double planned, resident, fma_peak, first_ns, elapsed_ns; /* elapsed: of the whole case */
@@ -42,7 +45,10 @@ struct outcome {
     double stage[STAGE_COUNT][SAMPLES_MAX]; /* encode and denoise: both of their stages */
     double *step;                           /* SAMPLES_MAX samples of each step */
     int64_t samples;
-    uint64_t frames_hash; /* of the first clip; all must agree */
+    int64_t passes; /* timed ones, those that are no samples too, and the time of them all */
+    double passes_ns;
+    uint64_t frames_hash; /* of the first clip; all must agree, but those of a scenario */
+    uint64_t clip_hash;   /* of the last clip */
     bool asked, frames_differ, rechecked;
     struct stopping stopping;
     enum stop stop;
@@ -56,6 +62,9 @@ struct outcome {
     struct sampled sampled;
     struct counted counter[COUNTERS_MAX]; /* of the last clip that each was counted in */
     int counters;
+    struct audit *audit;           /* of the scenario repeat-audit (run_scenario.h), or NULL */
+    struct sustained *sustained;   /* of a long run (run_sustain.h), or NULL */
+    struct throughput *throughput; /* of replicas (run_replicas.h); NULL: one worker alone */
     char repro[4096];
     void (*progress)(const struct outcome *o, double share); /* or NULL */
 };
@@ -67,7 +76,11 @@ struct run_limits {
     int64_t least_samples;
     const char *counters; /* PAPI events, comma-separated, or NULL */
     struct energy *energy; /* sensors, or NULL */
-    const char *pin;      /* "cores", "none"; NULL: none */
+    const char *pin;       /* "cores", "none"; NULL: none */
+    double sustain_s;      /* a number over 0: cases run for so long (run_sustain.h) */
+    /* times the clips, in place of the rule above; or NULL */
+    enum status (*clips)(struct worker *w, const struct run_limits *limits, struct outcome *o,
+                         struct fault *fault);
 };
 
 /* Resolves the case and makes room; the case is not run yet. */
@@ -83,6 +96,19 @@ void run_case(struct outcome *o, const struct run_limits *limits);
 void run_case_between(struct outcome *o, const struct run_limits *limits, int clips,
                       enum status (*between)(void *user, int clip), void *user);
 
+/* For those who drive workers themselves. The worker's lines are taken in until `until`; one clip,
+ * as `go` asks for it, kept whatever befell it; unstable and mistrusted from the samples; no more
+ * clips, and all is checked once more; what became of it, and the worker's end. */
+enum status outcome_wait(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                         const char *until, struct fault *fault);
+enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                         const char *go, struct fault *fault);
+void outcome_judge(struct outcome *o);
+enum status outcome_end(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                        struct fault *fault);
+void outcome_finish(struct outcome *o, struct worker *w, enum status status,
+                    const struct fault *fault);
+
 /* A number of the worker's "work" line; NAN where it said none. */
 double outcome_work(const struct outcome *o, const char *key);
 double outcome_stage_ns(const struct outcome *o, enum stage stage); /* median */
@@ -91,7 +117,6 @@ void outcome_progress(const struct outcome *o, double share);
 const char *outcome_state(const struct outcome *o); /* the state of its record */
 
 /* run_words.c: starts the worker; the command line that repeats the case, into o->repro */
-struct worker;
 enum status outcome_spawn(const struct outcome *o, const struct run_limits *limits,
                           struct worker **out, struct fault *fault);
 void outcome_repro(struct outcome *o, const struct run_limits *limits);
@@ -108,6 +133,7 @@ void outcome_energy_json(const struct outcome *o, struct json *j);
 const char *outcome_plan(const struct outcome *o); /* --kernels as asked for, "auto" */
 void outcome_name(const struct outcome *o, char *out, size_t bytes); /* "tiny 128x72 f17 s4 t2" */
 void outcome_json(const struct outcome *o, struct json *j);          /* members of a case record */
+const char *rate_text(double rate, char out[24]); /* of any size; returns out */
 void outcome_heading(FILE *out);
 void outcome_row(const struct outcome *o, FILE *out);
 

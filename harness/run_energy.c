@@ -4,6 +4,7 @@
  * between them, as reading weights; the record says what share of it was clip time. */
 #include "gpu.h"
 #include "run_case.h"
+#include "run_replicas.h"
 
 #include <math.h>
 
@@ -26,15 +27,20 @@ void outcome_energy(struct outcome *o, const struct run_limits *limits,
                     const struct energy_window *window, const struct energy_board *board)
 {
     struct energy_report report;
+    const struct throughput *all = o->throughput;
+    const double batch = (double)o->c.request.batch, window_s = window->end_s - window->begin_s;
+    const bool by_time = all || limits->clips; /* the budget says how long, not the clips */
     const struct energy_per per = {
         .what = "clip",
-        .count = (double)o->samples,
+        .count = all ? all->clips : batch * (double)o->passes,
         .frames =
             model_ends_as_latents(o->c.request.model) ? 0 : (double)o->c.request.geometry.frames,
-        .seconds = o->summary.median * 1e-9,
-        .busy_s = o->summary.mean * 1e-9 * (double)o->samples,
-        .flag = "--repetitions",
-        .flag_scale = (window->end_s - window->begin_s) / (double)o->samples,
+        .seconds = o->summary.median * 1e-9 / batch,
+        .busy_s = all ? all->window_s : o->passes_ns * 1e-9,
+        .flag = o->sustained ? "--sustain"
+                : by_time    ? "--budget"
+                             : "--repetitions",
+        .flag_scale = by_time ? 1 : window_s / (double)o->passes,
     };
     energy_report(limits->energy, window, board, &per, &report);
     energy_json(&report, &o->energy, NULL);
@@ -48,6 +54,7 @@ void outcome_energy_json(const struct outcome *o, struct json *j)
     else
         json_unavailable(j, "energy",
                          o->sampling        ? "no clip ran whole"
+                         : o->throughput    ? "the boards of several devices are not added up"
                          : outcome_timed(o) ? "other work took turns with the clips"
                                             : "nothing was timed");
 }

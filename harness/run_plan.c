@@ -3,8 +3,10 @@
 #include "run_plan.h"
 
 #include "case_images.h"
+#include "dump.h"
 #include "expect.h"
 #include "record.h"
+#include "run_scenario.h"
 #include "sweep_kernels.h"
 
 #include <stdlib.h>
@@ -29,6 +31,11 @@ static enum status check_sampled(const struct run_case *c, const struct run_limi
     if (c->sample && limits->counters)
         return fault_set(fault, ST_BAD_INPUT,
                          "--counters counts whole clips, and --sample runs none");
+    if (c->sample &&
+        (c->spec.batch != CASE_UNSET || c->spec.replicas != CASE_UNSET || limits->sustain_s > 0))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--batch, --replicas and --sustain make whole clips, and --sample cannot"
+                         " go with them");
     if (c->sample && !strcmp(c->spec.residency, "block-stream"))
         return fault_set(fault, ST_BAD_INPUT,
                          "--residency block-stream reads weights within the clip's time, and"
@@ -55,6 +62,31 @@ static enum status check_images(const struct outcome *o, char hash[65], struct f
     return ST_OK;
 }
 
+/* What makes clips in another way than one after the other. */
+static enum status check_ways(const struct outcome *o, bool sampling,
+                              const struct run_limits *limits, struct fault *fault)
+{
+    const struct case_spec *s = &o->c.spec;
+    if (s->replicas != CASE_UNSET && limits->counters)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--counters counts in one worker, and --replicas has several");
+    if (limits->sustain_s > 0 && (s->replicas != CASE_UNSET || s->scenario))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--sustain runs the same clip in one worker, and --%s cannot go with it",
+                         s->scenario ? "scenario" : "replicas");
+    return scenario_check(&o->c, sampling, fault);
+}
+
+static enum status check_noise(const struct pipeline_case *c, struct fault *fault)
+{
+    float *noise = NULL, *extra = NULL;
+    enum status s =
+        c->spec.noise ? load_noise(c->spec.noise, &c->request, &noise, &extra, fault) : ST_OK;
+    free(noise);
+    free(extra);
+    return s;
+}
+
 /* Of a case that can run here. What this machine lacks for it is no mistake of the list's. */
 static enum status check_config(const struct outcome *o, char hash[65], struct fault *fault)
 {
@@ -75,6 +107,10 @@ static enum status check_pipeline(const struct run_case *c, const struct run_lim
     enum status s = check_sampled(c, limits, fault);
     if (s == ST_OK)
         s = outcome_new(&c->spec, &o, fault);
+    if (s == ST_OK)
+        s = check_ways(o, c->sample, limits, fault);
+    if (s == ST_OK)
+        s = check_noise(&o->c, fault);
     if (s == ST_OK && o->c.absent == ST_OK)
         s = check_config(o, hash, fault);
     if (s == ST_OK) {

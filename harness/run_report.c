@@ -4,6 +4,9 @@
 #include "device.h"
 #include "elem.h"
 #include "run_case.h"
+#include "run_replicas.h"
+#include "run_scenario.h"
+#include "run_sustain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,20 +17,28 @@ static double median_of(const double *samples, const struct outcome *o)
     return stats_median(samples, o->samples);
 }
 
+/* Of all clips of a batch, and of all replicas together where there are some. */
+static double clips_per_s(const struct outcome *o)
+{
+    return o->throughput ? throughput_clips_per_s(o->throughput)
+                         : (double)o->c.request.batch * 1e9 / o->summary.median;
+}
+
 static double frames_per_s(const struct outcome *o)
 {
-    return (double)o->c.request.geometry.frames * 1e9 / o->summary.median;
+    return (double)o->c.request.geometry.frames * clips_per_s(o);
 }
 
 static double video_s_per_h(const struct outcome *o)
 {
     double clip_s = (double)o->c.request.geometry.frames / o->c.fps;
-    return clip_s * 3600e9 / o->summary.median;
+    return clip_s * 3600 * clips_per_s(o);
 }
 
 static double tokens_per_s(const struct outcome *o)
 {
-    double tokens = (double)(o->c.request.geometry.S * o->c.request.steps * case_passes(&o->c));
+    const struct generate_request *r = &o->c.request;
+    double tokens = (double)(r->batch * r->geometry.S * r->steps * case_passes(&o->c));
     return tokens * 1e9 / outcome_stage_ns(o, STAGE_DENOISE);
 }
 
@@ -59,6 +70,10 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
     json_int(j, "warmup_n", o->sampling ? 0 : 1);
     json_text(j, "backend", "loop");
+    json_text(j, "load",
+              o->sampling                      ? NULL
+              : sustained_lasted(o->sustained) ? "sustained"
+                                               : "burst");
     json_end(j);
 }
 
@@ -108,6 +123,8 @@ static void json_derived(const struct outcome *o, struct json *j)
     double flops = outcome_work(o, "flops") * 1e9 / o->summary.median;
     json_open_object(j, "derived");
     json_number(j, "tokens_per_s", tokens_per_s(o));
+    if (o->c.request.batch > 1)
+        json_number(j, "ns_per_clip", o->summary.median / (double)o->c.request.batch);
     json_clip_rate(o, j, "frames_per_s", frames_per_s(o));
     json_clip_rate(o, j, "video_s_per_h", video_s_per_h(o));
     json_number(j, "flops_per_s", flops);
@@ -179,6 +196,10 @@ void outcome_json(const struct outcome *o, struct json *j)
         json_derived(o, j);
         if (o->sampling)
             sampled_json(&o->sampled, j, "sampled");
+        if (o->throughput)
+            throughput_json(o, j, "replicas");
+        if (o->sustained)
+            sustained_json(o->sustained, j, "sustained");
     } else {
         json_none(j, "timing");
         json_none(j, "stages");
@@ -186,6 +207,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     }
     if (o->elapsed_ns > 0)
         json_number(j, "elapsed_ns", o->elapsed_ns);
+    scenario_json(o, j);
     if (o->gpu.used)
         json_raw(j, "gpu", o->gpu.text);
     outcome_energy_json(o, j);
@@ -214,15 +236,21 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
 {
     const struct geometry *g = &o->c.request.geometry;
     bool f32 = o->c.config.type == ELEM_F32;
-    char where[32];
+    const struct case_spec *s = &o->c.spec;
+    char where[64], batch[24] = "", replicas[24] = "";
     snprintf(where, sizeof where, "t%d", o->c.config.threads);
     if (o->c.config.device == DEVICE_CUDA)
-        snprintf(where, sizeof where, "%s%s", o->c.spec.device,
+        snprintf(where, sizeof where, "%.40s%s", s->devices ? s->devices : s->device,
                  o->c.config.launch == LAUNCH_GRAPH ? " graph" : "");
-    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld %s%s%s", o->c.request.model->name,
+    if (s->batch != CASE_UNSET)
+        snprintf(batch, sizeof batch, " b%lld", (long long)s->batch);
+    if (s->replicas != CASE_UNSET)
+        snprintf(replicas, sizeof replicas, " x%lld", (long long)s->replicas);
+    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld %s%s%s%s%s%s%s", o->c.request.model->name,
              (long long)g->width, (long long)g->height, (long long)g->frames,
-             (long long)o->c.request.steps, where, f32 ? "" : " ",
-             f32 ? "" : elem_name(o->c.config.type));
+             (long long)o->c.request.steps, where, batch, replicas, f32 ? "" : " ",
+             f32 ? "" : elem_name(o->c.config.type), s->scenario ? " " : "",
+             s->scenario ? s->scenario : "");
 }
 
 /* What the encoders of text and image, the denoiser and the decoder took of the clip's time. */
@@ -240,7 +268,7 @@ static void describe_split(const struct outcome *o, char *out, size_t bytes)
 }
 
 /* A rate of any size: what a large model makes in a second is far below one. */
-static const char *rate_text(double rate, char out[24])
+const char *rate_text(double rate, char out[24])
 {
     snprintf(out, 24, rate < 10 ? "%.3g" : rate < 1000 ? "%.1f" : "%.0f", rate);
     return out;
@@ -298,6 +326,7 @@ void outcome_row(const struct outcome *o, FILE *out)
     fprintf(out, CASE_COLUMN " %-10s %-9s ", name, outcome_plan(o), outcome_state(o));
     if (!outcome_timed(o)) {
         fprintf(out, "%s\n", o->reason);
+        scenario_row(o, out);
         return;
     }
     double m = o->summary.median, flops = outcome_work(o, "flops") * 1e9 / m;
@@ -330,4 +359,12 @@ void outcome_row(const struct outcome *o, FILE *out)
     counted_print_missing(o->counter, o->counters, BELOW, out);
     if (o->energy_line[0])
         fprintf(out, BELOW "%s\n", o->energy_line);
+    if (o->c.request.batch > 1)
+        fprintf(out, BELOW "batch of %lld: %.3f s a batch, %.3f s a clip\n",
+                (long long)o->c.request.batch, m * 1e-9, m * 1e-9 / (double)o->c.request.batch);
+    if (o->throughput)
+        throughput_row(o, out);
+    scenario_row(o, out);
+    if (o->sustained)
+        sustained_row(o->sustained, out);
 }

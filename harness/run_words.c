@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 56
+#define WORDS_MAX 72
 
 struct words {
     const char *word[WORDS_MAX]; /* NULL-terminated */
-    char number[12][40], guidance[80], size[48], seed[24];
+    char number[14][40], guidance[80], size[48], seed[24];
     int count, numbers;
 };
 
@@ -69,10 +69,16 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add(w, "--dtype", s->dtype);
     add(w, "--kernels", s->kernels);
     add(w, "--scheduler", s->scheduler);
-    add(w, "--device", s->device);
+    add(w, "--device", s->devices ? s->devices : s->device);
     add(w, "--launch", o->c.config.device == DEVICE_CUDA ? s->launch : NULL);
     add(w, "--fill", s->fill);
     add(w, "--residency", strcmp(s->residency, "auto") ? s->residency : NULL);
+    add(w, "--noise", s->noise);
+    add(w, "--scenario", s->scenario);
+    if (s->batch != CASE_UNSET)
+        add_number(w, "--batch", (double)s->batch);
+    if (s->replicas != CASE_UNSET)
+        add_number(w, "--replicas", (double)s->replicas);
     add(w, "--counters", counters);
 }
 
@@ -90,13 +96,16 @@ enum status outcome_spawn(const struct outcome *o, const struct run_limits *limi
     words_of(o, limits->counters, &w);
     add_sampling(&w, o, limits);
     add(&w, "--cpus", o->pinning.list[0] ? o->pinning.list : NULL);
+    if (o->visible >= 0)
+        add_number(&w, "--visible", o->visible);
     return worker_spawn(w.word, out, fault);
 }
 
 /* Told by its last name alone. */
 static bool is_place(const char *flag)
 {
-    return !strcmp(flag, "--model") || !strcmp(flag, "--image") || !strcmp(flag, "--last-image");
+    return !strcmp(flag, "--model") || !strcmp(flag, "--image") || !strcmp(flag, "--last-image") ||
+           !strcmp(flag, "--noise");
 }
 
 void outcome_repro(struct outcome *o, const struct run_limits *limits)

@@ -9,7 +9,7 @@
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
- *   in:  go | end
+ *   in:  go | go N: a clip with prompt N of a scenario, where the case has one | end
  * With --sample SECONDS nothing is run whole, and sample.h says what follows `peak`.
  * After "end" every kernel is checked once more: one that stops computing after a while would be
  * fast. */
@@ -19,10 +19,13 @@
 #include "commands.h"
 #include "counted.h"
 #include "device.h"
+#include "dump.h"
 #include "gpu.h"
 #include "guard.h"
 #include "host.h"
 #include "measure.h"
+#include "prompt_variant.h"
+#include "replica_place.h"
 #include "sample.h"
 #include "topology.h"
 #include "worker.h"
@@ -35,6 +38,7 @@
 static struct case_spec spec = CASE_DEFAULTS;
 static const char *counter_names, *cpu_list;
 static double sample_budget_s = NAN; /* a number: the case is sampled */
+static int64_t visible = CASE_UNSET; /* the entry of CUDA_VISIBLE_DEVICES to see */
 
 static const struct option options[] = {
     {"--model", "NAME", OPTION_TEXT, &spec.model, ""},
@@ -50,6 +54,11 @@ static const struct option options[] = {
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels, ""},
     {"--device", "D", OPTION_TEXT, &spec.device, ""},
     {"--launch", "HOW", OPTION_TEXT, &spec.launch, ""},
+    {"--scenario", "NAME", OPTION_TEXT, &spec.scenario, ""},
+    {"--noise", "FILE", OPTION_TEXT, &spec.noise, ""},
+    {"--batch", "N", OPTION_COUNT, &spec.batch, ""},
+    {"--replicas", "N", OPTION_COUNT, &spec.replicas, ""},
+    {"--visible", "K", OPTION_COUNT, &visible, ""},
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
     {"--sample", "SECONDS", OPTION_REAL, &sample_budget_s, ""},
     {"--cpus", "LIST", OPTION_TEXT, &cpu_list, ""},
@@ -66,7 +75,9 @@ struct session {
     int clips;            /* counted */
     struct pinned pinned;
     struct guard guard;
-    uint64_t frames_hash; /* of the clip at hand, or of its latents where it ends so */
+    struct prompt_variant variant; /* of a scenario */
+    float *noise, *extra_noise;    /* where a file gives them */
+    uint64_t frames_hash;          /* of the clip at hand, or of its latents where it ends so */
     FILE *out;
 };
 
@@ -75,7 +86,8 @@ static enum status take_frames(void *user, const uint8_t *rgb, int64_t first, in
 {
     struct session *s = user;
     const struct geometry *g = &s->c.request.geometry;
-    uint64_t hash = first ? s->frames_hash : UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = s->frames_hash;
+    (void)first;
     for (int64_t i = 0; i < count * g->height * g->width * 3; i++)
         hash = (hash ^ rgb[i]) * UINT64_C(0x100000001b3);
     s->frames_hash = hash;
@@ -88,7 +100,7 @@ static enum status take_latents(void *user, const float *latents)
     struct session *s = user;
     const struct geometry *g = &s->c.request.geometry;
     const unsigned char *bytes = (const unsigned char *)latents;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = s->frames_hash;
     for (int64_t i = 0; i < g->C * g->T * g->H * g->W * (int64_t)sizeof *latents; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     s->frames_hash = hash;
@@ -264,6 +276,15 @@ static double tell_peak(const struct session *s)
     return peak;
 }
 
+static enum status take_noise(struct session *s, struct fault *fault)
+{
+    struct generate_request *r = &s->c.request;
+    TRY(load_noise(spec.noise, r, &s->noise, &s->extra_noise, fault));
+    r->noise = s->noise;
+    r->extra_noise = s->extra_noise;
+    return ST_OK;
+}
+
 /* A sampled case needs the memory of one problem at a time, so what all need is not asked for. */
 static enum status plan(struct session *s, bool check_memory, struct fault *fault)
 {
@@ -271,6 +292,10 @@ static enum status plan(struct session *s, bool check_memory, struct fault *faul
     TRY(case_ready(&s->c, fault));
     TRY(case_prompts(&s->c, fault));
     TRY(case_images_load(spec.image, spec.last_image, false, &s->c.request, &s->images, fault));
+    if (spec.scenario)
+        TRY(prompt_variant_set(&s->variant, &s->c, 0, fault));
+    if (spec.noise)
+        TRY(take_noise(s, fault));
     place_threads(s);
     s->c.config.progress = tell_progress;
     s->c.config.user = s;
@@ -301,13 +326,22 @@ static enum status prepare(struct session *s, struct fault *fault)
     return ST_OK;
 }
 
-static enum status sample(struct session *s, struct fault *fault)
+/* Once from the prompts to the last frame of the last clip. */
+static enum status execute(struct session *s, struct fault *fault)
+{
+    s->frames_hash = UINT64_C(0xcbf29ce484222325);
+    return engine_execute(s->engine, &s->c.request, s->step_ns, fault);
+}
+
+static enum status sample(struct session *s, const char *go, struct fault *fault)
 {
     struct guard_look look;
+    if (spec.scenario)
+        TRY(prompt_variant_set(&s->variant, &s->c, strtoll(go + strlen("go"), NULL, 10), fault));
     guard_begin(&s->guard);
     if (s->counters) /* one pass a clip, where events do not fit together */
         counters_start(s->counters, s->clips++ % counters_passes(s->counters));
-    TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
+    TRY(execute(s, fault));
     if (s->counters)
         counters_stop(s->counters);
     guard_end(&s->guard, &look);
@@ -347,7 +381,7 @@ static enum status serve(struct session *s, struct fault *fault)
     char line[64], nonfinite[512];
     struct verdict again = {0};
     TRY(prepare(s, fault));
-    TRY(engine_execute(s->engine, &s->c.request, s->step_ns, fault));
+    TRY(execute(s, fault));
     case_describe_nonfinite(&s->c, nonfinite, sizeof nonfinite);
     if (nonfinite[0])
         return fault_set(fault, ST_NONFINITE, "%s", nonfinite);
@@ -355,8 +389,8 @@ static enum status serve(struct session *s, struct fault *fault)
     fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
             s->frames_hash);
     fflush(s->out);
-    while (fgets(line, sizeof line, stdin) && !strcmp(line, "go\n")) {
-        TRY(sample(s, fault));
+    while (fgets(line, sizeof line, stdin) && !strncmp(line, "go", 2)) {
+        TRY(sample(s, line, fault));
         fflush(s->out);
     }
     tell_counters(s);
@@ -394,6 +428,8 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
         return EXIT_CHECK;
     enum status status = options_parse(options, argc, argv, NULL, NULL, &mine);
     if (status == ST_OK)
+        status = replica_see(visible == CASE_UNSET ? -1 : (int)visible, &mine);
+    if (status == ST_OK)
         status = isnan(sample_budget_s) ? serve(&s, &mine) : serve_sampled(&s, &mine);
     if (status != ST_OK)
         fprintf(s.out, "fail %d %s\n", (int)status, mine.text[0] ? mine.text : "no reason given");
@@ -402,5 +438,8 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
     engine_free(s.engine);
     case_images_free(&s.images);
     free(s.step_ns);
+    free(s.noise);
+    free(s.extra_noise);
+    prompt_variant_free(&s.variant);
     return exit_code_of(status);
 }

@@ -94,13 +94,15 @@ struct summary stats_summary(const double *samples, int64_t n)
     return s;
 }
 
-double stats_median(const double *samples, int64_t n)
+double stats_quantile(const double *samples, int64_t n, double q)
 {
     double *sorted = sorted_copy(samples, n);
-    double median = sorted ? quantile(sorted, n, 0.5) : NAN;
+    double value = sorted ? quantile(sorted, n, q) : NAN;
     free(sorted);
-    return median;
+    return value;
 }
+
+double stats_median(const double *samples, int64_t n) { return stats_quantile(samples, n, 0.5); }
 
 /* Median of n draws with replacement; `draw` holds n values. */
 static double resampled_median(const double *samples, int64_t n, struct random_stream stream,

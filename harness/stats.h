@@ -14,6 +14,7 @@ struct summary {
 };
 
 struct summary stats_summary(const double *samples, int64_t n); /* leaves samples alone; n >= 1 */
+double stats_quantile(const double *samples, int64_t n, double q); /* 0 <= q <= 1 */
 double stats_median(const double *samples, int64_t n);
 
 /* Interval of the ratio of medians a / b: bootstrap percentile interval, `level` 0.95, seeded. */

@@ -17,7 +17,8 @@
 
 const char *stop_name(enum stop stop)
 {
-    static const char *const names[] = {NULL, "interval", "plateau", "budget", "count"};
+    static const char *const names[] = {NULL,    "interval", "plateau",    "budget",
+                                        "count", "duration", "interrupted"};
     return names[stop];
 }
 

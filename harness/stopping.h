@@ -13,8 +13,17 @@
 
 /* Why it ended. INTERVAL: half of the interval is within `narrow` of the median. PLATEAU: the
  * interval has stopped shrinking: more of the same would not make it narrow. BUDGET: time was up.
- * COUNT: as many as asked for, or as can be kept. */
-enum stop { STOP_NOT = 0, STOP_INTERVAL, STOP_PLATEAU, STOP_BUDGET, STOP_COUNT };
+ * COUNT: as many as asked for, or as can be kept. Of a long run DURATION, as long as asked for, and
+ * INTERRUPTED, by a signal. */
+enum stop {
+    STOP_NOT = 0,
+    STOP_INTERVAL,
+    STOP_PLATEAU,
+    STOP_BUDGET,
+    STOP_COUNT,
+    STOP_DURATION,
+    STOP_INTERRUPTED
+};
 const char *stop_name(enum stop stop); /* "interval", ...; STOP_NOT: NULL */
 
 #define STOP_NARROW_KERNEL 0.01

@@ -289,6 +289,8 @@ static enum status ended(struct worker *w, struct fault *fault)
                      WEXITSTATUS(w->wait_status), words);
 }
 
+void worker_hang_up(const struct worker *w) { shutdown(w->line_fd, SHUT_RDWR); }
+
 size_t worker_peak_resident(const struct worker *w) { return w->peak_bytes; }
 
 void worker_end(struct worker *w)

@@ -29,6 +29,9 @@ size_t worker_peak_resident(const struct worker *w); /* after it ended, bytes */
  * kernel prints can pass for an answer (it goes to stderr); and the worker dies with its
  * supervisor. */
 enum status worker_take_line_out(FILE **out, struct fault *fault);
+/* From another thread than the one that receives: no more lines, so that the other is told that the
+ * worker ended. */
+void worker_hang_up(const struct worker *w);
 void worker_end(struct worker *w); /* asks it to finish, kills after a grace, frees */
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "presets/wan.h"
 #include "support/drawn_folder.h"
 #include "support/files.h"
@@ -380,6 +381,34 @@ static void clip_of_a_folder(void **state)
     free(text);
 }
 
+static void sustained_clips(void **state)
+{
+    (void)state;
+    record("sustained", CLIP, "--sustain=0.5", NULL);
+    const char *statuses = check_records("sustained");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+}
+
+static void scenarios(void **state)
+{
+    (void)state;
+    record("scenarios", CLIP, "--scenario=single-stream,offline,repeat-audit", NULL);
+    check_records("scenarios");
+    assert_int_equal(complaints, 0);
+}
+
+/* One replica alone, and as many as there are processors. */
+static void replicas(void **state)
+{
+    (void)state;
+    record("replicas", CLIP, host_cores() > 1 ? "--replicas=1,2" : "--replicas=1", "--batch=2",
+           NULL);
+    const char *statuses = check_records("replicas");
+    assert_true(has(statuses, "passed ") || has(statuses, "unstable "));
+    assert_int_equal(complaints, 0);
+}
+
 static void failed_clips(void **state)
 {
     (void)state;
@@ -558,6 +587,9 @@ int main(void)
         TEST(sampled_clips),
         TEST(timed_latents),
         TEST(clip_of_a_folder),
+        TEST(sustained_clips),
+        TEST(scenarios),
+        TEST(replicas),
         TEST(failed_clips),
         TEST(timed_and_refused_kernels),
         TEST(failed_kernels),
