@@ -349,6 +349,23 @@ static void verdicts_and_calibrations(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* Clips, kernels, and kernels for which there is no device. */
+static void cases_of_a_suite(void **state)
+{
+    char path[4096];
+    (void)state;
+    snprintf(path, sizeof path, "%s/schema.suite", folder);
+    file_write(path,
+               "[clips]\nsize = 16x16\nframes = 1\nsteps = 1\nmodel = tiny, open-sora-1.2\n"
+               "[kernels a]\nshape = linear:S=32,K=32,O=32\nvariants = c_*\nbudget = 0.3\n"
+               "[kernels b]\nshape = linear:S=32,K=32,O=32\ndevice = cuda:999\n",
+               false);
+    record("suite", "run", "--suite", path, "--budget=0.1", "--repetitions=1", NULL);
+    const char *statuses = check_records("suite");
+    assert_true(has(statuses, "not_built "));
+    assert_int_equal(complaints, 0);
+}
+
 static void timed_latents(void **state)
 {
     (void)state;
@@ -585,6 +602,7 @@ int main(void)
         TEST(samples_keep_to_the_tables),
         TEST(timed_clip),
         TEST(sampled_clips),
+        TEST(cases_of_a_suite),
         TEST(timed_latents),
         TEST(clip_of_a_folder),
         TEST(sustained_clips),
