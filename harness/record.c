@@ -281,23 +281,29 @@ const char *record_run_id(const struct record_file *file) { return file->run_id;
 enum status record_sync(struct record_file *file, struct record_mark *mark, struct fault *fault)
 {
     mark->cases = file->cases;
-    mark->samples_bytes = file->sidecar ? sidecar_bytes(file->sidecar) : 0;
-    if (file->sidecar)
+    mark->samples_bytes = 0;
+    if (file->sidecar) {
         TRY(sidecar_sync(file->sidecar, fault));
+        mark->samples_bytes = sidecar_bytes(file->sidecar);
+    }
     return out_file_sync(&file->out, &mark->bytes, fault);
 }
 
-/* Samples of a case that was not finished go, with the file where they were the first. */
-static enum status resume_sidecar(struct record_file *file, int64_t bytes, struct fault *fault)
+/* Samples that came after the mark go. Where they have their name already, the run was broken off
+ * between the last two steps of record_close, and nothing is to be added. */
+static enum status resume_sidecar(struct record_file *file, const struct record_mark *mark,
+                                  struct fault *fault)
 {
-    char *path = sidecar_path(file);
-    if (!path)
-        return no_memory(fault);
+    char *path = sidecar_path(file), *part = NULL;
     enum status status = ST_OK;
-    if (bytes > 0)
-        status = sidecar_resume(path, bytes, &file->sidecar, fault);
-    else
-        sidecar_forget(path);
+    if (!path || asprintf(&part, "%s.part", path) < 0)
+        status = no_memory(fault);
+    else if (!mark->samples_bytes)
+        unlink(part);
+    else if (access(part, F_OK) == 0 || access(path, F_OK) != 0)
+        status = sidecar_resume(path, mark->samples_bytes, &file->sidecar, fault);
+    if (path)
+        free(part);
     free(path);
     return status;
 }
@@ -315,7 +321,7 @@ enum status record_resume(const char *path, const char *run_id, const struct rec
     snprintf(file->run_id, sizeof file->run_id, "%s", run_id);
     enum status status = out_file_resume(&file->out, path, mark->bytes, fault);
     if (status == ST_OK)
-        status = resume_sidecar(file, mark->samples_bytes, fault);
+        status = resume_sidecar(file, mark, fault);
     if (status == ST_OK)
         *out = file;
     else

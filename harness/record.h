@@ -30,7 +30,7 @@ void record_free(struct record_file *file); /* without record_close: removes the
 
 /* ---- a file that an interrupted sweep goes on with (sweep.h) ---- */
 
-/* How far a record file has come. */
+/* How far a record file has come, and the samples beside it. */
 struct record_mark {
     int64_t bytes, cases, samples_bytes; /* the last of the file of samples; 0: there is none yet */
 };

@@ -7,8 +7,8 @@
  *
  * Lines of a journal: sweep VERSION | record NAME | run_id ID | machine NAME | build COMMIT ... |
  * word ARGUMENT (of the command line, in order) | option --NAME=VALUE (all of them, as in force) |
- * case NUMBER KEY | begun BYTES CASES (of the record file) | done NUMBER STATE BYTES CASES |
- * resumed UTC */
+ * case KEY (in order) | begun BYTES CASES SAMPLES (of the record file, and bytes of the samples beside
+ * it) | done NUMBER STATE BYTES CASES SAMPLES | resumed UTC */
 #ifndef PATCHMARK_SWEEP_H
 #define PATCHMARK_SWEEP_H
 

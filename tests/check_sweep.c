@@ -24,6 +24,7 @@
 #include "random.h"
 #include "run_cases.h"
 #include "run_plan.h"
+#include "sidecar.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
@@ -429,6 +430,30 @@ static void stop_after_a_case(int number)
     assert_true(journal_has(" done 1 "));
 }
 
+/* Samples lie where the record says, and are those that it names. */
+static void expect_samples(const char *record, const char *path)
+{
+    struct sidecar_place place;
+    struct raw raw = {0};
+    struct fault fault = {{0}};
+    char samples[4200];
+    long long offset, count;
+    const char *at_raw = strstr(record, "\"raw\":{");
+    assert_non_null(at_raw);
+    assert_int_equal(sscanf(at_raw,
+                            "\"raw\":{\"file\":\"%95[^\"]\",\"offset\":%lld,\"count\":%lld,"
+                            "\"sha256\":\"%64[^\"]",
+                            place.file, &offset, &count, place.sha256),
+                     4);
+    place.offset = offset;
+    place.count = count;
+    snprintf(samples, sizeof samples, "%.*s/%s", (int)(strrchr(path, '/') - path), path,
+             place.file);
+    if (sidecar_read(samples, &place, &raw, &fault) != ST_OK)
+        fail_msg("%s", fault.text);
+    raw_free(&raw);
+}
+
 static long whole_bytes; /* of the record file of a whole sweep */
 
 /* Every line is JSON, and every case of the sweep is there once. */
@@ -446,6 +471,7 @@ static void expect_whole(const char *path)
         assert_true(frames && steps);
         seen[strtol(frames + 9, NULL, 10)][strtol(steps + 8, NULL, 10)]++;
         assert_int_equal(strtol(strstr(line, "\"case\":") + 7, NULL, 10), ++cases);
+        expect_samples(line, path);
     }
     free(text);
     assert_int_equal(cases, CASES);
@@ -457,8 +483,8 @@ static void finish_and_check(void)
 {
     struct spawned s = RUN("--resume");
     expect(&s, 0, "records in");
-    assert_string_equal(newest(".jsonl.journal"), "");
-    assert_string_equal(newest(".jsonl.part"), "");
+    assert_string_equal(newest(".journal"), "");
+    assert_string_equal(newest(".part"), "");
     expect_whole(newest(".jsonl"));
     clear_results();
 }
