@@ -11,6 +11,7 @@
 #include "run_replicas.h"
 #include "run_scenario.h"
 #include "run_sustain.h"
+#include "run_totals.h"
 #include "sweep.h"
 #include "sweep_kernels.h"
 
@@ -72,19 +73,6 @@ static const struct option *options(void)
 
 void help_run(FILE *out) { options_help(options(), out); }
 
-/* What has come out so far: counts for the exit code, times to set plans side by side. */
-struct timed_plan {
-    char name[96], plan[96];
-    double median_ns;
-};
-
-struct totals {
-    int timed, timed_alone, failed, other;
-    int scenarios, bursts; /* bursts: of the timed, whole clips for a short while */
-    enum status first_other;
-    struct timed_plan *plan; /* `timed` of them; the rest are unstable or approximate */
-};
-
 /* Which case runs, for the progress line. */
 static struct {
     int at, count, before; /* before: done by a process that was broken off */
@@ -102,58 +90,6 @@ static void show_progress(const struct outcome *o, double share)
     progress_line("case %d of %d: %s %s, %lld %s timed, this one %.0f%%%s", place.at, place.count,
                   name, outcome_plan(o), (long long)o->samples, o->sampling ? "passes" : "clips",
                   100 * share, left);
-}
-
-static enum status count_outcome(struct totals *t, const struct outcome *o)
-{
-    if (!outcome_timed(o)) {
-        if (o->mistrusted || exit_code_of(o->status) == EXIT_CHECK)
-            t->failed++;
-        else if (!t->other++)
-            t->first_other = o->status;
-        return ST_OK;
-    }
-    t->bursts += !o->sampling && !sustained_lasted(o->sustained);
-    if (o->unstable || !strstr(o->recipe, "\"plan_class\":\"exact\"")) {
-        t->timed_alone++;
-        return ST_OK;
-    }
-    struct timed_plan *grown = realloc(t->plan, (size_t)(t->timed + 1) * sizeof *grown);
-    if (!grown)
-        return ST_NO_MEMORY;
-    t->plan = grown;
-    struct timed_plan *p = &t->plan[t->timed++];
-    outcome_name(o, p->name, sizeof p->name);
-    snprintf(p->plan, sizeof p->plan, "%s", outcome_plan(o));
-    p->median_ns = o->summary.median;
-    return ST_OK;
-}
-
-/* For each case that ran under several plans, the others' speed as a multiple of the first one's.
- */
-static void compare_plans(const struct totals *t)
-{
-    bool any = false;
-    for (int i = 0; i < t->timed; i++) {
-        bool first = true, alone = true;
-        for (int k = 0; k < i; k++)
-            first = first && strcmp(t->plan[k].name, t->plan[i].name) != 0;
-        for (int k = i + 1; first && k < t->timed; k++) {
-            if (strcmp(t->plan[k].name, t->plan[i].name) ||
-                !strcmp(t->plan[k].plan, t->plan[i].plan))
-                continue;
-            if (alone)
-                printf("%s%s: ", any ? "" : "\n", t->plan[i].name);
-            printf("%s%s is %.2fx %s", alone ? "" : ", ", t->plan[k].plan,
-                   t->plan[i].median_ns / t->plan[k].median_ns, t->plan[i].plan);
-            alone = false;
-            any = true;
-        }
-        if (!alone)
-            putchar('\n');
-    }
-    if (any)
-        puts("(timed one after the other: this describes, it does not test)");
 }
 
 /* ---- one case ---- */
@@ -231,9 +167,8 @@ static enum status finish_outcome(struct session *session, struct outcome *o, co
         o->status = ST_INTERRUPTED;
     tell(o, session->document);
     scenario_count(o);
-    session->totals->scenarios += o->c.spec.scenario != NULL;
     *state = outcome_state(o);
-    TRY(count_outcome(session->totals, o));
+    TRY(totals_add(session->totals, o));
     return keep(o, file, fault);
 }
 
@@ -297,20 +232,6 @@ static enum status pipeline_case(struct session *session, const struct run_case 
 
 /* ---- all cases ---- */
 
-/* A case that ended in this state, in this process or in one before it. */
-static void count_state(struct totals *t, const char *state)
-{
-    enum status status = ST_OK;
-    while (status < ST_COUNT && strcmp(status_name(status), state))
-        status++;
-    if (!strcmp(state, "passed") || !strcmp(state, "unstable") || !strcmp(state, "throttled"))
-        t->timed_alone++;
-    else if (status == ST_COUNT || exit_code_of(status) == EXIT_CHECK)
-        t->failed++;
-    else if (!t->other++)
-        t->first_other = status;
-}
-
 static enum status mark_records(struct session *session, const struct case_list *list,
                                 const struct run_case *c, struct fault *fault)
 {
@@ -343,7 +264,7 @@ static enum status one_case(struct session *session, const struct case_list *lis
     if (case_is_kernel(c)) {
         s = kernel_case_run(c, session->sweep ? sweep_records(session->sweep) : NULL,
                             session->document, &state, fault);
-        count_state(session->totals, state);
+        totals_add_state(session->totals, state);
         heading_due = true;
     } else {
         s = pipeline_case(session, c, &most, &state, fault);
@@ -367,7 +288,7 @@ static enum status run_cases(struct session *session, const struct case_list *li
     for (int i = 0; s == ST_OK && i < list->count; i++) {
         const char *before = session->sweep ? sweep_state(session->sweep, i) : NULL;
         if (before) {
-            count_state(session->totals, before);
+            totals_add_state(session->totals, before);
             place.before++;
         } else {
             s = one_case(session, list, i, fault);
@@ -379,7 +300,7 @@ static enum status run_cases(struct session *session, const struct case_list *li
 /* What there is to say of all rows. */
 static void tell_below(const struct totals *totals)
 {
-    compare_plans(totals);
+    totals_compare_plans(totals, stdout);
     if (totals->scenarios) {
         putchar('\n');
         scenario_footer(stdout);
@@ -400,6 +321,8 @@ static enum status run_list(const struct case_list *list, struct sweep *sweep,
     struct session session = {sweep, json ? &document : NULL, totals};
     json_init(&document, true);
     json_open_object(&document, NULL);
+    if (sweep)
+        json_int(&document, "cases_done_before", sweep_done_before(sweep));
     json_open_array(&document, "cases");
     enum status s = run_cases(&session, list, fault);
     if (s == ST_OK && sweep)
@@ -465,6 +388,20 @@ static enum status check_energy(const struct case_list *list, struct fault *faul
     return ST_OK;
 }
 
+/* What was said of all cases holds for kernels too. */
+static enum status tell_kernels(struct case_list *list, struct fault *fault)
+{
+    char budget[40];
+    snprintf(budget, sizeof budget, "%.10g", limits.budget_s);
+    if (!isnan(limits.budget_s))
+        TRY(cases_tell_kernels(list, "budget", budget, fault));
+    if (limits.counters)
+        TRY(cases_tell_kernels(list, "counters", limits.counters, fault));
+    if (strcmp(limits.pin, "cores"))
+        TRY(cases_tell_kernels(list, "pin", limits.pin, fault));
+    return ST_OK;
+}
+
 static enum status make_list(struct case_list *list, struct fault *fault)
 {
     TRY(suite ? cases_from_suite(suite, &base, &axes, list, fault)
@@ -475,6 +412,7 @@ static enum status make_list(struct case_list *list, struct fault *fault)
         list->item[i].sample = list->item[i].sample || (sample && !case_is_kernel(&list->item[i]));
     give_prompts(list);
     TRY(check_energy(list, fault));
+    TRY(tell_kernels(list, fault));
     TRY(run_check_cases(list, &limits, fault));
     const int twice = cases_unique(list);
     if (twice && strcmp(format, "json"))
@@ -550,11 +488,6 @@ int cmd_run(int argc, char **argv, struct fault *fault)
     if (s == ST_OK)
         s = run_all(argc, argv, &sweep, &totals, fault);
     sweep_free(sweep);
-    free(totals.plan);
-    if (s != ST_OK)
-        return exit_code_of(s);
-    if (totals.failed)
-        return EXIT_CHECK;
-    return totals.other && !totals.timed && !totals.timed_alone ? exit_code_of(totals.first_other)
-                                                                : EXIT_OK;
+    const int code = totals_exit_code(&totals);
+    return s == ST_OK ? code : exit_code_of(s);
 }

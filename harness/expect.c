@@ -61,7 +61,8 @@ static bool read_fact(const char *line, struct fact *f)
     const char *recipe = member(line, "recipe"), *impl = member(line, "impl");
     const char *timing = member(line, "timing"), *stages = member(line, "stages");
     const double n = number_in(timing, "n"), first_s = number_in(stages, "first_run_ns") * 1e-9;
-    if (!strstr(line, "\"case_kind\":\"pipeline\"") || !strstr(line, "\"claim\":\"measured\"") ||
+    if (!recipe || *recipe != '{' || !timing || *timing != '{' || !stages || *stages != '{' ||
+        !strstr(line, "\"case_kind\":\"pipeline\"") || !strstr(line, "\"claim\":\"measured\"") ||
         !text_in(recipe, "model", f->model, sizeof f->model) ||
         !text_in(recipe, "type", f->type, sizeof f->type) ||
         !text_in(recipe, "device", f->device, sizeof f->device) ||

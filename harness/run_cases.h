@@ -54,6 +54,9 @@ enum status cases_from_axes(const struct case_spec *base, const struct axes *axe
 /* A built-in suite's name or a file. */
 enum status cases_from_suite(const char *suite, const struct case_spec *base,
                              const struct axes *axes, struct case_list *list, struct fault *fault);
+/* --key=value for all kernel cases, in place of what their sections say. */
+enum status cases_tell_kernels(struct case_list *list, const char *key, const char *value,
+                               struct fault *fault);
 /* A fault of the case, with the place in its suite in front where it has one. */
 enum status case_fault(const struct case_list *list, const struct run_case *c, enum status status,
                        const struct fault *inner, struct fault *fault);

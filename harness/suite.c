@@ -213,9 +213,19 @@ static enum status add_flag(struct case_list *list, struct run_case *c, const ch
     return s;
 }
 
+/* Of two words the later one holds. */
+enum status cases_tell_kernels(struct case_list *list, const char *key, const char *value,
+                               struct fault *fault)
+{
+    for (int i = 0; i < list->count; i++)
+        if (case_is_kernel(&list->item[i]))
+            TRY(add_flag(list, &list->item[i], key, value, fault));
+    return ST_OK;
+}
+
 static bool is_list(const char *key)
 {
-    static const char *const texts[] = {"without", "counters", "plugin"};
+    static const char *const texts[] = {"without", "counters", "plugin", "power-file"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!strcmp(texts[i], key))
             return false;
