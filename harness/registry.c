@@ -179,7 +179,7 @@ enum status registry_load_plugin(const char *path, struct fault *fault)
         }
     }
     for (int i = before; i < entry_count; i++)
-        entries[i].plugin_hash = hash;
+        entries[i].plugin_hash = entries[i].source_hash = hash;
     plugin_files[plugin_count++] = path;
     qsort(entries, (size_t)entry_count, sizeof *entries, compare);
     return ST_OK;

@@ -14,6 +14,7 @@ struct registry_entry {
     const char *origin;             /* source path, or the plugin's path */
     const char *not_built;          /* reason, where variant is NULL */
     uint64_t plugin_hash;           /* FNV-1a of the plugin file; 0 for built-in */
+    uint64_t source_hash;           /* of the source and what it includes; a plugin's file hash */
 };
 
 const struct registry_entry *registry(int *count); /* sorted by op order, then number, then name */
