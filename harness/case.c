@@ -11,10 +11,12 @@
 #include "model/dit.h"
 #include "model/sampler.h"
 #include "record.h"
+#include "tuned.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 const char *const stage_names[STAGE_COUNT] = {
     [STAGE_TEXT] = "text",
@@ -129,7 +131,11 @@ static enum status resolve_config(const struct case_spec *s, struct engine_confi
     TRY(pick("--fill", s->fill, fill_names, 2, &fill, fault));
     int64_t threads = s->threads != CASE_UNSET ? s->threads : host_cores();
     TRY(in_range("--threads", (double)threads, 1, fmax(64, 4.0 * host_cores()), fault));
-    *c = (struct engine_config){.choice = {s->kernels, s->plan},
+    if (s->tuned && !s->untuned && access(s->tuned, R_OK) != 0)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--tuned %s cannot be read; 'patchmark tune' makes such a table", s->tuned);
+    const char *tuned = s->untuned ? NULL : s->tuned ? s->tuned : tuned_path("results");
+    *c = (struct engine_config){.choice = {s->kernels, s->plan, tuned},
                                 .type = elem_find(s->dtype),
                                 .launch = (enum launch)launch,
                                 .residency = (enum residency)residency,

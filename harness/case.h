@@ -17,8 +17,10 @@
 
 struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *residency,
-        *kernels, *plan, *fill, *tile, *image, *last_image, *noise;
+        *kernels, *plan, *fill, *tile, *image, *last_image, *noise,
+        *tuned;
     const char *scenario; /* how clips are asked for (run_scenario.h); NULL: the same again */
+    bool untuned; /* no table of tuned kernels; tuned NULL: this machine's in results/ */
     struct size2 size;
     int64_t frames, steps, threads, class_label;
     int64_t batch;    /* clips that every forward takes together; unset: one */
@@ -56,6 +58,9 @@ struct case_spec {
         {"--residency", "NAME", OPTION_TEXT, &(spec).residency,                                    \
          "how long weights stay: resident (all), stage (expert-swap where there are two),"         \
          " block-stream (read again for every block), auto (stage, else block-stream)"},           \
+        {"--tuned", "FILE", OPTION_TEXT, &(spec).tuned,                                            \
+         "table of 'tune' that auto reads (results/<machine>/tuned.tsv)"},                         \
+        {"--untuned", NULL, OPTION_FLAG, &(spec).untuned, "auto reads no table of 'tune'"},        \
         PLUGIN_OPTION
 
 struct pipeline_case {

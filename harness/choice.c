@@ -3,6 +3,7 @@
 /* choice.c   Parses --kernels and plan files and answers for each problem. */
 #include "choice.h"
 #include "patchmark.h"
+#include "tuned.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +46,10 @@ struct choice {
     bool from_file;
     int threads;
     enum device_kind device;
+    const char *tuned_file; /* the engine's copy */
+    struct tuned *tuned;    /* NULL: none, or not to be used */
+    struct fault untuned;   /* why not */
+    char place[96];
 };
 
 static int rank_of(const char *target)
@@ -175,6 +180,51 @@ static enum status add_rule(struct choice *c, const struct rule *rule)
     return ST_OK;
 }
 
+/* A variant states the values that its knob may have; nothing else reaches it. */
+static enum status parse_knob(const struct variant *v, int k, const char *text, int64_t *out,
+                              struct fault *fault)
+{
+    char *end;
+    *out = strtoll(text, &end, 10);
+    for (int i = 0; end != text && !*end && i < v->knob[k].count; i++)
+        if (v->knob[k].values[i] == *out)
+            return ST_OK;
+    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name,
+                     v->name, text);
+}
+
+static int knob_named(const struct variant *v, const char *name, size_t letters)
+{
+    for (int k = 0; k < KNOB_MAX && v->knob[k].name; k++)
+        if (strlen(v->knob[k].name) == letters && !strncmp(v->knob[k].name, name, letters))
+            return k;
+    return -1;
+}
+
+/* "rows=48" */
+static enum status parse_setting(const struct variant *v, const char *text,
+                                 int64_t knob[KNOB_MAX], struct fault *fault)
+{
+    const size_t letters = strcspn(text, "=");
+    const int k = knob_named(v, text, letters);
+    if (!text[letters] || k < 0)
+        return fault_set(fault, ST_BAD_INPUT, "variant %s has no knob '%.*s'", v->name,
+                         (int)letters, text);
+    return parse_knob(v, k, text + letters + 1, &knob[k], fault);
+}
+
+/* "-" or settings, comma-separated; what is not named has its default. */
+static enum status parse_knobs(const struct variant *v, char *text, int64_t knob[KNOB_MAX],
+                               struct fault *fault)
+{
+    variant_default_knobs(v, knob);
+    if (!strcmp(text, "-"))
+        return ST_OK;
+    for (char *item; (item = strsep(&text, ",")) != NULL;)
+        TRY(parse_setting(v, item, knob, fault));
+    return ST_OK;
+}
+
 /* One item of the comma list; text is the caller's to overwrite. */
 static enum status parse_item(struct choice *c, char *text, struct fault *fault)
 {
@@ -191,8 +241,28 @@ static enum status parse_item(struct choice *c, char *text, struct fault *fault)
         TRY(op_find(text, &op, fault));
         rule.op = (int)op;
     }
-    TRY(parse_word(c, equals ? equals + 1 : text, &rule, fault));
+    char *word = equals ? equals + 1 : text, *colon = strchr(word, ':');
+    if (colon)
+        *colon = 0;
+    TRY(parse_word(c, word, &rule, fault));
+    if (colon && rule.word != WORD_VARIANT)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--kernels: knobs follow a variant's name, as OP=VARIANT:rows=48, and '%s'"
+                         " is none",
+                         word);
+    if (colon)
+        TRY(parse_knobs(rule.entry->variant, colon + 1, rule.knob, fault));
+    rule.knobs_given = colon != NULL;
     return add_rule(c, &rule);
+}
+
+/* "cols=128" behind "linear=avx2_01_panel:rows=48," belongs to it. */
+static bool goes_on(const struct choice *c, const char *item)
+{
+    const struct rule *last = c->count ? &c->rule[c->count - 1] : NULL;
+    const size_t letters = strcspn(item, "=");
+    return last && last->knobs_given && item[letters] &&
+           knob_named(last->entry->variant, item, letters) >= 0;
 }
 
 static enum status parse_list(struct choice *c, const char *words, struct fault *fault)
@@ -202,44 +272,12 @@ static enum status parse_list(struct choice *c, const char *words, struct fault 
         return ST_NO_MEMORY;
     enum status s = ST_OK;
     for (char *item; s == ST_OK && (item = strsep(&rest, ",")) != NULL;)
-        s = *item ? parse_item(c, item, fault)
-                  : fault_set(fault, ST_BAD_INPUT, "--kernels '%s' has an empty word", words);
+        s = goes_on(c, item) ? parse_setting(c->rule[c->count - 1].entry->variant, item,
+                                             c->rule[c->count - 1].knob, fault)
+            : *item          ? parse_item(c, item, fault)
+                             : fault_set(fault, ST_BAD_INPUT, "--kernels '%s' has an empty word", words);
     free(copy);
     return s;
-}
-
-/* A variant states the values that its knob may have; nothing else reaches it. */
-static enum status parse_knob(const struct variant *v, int k, const char *text, int64_t *out,
-                              struct fault *fault)
-{
-    char *end;
-    *out = strtoll(text, &end, 10);
-    for (int i = 0; end != text && !*end && i < v->knob[k].count; i++)
-        if (v->knob[k].values[i] == *out)
-            return ST_OK;
-    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name,
-                     v->name, text);
-}
-
-static enum status parse_knobs(char *text, struct rule *rule, struct fault *fault)
-{
-    const struct variant *v = rule->entry->variant;
-    variant_default_knobs(v, rule->knob);
-    rule->knobs_given = true;
-    if (!strcmp(text, "-"))
-        return ST_OK;
-    for (char *item; (item = strsep(&text, ",")) != NULL;) {
-        char *equals = strchr(item, '=');
-        int k = 0;
-        if (equals)
-            *equals = 0;
-        while (k < KNOB_MAX && v->knob[k].name && strcmp(v->knob[k].name, item))
-            k++;
-        if (!equals || k == KNOB_MAX || !v->knob[k].name)
-            return fault_set(fault, ST_BAD_INPUT, "variant %s has no knob '%s'", v->name, item);
-        TRY(parse_knob(v, k, equals + 1, &rule->knob[k], fault));
-    }
-    return ST_OK;
 }
 
 /* shape-line TAB first-last TAB variant TAB knobs */
@@ -256,8 +294,9 @@ static enum status parse_plan_line(struct choice *c, char *line, struct fault *f
     if (strcmp(field[1], "0-0"))
         TRY(parse_steps(field[1], &rule, fault));
     TRY(parse_word(c, field[2], &rule, fault));
-    if (rule.word == WORD_VARIANT)
-        TRY(parse_knobs(field[3], &rule, fault));
+    rule.knobs_given = rule.word == WORD_VARIANT;
+    if (rule.knobs_given)
+        TRY(parse_knobs(rule.entry->variant, field[3], rule.knob, fault));
     if (!(rule.shape = strdup(field[0])))
         return ST_NO_MEMORY;
     return add_rule(c, &rule);
@@ -289,6 +328,28 @@ static enum status read_plan(struct choice *c, const char *path, struct fault *f
     return s;
 }
 
+/* A table that must not be used changes nothing but what is said of it. */
+static enum status read_tuned(struct choice *c, const char *path, struct fault *fault)
+{
+    c->tuned_file = path;
+    tuned_place(c->threads, c->place, sizeof c->place);
+    enum status s = tuned_read(path, &c->tuned, &c->untuned);
+    return s == ST_NO_MEMORY ? fault_set(fault, s, "%s", c->untuned.text) : ST_OK;
+}
+
+void choice_tuned(const struct choice *choice, struct tuned_use *out)
+{
+    const struct tuned *t = choice->tuned;
+    *out = (struct tuned_use){.asked = t || choice->untuned.text[0], .file = choice->tuned_file};
+    snprintf(out->why, sizeof out->why, "%s", choice->untuned.text);
+    if (!t)
+        return;
+    snprintf(out->hash, sizeof out->hash, "%s", tuned_hash(t));
+    out->stale = tuned_stale(t, choice->place);
+    for (int i = 0; i < tuned_count(t); i++)
+        out->lines += !strcmp(tuned_at(t, i)->place, choice->place);
+}
+
 enum status choice_new(const struct engine_config *config, struct choice **out, struct fault *fault)
 {
     const struct kernel_choice *words = &config->choice;
@@ -302,6 +363,8 @@ enum status choice_new(const struct engine_config *config, struct choice **out, 
     enum status s = c->from_file ? read_plan(c, words->plan_file, fault) : add_rule(c, &first);
     if (s == ST_OK && !c->from_file && words->kernels)
         s = parse_list(c, words->kernels, fault);
+    if (s == ST_OK && !c->from_file && words->tuned)
+        s = read_tuned(c, words->tuned, fault);
     if (s != ST_OK) {
         choice_free(c);
         return s;
@@ -320,6 +383,7 @@ void choice_free(struct choice *choice)
     for (int i = 0; i < choice->trials; i++)
         free(choice->trial[i].shape);
     free(choice->trial);
+    tuned_free(choice->tuned);
     free(choice);
 }
 
@@ -383,12 +447,15 @@ bool choice_refused(const struct choice *choice, int index, char *line, size_t b
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+/* knob NULL: the defaults */
 static bool accepts(const struct choice *c, const struct registry_entry *e, const struct problem *p,
-                    struct resolved *r)
+                    const int64_t *knob, struct resolved *r)
 {
     if (registry_usable(e, NULL) != ST_OK)
         return false;
     variant_default_knobs(e->variant, r->knob);
+    if (knob)
+        memcpy(r->knob, knob, sizeof r->knob);
     r->need = (struct need){.threads = c->threads};
     if (!e->variant->plan(&p->attention, r->knob, &r->need))
         return false;
@@ -433,7 +500,7 @@ static bool best_variant(const struct choice *c, const struct problem *p, enum w
         struct resolved r = {0};
         int rank = 100 * rank_of(all[i].target) + variant_number(all[i].name);
         if (strcmp(all[i].op, op_table[p->op]->name) || rank <= best ||
-            !is_wanted(c, &all[i], word, target, problem_type(p)) || !accepts(c, &all[i], p, &r))
+            !is_wanted(c, &all[i], word, target, problem_type(p)) || !accepts(c, &all[i], p, NULL, &r))
             continue;
         best = rank;
         *out = r;
@@ -448,6 +515,27 @@ static bool expands(const struct choice *c, const struct problem *p, bool found,
 {
     return op_table[p->op]->composite &&
            (!found || !strcmp(r->entry->target, plain_target[c->device]));
+}
+
+/* Where a line of the table holds: its variants are those of this build, and what it was faster than
+ * is what would be chosen without it. */
+static void by_table(const struct choice *c, const struct problem *p, struct resolved *out)
+{
+    char bucket[BUCKET_BYTES], knobs[160];
+    int64_t knob[KNOB_MAX];
+    struct resolved r = {0};
+    bucket_print(p, bucket, sizeof bucket);
+    const struct tuned_line *line = tuned_find(c->tuned, c->place, bucket);
+    if (!line || strcmp(line->against, out->entry->name) != 0 || !tuned_is_fresh(line))
+        return;
+    const struct registry_entry *e = registry_find(p->op, line->variant);
+    snprintf(knobs, sizeof knobs, "%s", line->knobs);
+    if (needs_device(e->variant->needs) != c->device ||
+        !is_exact_for(e->variant->numerics, problem_type(p)) ||
+        parse_knobs(e->variant, knobs, knob, NULL) != ST_OK || !accepts(c, e, p, knob, &r))
+        return;
+    *out = r;
+    out->tuned = true;
 }
 
 /* The reference computes on the CPU; a composite still has its parts elsewhere. */
@@ -481,6 +569,8 @@ static enum status by_word(const struct choice *c, const struct rule *rule, cons
         out->serve = SERVE_EXPAND;
         return ST_OK;
     }
+    if (found && rule->word == WORD_AUTO && c->tuned)
+        by_table(c, p, out);
     char line[256];
     shape_print(p, line, sizeof line);
     return found ? ST_OK
@@ -494,14 +584,8 @@ static enum status by_name(const struct choice *c, const struct rule *rule, cons
     if (needed != c->device)
         return fault_set(fault, ST_BAD_INPUT, "%s/%s runs %s and this case %s; --device says where",
                          rule->entry->op, rule->entry->name, place[needed], place[c->device]);
-    if (accepts(c, rule->entry, p, out)) {
-        if (!rule->knobs_given)
-            return ST_OK;
-        memcpy(out->knob, rule->knob, sizeof out->knob);
-        out->need = (struct need){.threads = c->threads};
-        if (rule->entry->variant->plan(&p->attention, out->knob, &out->need))
-            return ST_OK;
-    }
+    if (accepts(c, rule->entry, p, rule->knobs_given ? rule->knob : NULL, out))
+        return ST_OK;
     char line[256];
     shape_print(p, line, sizeof line);
     return fault_set(fault, ST_REFUSED, "%s/%s refuses %s: %s; name another variant for it",

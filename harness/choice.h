@@ -8,8 +8,11 @@
  *   reference            the double reference
  *   TARGET               the variants of that target, plain ones for what it does not serve
  *   OP=WORD              one op: a variant's name or any word above
+ *   OP=VARIANT:KNOB=V,KNOB=V   and its knobs; those not given have their defaults
  *   OP@FIRST-LAST=WORD   one op in some denoising steps, counted from 1
- * A named variant that refuses a problem is an error, never replaced in silence. */
+ * A named variant that refuses a problem is an error, never replaced in silence. Under auto, where a
+ * table of tuned kernels (tuned.h) has a line for the problem's bucket that still holds, that line
+ * chooses; every other word says what it wants. */
 #ifndef PATCHMARK_CHOICE_H
 #define PATCHMARK_CHOICE_H
 
@@ -22,6 +25,7 @@ struct resolved {
     const struct registry_entry *entry; /* with SERVE_VARIANT */
     int64_t knob[KNOB_MAX];
     struct need need;
+    bool tuned; /* by a line of the table of tuned kernels */
 };
 
 struct choice;
@@ -44,6 +48,9 @@ bool choice_tried(const struct choice *choice, const struct registry_entry *entr
                   const struct problem *problem);
 /* See engine_refused. */
 bool choice_refused(const struct choice *choice, int index, char *line, size_t bytes);
+
+/* The table of tuned kernels that auto reads, without counts of problems; see engine_tuned. */
+void choice_tuned(const struct choice *choice, struct tuned_use *out);
 
 /* "avx2_01_flash", "reference", "expanded" */
 const char *resolved_name(const struct resolved *r);

@@ -21,7 +21,8 @@ enum status engine_new(const struct engine_config *config, struct engine **out, 
     e->config.quiet = config->quiet || !isatty(STDERR_FILENO);
     e->kernels = copy_text(config->choice.kernels);
     e->plan_file = copy_text(config->choice.plan_file);
-    e->config.choice = (struct kernel_choice){e->kernels, e->plan_file};
+    e->tuned = copy_text(config->choice.tuned);
+    e->config.choice = (struct kernel_choice){e->kernels, e->plan_file, e->tuned};
     engine_ops_fill(e);
     enum status s = choice_new(&e->config, &e->choice, fault);
     if (s != ST_OK) {
@@ -67,6 +68,7 @@ void engine_free(struct engine *engine)
     choice_free(engine->choice);
     free(engine->kernels);
     free(engine->plan_file);
+    free(engine->tuned);
     free(engine);
 }
 

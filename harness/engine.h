@@ -20,6 +20,18 @@
 struct kernel_choice {
     const char *kernels;   /* NULL: auto */
     const char *plan_file; /* replays a plan that plan_write made; overrides kernels */
+    const char *tuned;     /* the table of tuned kernels that auto reads; NULL: none */
+};
+
+/* What came of the table of tuned kernels. */
+struct tuned_use {
+    bool asked;          /* a table was named and is there, or must not be used */
+    const char *file;    /* as it was named */
+    char hash[17];       /* of the file; "" where it was not used */
+    char why[1024];      /* one sentence where it must not be used, else "" */
+    int lines, stale;    /* of this place; stale: of kernels that changed since */
+    int tuned, problems; /* distinct problems of the plan that it decided, and all that variants
+                            serve */
 };
 
 /* How a CUDA device gets its work: call by call, or a denoising step at a time as a CUDA graph. The
@@ -122,6 +134,9 @@ uint64_t engine_plan_hash(const struct engine *engine);
 /* Variants that words passed over because their library refused when it was tried, counted from 0:
  * "conv3d/cudnn_00_bf16 conv3d:T=4,..."; false past the last. */
 bool engine_refused(const struct engine *engine, int index, char *line, size_t bytes);
+void engine_tuned(const struct engine *engine, struct tuned_use *out);
+/* "tuned 12 of 34 shapes by results/m/tuned.tsv (a1b2...), 2 lines are stale"; "" without one. */
+void engine_tuned_text(const struct engine *engine, char *out, size_t bytes);
 /* True where every chosen variant's class is exact (f32, bf16, f16, winograd). */
 bool engine_plan_exact(const struct engine *engine);
 

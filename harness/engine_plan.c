@@ -125,3 +125,30 @@ bool engine_plan_exact(const struct engine *engine)
     }
     return true;
 }
+
+void engine_tuned(const struct engine *engine, struct tuned_use *out)
+{
+    choice_tuned(engine->choice, out);
+    for (int32_t i = 0; i < engine->sites; i++) {
+        const struct resolved *r = &engine->site[i].resolved;
+        out->problems += r->serve == SERVE_VARIANT;
+        out->tuned += r->tuned;
+    }
+}
+
+void engine_tuned_text(const struct engine *engine, char *out, size_t bytes)
+{
+    struct tuned_use t;
+    char stale[96] = "";
+    engine_tuned(engine, &t);
+    if (t.stale)
+        snprintf(stale, sizeof stale, "; %d of its %d lines %s of kernels that changed since",
+                 t.stale, t.lines, t.stale == 1 ? "is" : "are");
+    if (!t.asked)
+        out[0] = '\0';
+    else if (t.why[0])
+        snprintf(out, bytes, "untuned: %s", t.why);
+    else
+        snprintf(out, bytes, "tuned   %d of %d shapes by %s (%s)%s", t.tuned, t.problems, t.file,
+                 t.hash, stale);
+}

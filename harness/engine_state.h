@@ -59,7 +59,7 @@ struct stage_plan {
 struct engine {
     struct ops ops; /* first: struct ops * is struct engine * */
     struct engine_config config;
-    char *kernels, *plan_file; /* copies of what config points at */
+    char *kernels, *plan_file, *tuned; /* copies of what config points at */
     struct choice *choice;
     struct gpu *gpu; /* NULL on the CPU, and until the device is needed */
     struct gpu_graph *graph;

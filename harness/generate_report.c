@@ -33,6 +33,9 @@ static void print_kernels(const struct engine *engine)
         }
     }
     putchar('\n');
+    engine_tuned_text(engine, text, sizeof text);
+    if (text[0])
+        printf("%s\n", text);
     char refused[400];
     for (int i = 0; engine_refused(engine, i, refused, sizeof refused); i++)
         printf("refused %s\n", refused);

@@ -82,6 +82,15 @@ static bool take_plugin(struct outcome *o, const char *text)
            keep_text(o->plugins + strlen(o->plugins), sizeof o->plugins - strlen(o->plugins), " ");
 }
 
+static bool take_tuned(struct outcome *o, const char *text)
+{
+    struct tuned_use *t = &o->tuned;
+    int used = 0;
+    t->asked = sscanf(text, "%d %d %d %d %16s %n", &t->tuned, &t->problems, &t->lines, &t->stale,
+                      t->hash, &used) == 5;
+    return t->asked && keep_text(t->why, sizeof t->why, text + used);
+}
+
 static bool take_planned(struct outcome *o, const char *t)
 {
     return (o->planned = strtod(t, NULL)) > 0;
@@ -158,7 +167,7 @@ static const struct {
     {"host", take_host},           {"at", take_share},        {"sample", take_sample},
     {"part", take_part},           {"times", take_times},     {"counter", take_counter},
     {"ready", take_nothing},       {"bye", take_nothing},     {"rechecked", take_rechecked},
-    {"pinned", take_pinned},       {"guard", take_look},
+    {"pinned", take_pinned},       {"guard", take_look}, {"tuned", take_tuned},
 };
 
 static const char *behind(const char *line, const char *word)

@@ -31,6 +31,7 @@ struct outcome {
     char reason[1024];
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];
+    struct tuned_use tuned; /* file NULL */
     struct checked check;
     struct pinning pinning;
     int visible; /* the worker sees this entry of CUDA_VISIBLE_DEVICES alone; -1: all */

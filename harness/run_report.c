@@ -168,6 +168,24 @@ static struct counted_work counted_work_of(const struct outcome *o)
     return (struct counted_work){o->summary.median * 1e-9, isnan(flops) ? 0 : flops};
 }
 
+static void json_tuned(const struct outcome *o, struct json *j)
+{
+    const struct tuned_use *t = &o->tuned;
+    if (!t->asked || t->why[0]) {
+        json_unavailable(j, "tuned", t->asked             ? t->why
+                                     : o->c.spec.untuned ? "--untuned"
+                                                         : "no table of tuned kernels is there");
+        return;
+    }
+    json_open_object(j, "tuned");
+    json_int(j, "shapes", t->tuned);
+    json_int(j, "of", t->problems);
+    json_int(j, "lines", t->lines);
+    json_int(j, "stale", t->stale);
+    json_text(j, "file_hash", t->hash);
+    json_end(j);
+}
+
 /* The members of a case record, for the file and for --format json. */
 void outcome_json(const struct outcome *o, struct json *j)
 {
@@ -184,6 +202,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
     json_open_object(j, "impl");
     json_text(j, "requested", outcome_plan(o));
+    json_tuned(o, j);
     json_open_array(j, "plugins");
     for (const char *hash = o->plugins; *hash; hash += strcspn(hash, " ") + 1)
         json_bytes(j, NULL, hash, strcspn(hash, " "));
@@ -318,6 +337,19 @@ static void sampled_line(const struct outcome *o, FILE *out)
                 a->full_s, a->sampled_s, 100 * against_deviation(a));
 }
 
+/* How much of the plan is a tuned table's. */
+static void tuned_below(const struct outcome *o, FILE *out)
+{
+    const struct tuned_use *t = &o->tuned;
+    if (!t->asked)
+        return;
+    if (t->why[0])
+        fprintf(out, BELOW "untuned: %s\n", t->why);
+    else
+        fprintf(out, BELOW "tuned %d of %d shapes (table %s)%s\n", t->tuned, t->problems, t->hash,
+                t->stale ? "; lines of kernels that changed since are left out" : "");
+}
+
 void outcome_row(const struct outcome *o, FILE *out)
 {
     char name[96], time[48], seconds[32], split[48], peak[16] = "-";
@@ -352,6 +384,7 @@ void outcome_row(const struct outcome *o, FILE *out)
     guard_describe(&o->guard, "clip", redone, sizeof redone);
     if (redone[0])
         fprintf(out, BELOW "%s\n", redone);
+    tuned_below(o, out);
     if (o->sampling)
         sampled_line(o, out);
     const struct counted_work done = counted_work_of(o);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 72
+#define WORDS_MAX 76
 
 struct words {
     const char *word[WORDS_MAX]; /* NULL-terminated */
@@ -79,6 +79,9 @@ static void words_of(const struct outcome *o, const char *counters, struct words
         add_number(w, "--batch", (double)s->batch);
     if (s->replicas != CASE_UNSET)
         add_number(w, "--replicas", (double)s->replicas);
+    add(w, "--tuned", s->untuned ? NULL : s->tuned);
+    if (s->untuned)
+        w->word[w->count++] = "--untuned";
     add(w, "--counters", counters);
 }
 

@@ -4,6 +4,7 @@
  * plan on the shapes of this very case, runs once, and then runs once for every "go" it is sent.
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
+ *        tuned SHAPES OF LINES STALE FILE-HASH WHY-NOT (where there is a table) |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
  *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | guard LOOK | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
@@ -164,6 +165,15 @@ static void tell_plugins(const struct session *s)
     }
 }
 
+static void tell_tuned(const struct session *s)
+{
+    struct tuned_use t;
+    engine_tuned(s->engine, &t);
+    if (t.asked)
+        fprintf(s->out, "tuned %d %d %d %d %s %s\n", t.tuned, t.problems, t.lines, t.stale,
+                t.hash[0] ? t.hash : "-", t.why);
+}
+
 /* Worst figures over all problems of the plan. */
 struct verdict {
     struct check_result worst;
@@ -309,6 +319,7 @@ static enum status plan(struct session *s, bool check_memory, struct fault *faul
     tell_recipe(s);
     tell_work(s);
     tell_plugins(s);
+    tell_tuned(s);
     fflush(s->out);
     return ST_OK;
 }

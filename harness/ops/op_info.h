@@ -136,6 +136,9 @@ enum status op_find(const char *name, enum op_id *op, struct fault *fault); /* n
 enum status shape_parse(const char *line, struct problem *out, struct fault *fault);
 /* The canonical line of a problem: every dim that differs from its fallback, then type. */
 void shape_print(const struct problem *problem, char *out, size_t bytes);
+/* Value of a dim; true where a shape line is silent about it. previous: the dim's before it. */
+bool problem_dim(const struct problem *problem, const struct op_dim *dim, int64_t previous,
+                 int64_t *value);
 
 enum elem problem_type(const struct problem *problem); /* type of its first free-typed tensor */
 struct tensor *problem_tensor(struct problem *problem, int index);

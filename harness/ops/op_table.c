@@ -345,17 +345,21 @@ append(char *out, size_t bytes, const char *format, ...)
     va_end(args);
 }
 
+bool problem_dim(const struct problem *p, const struct op_dim *d, int64_t previous, int64_t *value)
+{
+    *value = dim_get(p, d);
+    return *value == dim_fallback(d, previous, problem_type(p));
+}
+
 void shape_print(const struct problem *p, char *out, size_t bytes)
 {
     const struct op_info *op = op_table[p->op];
-    enum elem type = problem_type(p);
-    int64_t previous = 0;
+    int64_t previous = 0, value;
     char mark = ':';
     snprintf(out, bytes, "%s", op->name);
     for (int i = 0; i < dim_count(op); i++) {
         const struct op_dim *d = &op->dim[i];
-        int64_t value = dim_get(p, d);
-        bool silent = value == dim_fallback(d, previous, type);
+        bool silent = problem_dim(p, d, previous, &value);
         previous = value;
         if (silent)
             continue;
@@ -366,7 +370,7 @@ void shape_print(const struct problem *p, char *out, size_t bytes)
             append(out, bytes, "%c%s=%lld", mark, d->name, (long long)value);
         mark = ',';
     }
-    append(out, bytes, "%ctype=%s", mark, elem_name(type));
+    append(out, bytes, "%ctype=%s", mark, elem_name(problem_type(p)));
 }
 
 /* ---- the reference --------------------------------------------------------------------------- */
