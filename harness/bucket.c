@@ -15,11 +15,11 @@ static enum treatment treatment_of(const char *dim)
     static const struct {
         const char *name;
         enum treatment treatment;
-    } table[] = {{"S", BY_POWER},        {"Sq", BY_POWER},         {"Sk", BY_POWER},
-                 {"B", BY_POWER},        {"T", VOXELS},            {"H", VOXELS},
-                 {"W", VOXELS},          {"P", LEFT_OUT},          {"lead", LEFT_OUT},
-                 {"pad_top", LEFT_OUT},  {"pad_left", LEFT_OUT},   {"pad_bottom", LEFT_OUT},
-                 {"guided", LEFT_OUT},   {"pad_right", LEFT_OUT},  {"Ho", LEFT_OUT},
+    } table[] = {{"S", BY_POWER},       {"Sq", BY_POWER},        {"Sk", BY_POWER},
+                 {"B", BY_POWER},       {"T", VOXELS},           {"H", VOXELS},
+                 {"W", VOXELS},         {"P", LEFT_OUT},         {"lead", LEFT_OUT},
+                 {"pad_top", LEFT_OUT}, {"pad_left", LEFT_OUT},  {"pad_bottom", LEFT_OUT},
+                 {"guided", LEFT_OUT},  {"pad_right", LEFT_OUT}, {"Ho", LEFT_OUT},
                  {"Wo", LEFT_OUT}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].name, dim))

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* choice.c   Parses --kernels and plan files and answers for each problem. */
 #include "choice.h"
+#include "arm_spec.h"
 #include "patchmark.h"
 #include "tuned.h"
 
@@ -180,49 +181,11 @@ static enum status add_rule(struct choice *c, const struct rule *rule)
     return ST_OK;
 }
 
-/* A variant states the values that its knob may have; nothing else reaches it. */
-static enum status parse_knob(const struct variant *v, int k, const char *text, int64_t *out,
-                              struct fault *fault)
-{
-    char *end;
-    *out = strtoll(text, &end, 10);
-    for (int i = 0; end != text && !*end && i < v->knob[k].count; i++)
-        if (v->knob[k].values[i] == *out)
-            return ST_OK;
-    return fault_set(fault, ST_BAD_INPUT, "knob %s of variant %s cannot be '%s'", v->knob[k].name,
-                     v->name, text);
-}
-
-static int knob_named(const struct variant *v, const char *name, size_t letters)
-{
-    for (int k = 0; k < KNOB_MAX && v->knob[k].name; k++)
-        if (strlen(v->knob[k].name) == letters && !strncmp(v->knob[k].name, name, letters))
-            return k;
-    return -1;
-}
-
-/* "rows=48" */
-static enum status parse_setting(const struct variant *v, const char *text,
-                                 int64_t knob[KNOB_MAX], struct fault *fault)
-{
-    const size_t letters = strcspn(text, "=");
-    const int k = knob_named(v, text, letters);
-    if (!text[letters] || k < 0)
-        return fault_set(fault, ST_BAD_INPUT, "variant %s has no knob '%.*s'", v->name,
-                         (int)letters, text);
-    return parse_knob(v, k, text + letters + 1, &knob[k], fault);
-}
-
-/* "-" or settings, comma-separated; what is not named has its default. */
-static enum status parse_knobs(const struct variant *v, char *text, int64_t knob[KNOB_MAX],
+/* What plans and tables write for "no knobs" is no setting. */
+static enum status parse_knobs(const struct variant *v, const char *text, int64_t knob[KNOB_MAX],
                                struct fault *fault)
 {
-    variant_default_knobs(v, knob);
-    if (!strcmp(text, "-"))
-        return ST_OK;
-    for (char *item; (item = strsep(&text, ",")) != NULL;)
-        TRY(parse_setting(v, item, knob, fault));
-    return ST_OK;
+    return knobs_parse(v, strcmp(text, "-") ? text : "", knob, fault);
 }
 
 /* One item of the comma list; text is the caller's to overwrite. */
@@ -256,26 +219,40 @@ static enum status parse_item(struct choice *c, char *text, struct fault *fault)
     return add_rule(c, &rule);
 }
 
-/* "cols=128" behind "linear=avx2_01_panel:rows=48," belongs to it. */
-static bool goes_on(const struct choice *c, const char *item)
+/* "cols=128": the name in front is no op's. */
+static bool is_setting(const char *text)
 {
-    const struct rule *last = c->count ? &c->rule[c->count - 1] : NULL;
-    const size_t letters = strcspn(item, "=");
-    return last && last->knobs_given && item[letters] &&
-           knob_named(last->entry->variant, item, letters) >= 0;
+    char name[64];
+    enum op_id op;
+    const size_t letters = strcspn(text, "=,@");
+    snprintf(name, sizeof name, "%.*s", (int)letters, text);
+    return text[letters] == '=' && op_find(name, &op, NULL) != ST_OK;
+}
+
+/* The comma behind the item; settings behind "OP=VARIANT:" are of the item too. */
+static char *item_end(char *text)
+{
+    char *end = text + strcspn(text, ",");
+    const bool knobs = memchr(text, ':', (size_t)(end - text)) != NULL;
+    while (knobs && *end && is_setting(end + 1))
+        end += 1 + strcspn(end + 1, ",");
+    return end;
 }
 
 static enum status parse_list(struct choice *c, const char *words, struct fault *fault)
 {
-    char *copy = strdup(words), *rest = copy;
+    char *copy = strdup(words), *item = copy;
     if (!copy)
         return ST_NO_MEMORY;
     enum status s = ST_OK;
-    for (char *item; s == ST_OK && (item = strsep(&rest, ",")) != NULL;)
-        s = goes_on(c, item) ? parse_setting(c->rule[c->count - 1].entry->variant, item,
-                                             c->rule[c->count - 1].knob, fault)
-            : *item          ? parse_item(c, item, fault)
-                             : fault_set(fault, ST_BAD_INPUT, "--kernels '%s' has an empty word", words);
+    for (bool more = true; s == ST_OK && more;) {
+        char *end = item_end(item);
+        more = *end == ',';
+        *end = 0;
+        s = *item ? parse_item(c, item, fault)
+                  : fault_set(fault, ST_BAD_INPUT, "--kernels '%s' has an empty word", words);
+        item = end + 1;
+    }
     free(copy);
     return s;
 }
@@ -469,9 +446,7 @@ static bool accepts(const struct choice *c, const struct registry_entry *e, cons
     return true;
 }
 
-/* Classes that the gate of a stored type holds: f32 and Winograd anywhere, half classes on their
- * own type. Words never choose a coarser one; it must be named. */
-static bool is_exact_for(enum numerics n, enum elem type)
+bool choice_is_exact(enum numerics n, enum elem type)
 {
     return n == NUM_F32 || n == NUM_WINOGRAD || (n == NUM_BF16 && type == ELEM_BF16) ||
            (n == NUM_F16 && type == ELEM_F16);
@@ -487,7 +462,7 @@ static bool is_wanted(const struct choice *c, const struct registry_entry *e, en
         return false;
     if (word == WORD_TARGET && strcmp(e->target, target) != 0)
         return false;
-    return is_exact_for(e->variant->numerics, type);
+    return choice_is_exact(e->variant->numerics, type);
 }
 
 /* The best accepting variant that the word may choose: by target rank, then by number. */
@@ -521,7 +496,7 @@ static bool expands(const struct choice *c, const struct problem *p, bool found,
  * is what would be chosen without it. */
 static void by_table(const struct choice *c, const struct problem *p, struct resolved *out)
 {
-    char bucket[BUCKET_BYTES], knobs[160];
+    char bucket[BUCKET_BYTES];
     int64_t knob[KNOB_MAX];
     struct resolved r = {0};
     bucket_print(p, bucket, sizeof bucket);
@@ -529,10 +504,9 @@ static void by_table(const struct choice *c, const struct problem *p, struct res
     if (!line || strcmp(line->against, out->entry->name) != 0 || !tuned_is_fresh(line))
         return;
     const struct registry_entry *e = registry_find(p->op, line->variant);
-    snprintf(knobs, sizeof knobs, "%s", line->knobs);
     if (needs_device(e->variant->needs) != c->device ||
-        !is_exact_for(e->variant->numerics, problem_type(p)) ||
-        parse_knobs(e->variant, knobs, knob, NULL) != ST_OK || !accepts(c, e, p, knob, &r))
+        !choice_is_exact(e->variant->numerics, problem_type(p)) ||
+        parse_knobs(e->variant, line->knobs, knob, NULL) != ST_OK || !accepts(c, e, p, knob, &r))
         return;
     *out = r;
     out->tuned = true;

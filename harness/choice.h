@@ -52,6 +52,10 @@ bool choice_refused(const struct choice *choice, int index, char *line, size_t b
 /* The table of tuned kernels that auto reads, without counts of problems; see engine_tuned. */
 void choice_tuned(const struct choice *choice, struct tuned_use *out);
 
+/* Classes that the gate of a stored type holds: f32 and Winograd anywhere, half classes on their own
+ * type. Words never choose a coarser one; it must be named. */
+bool choice_is_exact(enum numerics n, enum elem type);
+
 /* "avx2_01_flash", "reference", "expanded" */
 const char *resolved_name(const struct resolved *r);
 /* "rows=96,keys=128" or "-" */

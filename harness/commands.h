@@ -21,6 +21,7 @@ int cmd_export(int argc, char **argv, struct fault *fault);
 int cmd_gate(int argc, char **argv, struct fault *fault);
 int cmd_doctor(int argc, char **argv, struct fault *fault);
 int cmd_roofline(int argc, char **argv, struct fault *fault);
+int cmd_tune(int argc, char **argv, struct fault *fault);
 int cmd_inspect(int argc, char **argv, struct fault *fault);
 
 void help_list(FILE *out);
@@ -37,10 +38,11 @@ void help_export(FILE *out);
 void help_gate(FILE *out);
 void help_doctor(FILE *out);
 void help_roofline(FILE *out);
+void help_tune(FILE *out);
 void help_inspect(FILE *out);
 
 /* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */
-#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity) X(hello)
+#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity) X(hello) X(tune)
 #define WORKER_DECLARE(kind) int worker_##kind(int argc, char **argv, struct fault *fault);
 WORKER_LIST(WORKER_DECLARE)
 #undef WORKER_DECLARE

@@ -76,6 +76,11 @@ const struct subcommand subcommands[] = {
      "run --size 128x72 --frames 17 --steps 4 --threads 1 --replicas 1,2\n"
      "run --resume\n",
      cmd_run, help_run, false},
+    {"tune", "[GLOB] --shapes WHAT", "find the fastest variants and knobs for a model's shapes",
+     "tune --shapes tiny --size 128x72 --frames 17 --budget 60s\n"
+     "tune linear --shapes linear:S=1024,K=1536,O=1536,type=f32 --budget 20s\n"
+     "tune --check --shapes tiny --size 128x72 --frames 17\n",
+     cmd_tune, help_tune, false},
     {"plot", "[RESULTS...]", "draw scaling plots from result files",
      "plot\n"
      "plot results/*/ --out plots/out\n",

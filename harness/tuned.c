@@ -226,14 +226,14 @@ static enum status slurp(const char *path, char **text, size_t *bytes, struct fa
         return errno == ENOENT || errno == ENOTDIR
                    ? ST_UNAVAILABLE
                    : fault_set(fault, ST_BAD_INPUT, "%s cannot be read: %s", path, strerror(errno));
-    const bool fits = !fstat(fileno(in), &info) && S_ISREG(info.st_mode) &&
-                      (uint64_t)info.st_size <= FILE_MOST;
+    const bool fits =
+        !fstat(fileno(in), &info) && S_ISREG(info.st_mode) && (uint64_t)info.st_size <= FILE_MOST;
     *text = fits ? malloc((size_t)info.st_size + 1) : NULL;
     *bytes = *text ? fread(*text, 1, (size_t)info.st_size, in) : 0;
     fclose(in);
     if (!fits)
-        return fault_set(fault, ST_BAD_INPUT, "%s is no table of tuned kernels: no file, or too large",
-                         path);
+        return fault_set(fault, ST_BAD_INPUT,
+                         "%s is no table of tuned kernels: no file, or too large", path);
     if (!*text)
         return fault_set(fault, ST_NO_MEMORY, "no memory for %s", path);
     (*text)[*bytes] = '\0';
