@@ -214,6 +214,7 @@ static enum status read_all(struct reader *r, const char *end, struct tuned *t)
     }
     if (strtoll(line + 4, NULL, 10) != t->count)
         return refuse(r, "it counts %s lines and %d are there", line + 4, t->count);
+    r->number++;
     return r->at == end ? ST_OK : refuse(r, "something follows the last line");
 }
 
