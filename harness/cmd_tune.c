@@ -16,6 +16,7 @@
 #include "tune.h"
 #include "tune_check.h"
 #include "tune_journal.h"
+#include "verify.h"
 
 #define LEAST_GAIN 0.02      /* of a search, to be worth a confirmation */
 #define SEARCH_SHARE 0.5     /* of a bucket's time; the rest confirms */
@@ -110,7 +111,27 @@ static enum status parse(int argc, char **argv, struct fault *fault)
     o->threads = (int)threads;
     if (!strcmp(device_ran_on(), "emulated"))
         return fault_set(fault, ST_UNAVAILABLE, "an emulated device is never timed, so not tuned");
+    if (!strcmp(results, "none"))
+        return fault_set(fault, ST_BAD_INPUT,
+                         "tune keeps a table; --results wants a folder for it");
     return parse_budget(budget, o, fault);
+}
+
+/* A glob that names nothing, or nothing of these shapes' ops, is a slip of the pen. */
+static enum status check_glob(const struct bucket_list *list, struct fault *fault)
+{
+    const struct registry_entry **picked;
+    int count, met = 0;
+    if (!options_given.glob)
+        return ST_OK;
+    TRY(verify_select(options_given.glob, &picked, &count, fault));
+    for (int i = 0; i < list->count; i++)
+        for (int k = 0; k < count; k++)
+            met += !strcmp(picked[k]->op, op_table[list->item[i].problem.op]->name);
+    free(picked);
+    return met ? ST_OK
+               : fault_set(fault, ST_BAD_INPUT, "'%s' names no variant of the ops in --shapes %s",
+                           options_given.glob, shapes);
 }
 
 /* ---- one bucket ------------------------------------------------------------------------------ */
@@ -281,7 +302,8 @@ static void describe(const struct tuning *t, int resumed)
         printf("%d more have %.1f%% together and are left as they are\n", t->list.small,
                100 * t->list.left_out);
     if (resumed)
-        printf("%d were decided before this search was interrupted\n", resumed);
+        printf("%d %s decided before this search was interrupted\n", resumed,
+               resumed == 1 ? "was" : "were");
     putchar('\n');
 }
 
@@ -371,6 +393,8 @@ int cmd_tune(int argc, char **argv, struct fault *fault)
     enum status s = parse(argc, argv, fault);
     if (s == ST_OK)
         s = tune_shapes(shapes, t.o, &t.list, fault);
+    if (s == ST_OK)
+        s = check_glob(&t.list, fault);
     if (s == ST_OK)
         s = open_table(&t, fault);
     if (s == ST_OK && check_only)
