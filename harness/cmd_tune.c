@@ -237,8 +237,8 @@ static enum status settle(struct tuning *t, const struct bucket *b, const struct
 static enum status record(struct tuning *t, const struct bucket *b, struct fault *fault)
 {
     struct json j;
-    record_begin(t->record, &j, "case");
-    tune_case(b, t->place, &j);
+    record_begin(t->record, &j, "tune");
+    tune_record(b, t->place, &j);
     return record_write(t->record, &j, fault);
 }
 
@@ -277,9 +277,10 @@ static enum status tune_bucket(struct tuning *t, struct bucket *b, struct fault 
     progress_line(NULL);
     tune_row(b, stdout);
     fflush(stdout);
+    const enum status s = record(t, b, fault);
     free(b->list);
     b->list = NULL;
-    return record(t, b, fault);
+    return s;
 }
 
 /* ---- all buckets ----------------------------------------------------------------------------- */

@@ -127,6 +127,7 @@ void tune_name_winner(struct bucket *b, double least);
 /* tune_print.c */
 void tune_heading(FILE *out);
 void tune_row(const struct bucket *b, FILE *out);
-void tune_case(const struct bucket *b, const char *place, struct json *j);
+/* Members of a record of kind `tune`. */
+void tune_record(const struct bucket *b, const char *place, struct json *j);
 
 #endif

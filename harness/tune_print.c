@@ -55,22 +55,20 @@ static void json_candidates(const struct bucket *b, struct json *j)
     json_end(j);
 }
 
-void tune_case(const struct bucket *b, const char *place, struct json *j)
+void tune_record(const struct bucket *b, const char *place, struct json *j)
 {
-    json_text(j, "case_kind", "tune");
-    json_text(j, "status", b->decision == DECISION_FAILED ? "refused" : "passed");
-    json_text(j, "status_reason", b->why[0] ? b->why : NULL);
-    json_text(j, "claim", "measured");
-    json_text(j, "ran_on", device_ran_on());
-    json_open_object(j, "recipe");
-    json_text(j, "op", op_table[b->problem.op]->name);
-    json_text(j, "shape", b->shape);
     json_text(j, "bucket", b->name);
+    json_text(j, "shape", b->shape);
     json_text(j, "place", place);
-    json_end(j);
+    json_text(j, "ran_on", device_ran_on());
     json_number(j, "share", b->share);
+    json_int(j, "problems", b->problems);
+    json_int(j, "calls", b->calls);
     json_candidates(b, j);
     json_text(j, "decision", decision_names[b->decision]);
+    json_text(j, "decision_reason", b->why[0] ? b->why : NULL);
+    json_bool(j, "resumed", b->resumed);
+    json_text(j, "default", b->list ? b->list->entry->name : NULL);
     json_text(j, "variant", b->variant[0] ? b->variant : NULL);
     json_text(j, "knobs", b->variant[0] ? b->knobs : NULL);
     json_number(j, "default_ns", 1e9 * b->default_s);
@@ -78,5 +76,4 @@ void tune_case(const struct bucket *b, const char *place, struct json *j)
     json_number(j, "gain", b->ratio[0]);
     json_number(j, "gain_lo", b->ratio[1]);
     json_number(j, "gain_hi", b->ratio[2]);
-    json_bool(j, "resumed", b->resumed);
 }

@@ -38,7 +38,8 @@ enum {
     COMPARE = 64,
     CALIBRATION = 128,
     SELFTEST = 256, /* takes too long to be made by a test */
-    ALL = RUN | CASES | COMPARE | CALIBRATION
+    TUNE = 512,
+    ALL = RUN | CASES | COMPARE | CALIBRATION | TUNE
 };
 
 /* Kinds of records that have a table of their own. */
@@ -48,6 +49,7 @@ static unsigned kind_called(const char *name)
            : !strcmp(name, "compare")     ? COMPARE
            : !strcmp(name, "calibration") ? CALIBRATION
            : !strcmp(name, "selftest")    ? SELFTEST
+           : !strcmp(name, "tune")        ? TUNE
                                           : 0;
 }
 
@@ -459,6 +461,15 @@ static void failed_kernels(void **state)
     assert_int_equal(complaints, 0);
 }
 
+static void tuned_buckets(void **state)
+{
+    (void)state;
+    record("tune", "tune", "--shapes=upsample:T=1,H=64,W=64,C=1", "--budget=2s",
+           FROM_PLUGIN("plugin/upsample_knobs"), NULL);
+    check_records("tune");
+    assert_int_equal(complaints, 0);
+}
+
 /* Every unit and walk that is here, and types that are not. */
 static void ceilings(void **state)
 {
@@ -611,6 +622,7 @@ int main(void)
         TEST(failed_clips),
         TEST(timed_and_refused_kernels),
         TEST(failed_kernels),
+        TEST(tuned_buckets),
         TEST(ceilings),
         TEST(ceilings_of_a_gpu),
         TEST(checks),
