@@ -31,7 +31,7 @@ static const struct option options[] = {
     {"--dtype", "T", OPTION_TEXT, &spec.dtype,
      "storage of activations and weights: f32, bf16, f16"},
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels,
-     "auto, base, reference, a target, OP=VARIANT, OP@1-4=VARIANT; comma-separated"},
+     "auto, base, reference, a target, OP=VARIANT[:knob=v,...], OP@1-4=VARIANT; comma-separated"},
     {"--plan", "FILE", OPTION_TEXT, &spec.plan, "replay a plan that --write-plan made"},
     {"--write-plan", "FILE", OPTION_TEXT, &plan_path, "write the resolved plan"},
     {"--device", "D", OPTION_TEXT, &spec.device, "cpu or cuda:N (cpu)"},

@@ -257,6 +257,8 @@ static enum status enter_candidates(struct tuning *t, struct fault *fault)
         const double fair = isfinite(t->o->budget_s) ? t->o->budget_s * b->share : NOMINAL_SECONDS;
         if (b->resumed)
             continue;
+        if (device_kind() == DEVICE_CPU)
+            TRY(tune_cut(b, fair, t->o->threads, fault));
         TRY(tune_candidates(t->o, fmax(fair, 2 * BUCKET_SECONDS), known, b, fault));
         if (b->count - b->pruned - b->refused > 1)
             continue;
@@ -271,6 +273,8 @@ static enum status tune_bucket(struct tuning *t, struct bucket *b, struct fault 
     if (!b->resumed) {
         const struct tuned_line *known = known_of(t, b);
         TRY(decide(t, b, known, fault));
+        if (b->decision == DECISION_NONE) /* the default alone had its turn in time */
+            return ST_OK;
         TRY(settle(t, b, known, fault));
         TRY(tune_journal_add(&t->journal, b, fault));
     }
@@ -312,12 +316,16 @@ static void sum_up(const struct tuning *t)
 {
     int count[DECISION_COUNT] = {0};
     double saved = 0, unreached = 0;
+    int parts = 0;
     for (int i = 0; i < t->list.count; i++) {
         const struct bucket *b = &t->list.item[i];
         count[b->decision]++;
+        parts += b->part;
         saved += b->decision == DECISION_KEPT ? b->share * (1 - 1 / b->ratio[0]) : 0;
         unreached += b->decision == DECISION_NONE ? b->share : 0;
     }
+    if (parts)
+        printf("~ a part of the shape was timed, with the full sums: all of it takes too long\n");
     printf("\n%d of %d buckets have a faster choice than the default", count[DECISION_KEPT],
            t->list.count - count[DECISION_ALONE]);
     if (count[DECISION_KEPT])

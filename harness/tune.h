@@ -61,6 +61,7 @@ struct bucket {
     int64_t calls; /* in a clip; of a list of shapes 1 each */
     int problems;
     double share;           /* of the predicted time of all */
+    bool part;              /* shape and problem are a part with the full sums: see tune_cut */
     struct candidate *list; /* [0]: the choice without a table; owned */
     int count;
     int tried, pruned, refused, wrong;
@@ -85,6 +86,9 @@ struct bucket_list {
 enum status tune_shapes(const char *what, const struct tune_options *options,
                         struct bucket_list *out, struct fault *fault);
 void tune_shapes_free(struct bucket_list *list);
+/* Cuts the bucket's problem to a part of which a run takes a hundredth of the budget, where all of it
+ * would take longer: fewer rows, heads or pixels, never shorter sums. */
+enum status tune_cut(struct bucket *b, double budget_s, int threads, struct fault *fault);
 
 /* ---- candidates ------------------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "measure.h"
 #include "run_case.h"
 
@@ -37,6 +38,8 @@ static enum status check_line(const struct tune_options *options, const char *pa
                                                       [DECISION_AMBIGUOUS] = "ambiguous",
                                                       [DECISION_FAILED] = "dropped"};
     char aside[4200];
+    if (device_kind() == DEVICE_CPU)
+        TRY(tune_cut(b, seconds, options->threads, fault));
     TRY(tune_candidates(options, seconds, line, b, fault));
     struct duel d = {.variant = {b->list->entry->name, line->variant},
                      .knobs = {b->list->knobs, line->knobs}};

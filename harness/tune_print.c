@@ -34,9 +34,9 @@ void tune_row(const struct bucket *b, FILE *out)
     char time[24], gain[64] = "-";
     if (!isnan(b->ratio[0]))
         snprintf(gain, sizeof gain, "%.3fx [%.3f, %.3f]", b->ratio[0], b->ratio[1], b->ratio[2]);
-    fprintf(out, "%5.1f%% %6d %6d %7d %5d %11s  %-22s %-11s %s\n", 100 * b->share, b->tried,
+    fprintf(out, "%5.1f%% %6d %6d %7d %5d %11s  %-22s %-11s %s%s\n", 100 * b->share, b->tried,
             b->pruned, b->refused, b->wrong, time_text(b->default_s, time), gain,
-            decision_names[b->decision], b->name);
+            decision_names[b->decision], b->part ? "~" : "", b->name);
     if (b->decision == DECISION_KEPT)
         fprintf(out, "%60s -> %s%s%s\n", "", b->variant, strcmp(b->knobs, "-") ? ":" : "",
                 strcmp(b->knobs, "-") ? b->knobs : "");
@@ -61,6 +61,7 @@ void tune_record(const struct bucket *b, const char *place, struct json *j)
     json_text(j, "shape", b->shape);
     json_text(j, "place", place);
     json_text(j, "ran_on", device_ran_on());
+    json_bool(j, "part", b->part);
     json_number(j, "share", b->share);
     json_int(j, "problems", b->problems);
     json_int(j, "calls", b->calls);

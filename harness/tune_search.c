@@ -262,7 +262,7 @@ void tune_name_winner(struct bucket *b, double least)
         b->decision = DECISION_FAILED;
         snprintf(b->why, sizeof b->why, "%s %.300s", first->entry->name, first->why);
     } else if (!best || best->best_s > (1 - least) * first->best_s) {
-        b->decision = DECISION_BEST;
+        b->decision = b->tried > 1 ? DECISION_BEST : DECISION_NONE;
     } else {
         b->winner = best;
         b->winner_s = best->best_s;

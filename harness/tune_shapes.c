@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 
 #include "engine.h"
+#include "host.h"
+#include "measure.h"
+#include "sample.h"
 #include "tune.h"
 
 /* A multiply-add moves no byte and a byte costs as much as so many flops: what machines of the last
@@ -145,6 +148,33 @@ static void settle(struct bucket_list *list, bool all)
         list->left_out += list->item[i].share;
     list->small = list->count - kept;
     list->count = kept;
+}
+
+/* What one run of a bucket's shape may take; several candidates run several times each. */
+#define RUN_SHARE 0.01
+#define RUN_SECONDS 0.005  /* and may take in any case */
+#define USUAL_OF_PEAK 0.3  /* what a good kernel reaches */
+#define WRITTEN_PER_S 2e9  /* bytes, by ops that compute nothing */
+#define ROWS_AT_ONCE 384   /* a part has whole numbers of so many rows: several of any tile */
+#define MEMORY_SHARE 0.125 /* of what is free, for the operands */
+
+enum status tune_cut(struct bucket *b, double budget_s, int threads, struct fault *fault)
+{
+    static double peak;
+    const char *isa;
+    if (!(peak > 0))
+        peak = measure_fma_peak(threads, &isa);
+    const double run_s = fmax(RUN_SECONDS, RUN_SHARE * budget_s);
+    const double rate = problem_flops(&b->problem) > 0 ? USUAL_OF_PEAK * peak : WRITTEN_PER_S;
+    const struct sample_limits limits = {
+        rate * run_s, MEMORY_SHARE * (double)host_memory_available(), ROWS_AT_ONCE};
+    struct sample_cut cut;
+    sample_cut(&b->problem, &limits, &cut);
+    b->part = !cut.whole;
+    if (cut.whole)
+        return ST_OK;
+    shape_print(&cut.tile, b->shape, sizeof b->shape);
+    return shape_parse(b->shape, &b->problem, fault);
 }
 
 enum status tune_shapes(const char *what, const struct tune_options *options,
