@@ -321,6 +321,42 @@ static void what_ends_a_search_costs_no_decision(void **state)
     assert_int_equal(lines_of(results), 3);
 }
 
+/* ---- does it still hold? --------------------------------------------------------------------- */
+
+#define WIDE "linear:S=64,K=256,O=256,type=f32"
+
+static void slower_lines_are_dropped_and_faster_ones_stay(void **state)
+{
+    const char *results = at("%s/found", folder), *shapes = at("%s/two.txt", folder);
+    const char *plan = at("%s/plan5.tsv", folder);
+    const struct registry_entry *best = untuned_choice(plan);
+    const struct registry_entry *plain = registry_find(OP_linear, "c_01_plain");
+    (void)state;
+    if (best == plain)
+        skip();
+    make_table(table_in(results), "linear:S=64-127,K=256,O=256,type=f32", plain, "-", best);
+    file_write(shapes, SHAPE "\n" WIDE "\n", false);
+    struct spawned s =
+        patchmark("tune", "--check", "--shapes", shapes, "--budget=3s", "--threads=1", "--plugin",
+                  PLUGIN_FILE, "--results", results, NULL);
+    expect(&s, 1, "2 of 2 buckets are tuned");
+    expect(&s, 1, "holds");
+    expect(&s, 1, "dropped");
+    expect_planted(results);
+    s = patchmark("tune", "--check", "--shapes", WIDE, "--threads=1", "--results", results, NULL);
+    expect(&s, 0, "0 of 1 buckets are tuned");
+}
+
+static void clips_are_timed_with_and_without(void **state)
+{
+    const char *results = at("%s/found", folder);
+    (void)state;
+    struct spawned s =
+        patchmark("tune", "--check", "--shapes=tiny", "--size=32x32", "--frames=1", "--steps=1",
+                  "--budget=1s", "--threads=1", "--results", results, NULL);
+    expect(&s, 0, "clip    untuned ");
+}
+
 static void bad_input_is_one_sentence(void **state)
 {
     (void)state;
@@ -349,6 +385,8 @@ int main(void)
         cmocka_unit_test(a_line_holds_against_its_rival_alone),
         cmocka_unit_test(runs_record_it),
         cmocka_unit_test(what_ends_a_search_costs_no_decision),
+        cmocka_unit_test(slower_lines_are_dropped_and_faster_ones_stay),
+        cmocka_unit_test(clips_are_timed_with_and_without),
         cmocka_unit_test(bad_input_is_one_sentence),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
