@@ -14,6 +14,7 @@
 #include "model/weights.h"
 #include "ops/op_info.h"
 #include "registry.h"
+#include "tuned.h"
 
 /* Which variant serves which op. `kernels` is a comma list of: auto (default), base, reference, a
  * target ("c", "avx2"), OP=VARIANT, OP@FIRST-LAST=VARIANT (1-based steps). Later words win. */
@@ -21,17 +22,6 @@ struct kernel_choice {
     const char *kernels;   /* NULL: auto */
     const char *plan_file; /* replays a plan that plan_write made; overrides kernels */
     const char *tuned;     /* the table of tuned kernels that auto reads; NULL: none */
-};
-
-/* What came of the table of tuned kernels. */
-struct tuned_use {
-    bool asked;          /* a table was named and is there, or must not be used */
-    const char *file;    /* as it was named */
-    char hash[17];       /* of the file; "" where it was not used */
-    char why[1024];      /* one sentence where it must not be used, else "" */
-    int lines, stale;    /* of this place; stale: of kernels that changed since */
-    int tuned, problems; /* distinct problems of the plan that it decided, and all that variants
-                            serve */
 };
 
 /* How a CUDA device gets its work: call by call, or a denoising step at a time as a CUDA graph. The

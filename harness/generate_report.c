@@ -289,6 +289,9 @@ void generate_report_json(const struct generate_report *job, FILE *out)
     json_init(&j, true);
     json_open_object(&j, NULL);
     case_recipe(job->c, job->engine, &j, "recipe");
+    struct tuned_use tuned;
+    engine_tuned(job->engine, &tuned);
+    tuned_use_json(&tuned, job->c->spec.untuned, &j);
     json_int(&j, "tokens", g->S);
     json_int(&j, "padded_width", g->pad_width);
     json_int(&j, "padded_height", g->pad_height);

@@ -168,24 +168,6 @@ static struct counted_work counted_work_of(const struct outcome *o)
     return (struct counted_work){o->summary.median * 1e-9, isnan(flops) ? 0 : flops};
 }
 
-static void json_tuned(const struct outcome *o, struct json *j)
-{
-    const struct tuned_use *t = &o->tuned;
-    if (!t->asked || t->why[0]) {
-        json_unavailable(j, "tuned", t->asked             ? t->why
-                                     : o->c.spec.untuned ? "--untuned"
-                                                         : "no table of tuned kernels is there");
-        return;
-    }
-    json_open_object(j, "tuned");
-    json_int(j, "shapes", t->tuned);
-    json_int(j, "of", t->problems);
-    json_int(j, "lines", t->lines);
-    json_int(j, "stale", t->stale);
-    json_text(j, "file_hash", t->hash);
-    json_end(j);
-}
-
 /* The members of a case record, for the file and for --format json. */
 void outcome_json(const struct outcome *o, struct json *j)
 {
@@ -202,7 +184,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
     json_open_object(j, "impl");
     json_text(j, "requested", outcome_plan(o));
-    json_tuned(o, j);
+    tuned_use_json(&o->tuned, o->c.spec.untuned, j);
     json_open_array(j, "plugins");
     for (const char *hash = o->plugins; *hash; hash += strcspn(hash, " ") + 1)
         json_bytes(j, NULL, hash, strcspn(hash, " "));

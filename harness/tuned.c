@@ -308,6 +308,24 @@ int tuned_stale(const struct tuned *t, const char *place)
     return stale;
 }
 
+void tuned_use_json(const struct tuned_use *use, bool untuned, struct json *j)
+{
+    if (!use->asked || use->why[0]) {
+        json_unavailable(j, "tuned",
+                         use->asked ? use->why
+                         : untuned  ? "--untuned"
+                                    : "no table of tuned kernels is there");
+        return;
+    }
+    json_open_object(j, "tuned");
+    json_int(j, "shapes", use->tuned);
+    json_int(j, "of", use->problems);
+    json_int(j, "lines", use->lines);
+    json_int(j, "stale", use->stale);
+    json_text(j, "file_hash", use->hash);
+    json_end(j);
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 static enum status put_line(struct out_file *out, uint64_t *hash, const char *text,

@@ -13,6 +13,7 @@
 #define PATCHMARK_TUNED_H
 
 #include "bucket.h"
+#include "json.h"
 #include "registry.h"
 
 struct tuned_line {
@@ -54,5 +55,18 @@ int tuned_stale(const struct tuned *t, const char *place);
 enum status tuned_merge(const char *path, const struct tuned_line *add, int adds,
                         const struct tuned_line *drop, int drops, char *kept_aside, size_t bytes,
                         struct fault *fault);
+
+/* What came of the table of tuned kernels. */
+struct tuned_use {
+    bool asked;          /* a table was named and is there, or must not be used */
+    const char *file;    /* as it was named */
+    char hash[17];       /* of the file; "" where it was not used */
+    char why[1024];      /* one sentence where it must not be used, else "" */
+    int lines, stale;    /* of this place; stale: of kernels that changed since */
+    int tuned, problems; /* distinct problems of the plan that it decided, and all that variants
+                            serve */
+};
+/* Member `tuned` of a record: the figures, or null with the reason. untuned: --untuned was given. */
+void tuned_use_json(const struct tuned_use *use, bool untuned, struct json *j);
 
 #endif
