@@ -69,7 +69,9 @@ static enum status add_default(const struct tune_options *options, struct bucket
     const enum status s = choice_resolve(choice, &b->problem, 0, &r, fault);
     choice_free(choice);
     TRY(s);
-    return r.serve == SERVE_VARIANT ? add(b, r.entry, r.knob) : ST_REFUSED;
+    if (r.serve != SERVE_VARIANT)
+        return fault_set(fault, ST_BAD_INPUT, "%s runs as its parts here; tune those", b->shape);
+    return add(b, r.entry, r.knob);
 }
 
 static bool is_first(const struct bucket *b, const struct candidate *c)

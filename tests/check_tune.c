@@ -364,6 +364,8 @@ static void bad_input_is_one_sentence(void **state)
     expect(&s, 2, "--budget '60x' should be");
     s = patchmark("tune", "--shapes=linear:Q=1", NULL);
     assert_int_equal(s.code, 2);
+    s = patchmark("tune", "--shapes=qkv:S=200,C=256,N=2,D=128", NULL);
+    expect(&s, 2, "runs as its parts here");
     s = patchmark("tune", "--shapes=tiney", NULL);
     expect(&s, 2, "did you mean tiny");
     file_write(at("%s/bad.txt", folder), SHAPE "\nlinear:K=2\n", false);
