@@ -40,6 +40,14 @@ struct case_spec {
         .guidance = {NAN, NAN}, .shift = NAN, .seconds = NAN, .seed = 42                           \
     }
 
+/* Rows of an option table: whether auto reads a table of tuned kernels (tuned.h). */
+#define TUNED_OPTIONS(spec)                                                                        \
+    {"--tuned", "FILE", OPTION_TEXT, &(spec).tuned,                                                \
+     "table of 'tune' that auto reads (results/<machine>/tuned.tsv)"},                             \
+    {                                                                                              \
+        "--untuned", NULL, OPTION_FLAG, &(spec).untuned, "auto reads no table of 'tune'"           \
+    }
+
 /* Rows of an option table for what a case has in every command. */
 #define CASE_OPTIONS(spec)                                                                         \
     {"--fps", "F", OPTION_REAL, &(spec).fps, "frames per second (the model's own)"},               \
@@ -58,10 +66,7 @@ struct case_spec {
         {"--residency", "NAME", OPTION_TEXT, &(spec).residency,                                    \
          "how long weights stay: resident (all), stage (expert-swap where there are two),"         \
          " block-stream (read again for every block), auto (stage, else block-stream)"},           \
-        {"--tuned", "FILE", OPTION_TEXT, &(spec).tuned,                                            \
-         "table of 'tune' that auto reads (results/<machine>/tuned.tsv)"},                         \
-        {"--untuned", NULL, OPTION_FLAG, &(spec).untuned, "auto reads no table of 'tune'"},        \
-        PLUGIN_OPTION
+        TUNED_OPTIONS(spec), PLUGIN_OPTION
 
 struct pipeline_case {
     struct case_spec spec;

@@ -50,6 +50,7 @@ static const struct option own_options[] = {
     {"--pin", "cores|none", OPTION_TEXT, &limits.pin,
      "one thread on each core, where they fit (cores); none: as the system places them"},
     {"--results", "DIR|none", OPTION_TEXT, &results, "where the records go (results)"},
+    TUNED_OPTIONS(base),
     PLUGIN_OPTION,
     {"--dry-run", NULL, OPTION_FLAG, &dry_run,
      "list the cases with tokens, flops, memory and the time they may take"},

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "calibration.h"
 #include "commands.h"
 #include "device.h"
 #include "host.h"
@@ -18,10 +19,9 @@
 #include "tune_journal.h"
 #include "verify.h"
 
-#define LEAST_GAIN 0.02      /* of a search, to be worth a confirmation */
 #define SEARCH_SHARE 0.5     /* of a bucket's time; the rest confirms */
 #define BUCKET_SECONDS 0.5   /* less is no search */
-#define CONFIRM_SECONDS 1.5  /* at least */
+#define CONFIRM_SECONDS 3.0  /* at least */
 #define NOMINAL_SECONDS 30.0 /* of a bucket whose budget is a count */
 
 static struct tune_options options_given = {.spec = CASE_DEFAULTS, .seed = 1};
@@ -117,6 +117,17 @@ static enum status parse(int argc, char **argv, struct fault *fault)
     return parse_budget(budget, o, fault);
 }
 
+/* What is told apart here: see calibrate. */
+static void set_threshold(void)
+{
+    struct calibration c;
+    char note[512], text[256];
+    const bool calibrated = calibration_newest(results, threads, &c, note, sizeof note);
+    options_given.threshold = calibration_threshold(calibrated ? &c : NULL);
+    calibration_describe(calibrated ? &c : NULL, text, sizeof text);
+    printf("gains of %.3g%% and more count (%s)\n", 100 * options_given.threshold, text);
+}
+
 /* A glob that names nothing, or nothing of these shapes' ops, is a slip of the pen. */
 static enum status check_glob(const struct bucket_list *list, struct fault *fault)
 {
@@ -186,14 +197,14 @@ static enum status decide(struct tuning *t, struct bucket *b, const struct tuned
                           struct fault *fault)
 {
     const double all_s = allotment(t), begin = clock_seconds();
-    TRY(tune_search(t->o, SEARCH_SHARE * all_s, LEAST_GAIN, b, say, t, fault));
+    TRY(tune_search(t->o, SEARCH_SHARE * all_s, b, say, t, fault));
     remember(b, known);
     if (!b->winner)
         return ST_OK;
     progress_line("bucket %d of %d: %.60s, %s against the default on new data", t->at + 1,
                   t->list.count, b->name, b->variant);
     const double rest_s = fmin(all_s - (clock_seconds() - begin), SEARCH_SHARE * all_s);
-    return tune_confirm(t->o, fmax(rest_s, CONFIRM_SECONDS), LEAST_GAIN, b, fault);
+    return tune_confirm(t->o, fmax(rest_s, CONFIRM_SECONDS), b, fault);
 }
 
 static void line_of(const struct tuning *t, const struct bucket *b, struct tuned_line *line)
@@ -404,6 +415,8 @@ int cmd_tune(int argc, char **argv, struct fault *fault)
         s = tune_shapes(shapes, t.o, &t.list, fault);
     if (s == ST_OK)
         s = check_glob(&t.list, fault);
+    if (s == ST_OK)
+        set_threshold();
     if (s == ST_OK)
         s = open_table(&t, fault);
     if (s == ST_OK && check_only)

@@ -19,6 +19,7 @@ struct tune_options {
     int64_t most;    /* candidates of a bucket, 0: what the budget allows */
     int threads;
     uint64_t seed;
+    double threshold; /* gains under it do not count: this machine's noise floor, 0.02 */
 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
@@ -103,30 +104,30 @@ void tune_prune(const struct problem *p, const struct candidate *c, const struct
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-/* Times candidates in a worker within budget_s; b->winner is the best one where it promises at least
- * `least` (0.02: two hundredths) less time than the default. `say` is called between visits. */
-enum status tune_search(const struct tune_options *options, double budget_s, double least,
-                        struct bucket *b, void (*say)(void *user, const struct bucket *b),
-                        void *user, struct fault *fault);
+/* Times candidates in a worker within budget_s; b->winner is the best one where it promises less time
+ * than the default by the threshold. `say` is called between visits. */
+enum status tune_search(const struct tune_options *options, double budget_s, struct bucket *b,
+                        void (*say)(void *user, const struct bucket *b), void *user,
+                        struct fault *fault);
 
-/* One choice against another on data of `seed`, each verified in a worker of its own, in turns. */
-struct duel {
+/* One choice against another on data of `seed`, as `compare` holds two arms against each other. */
+struct rematch {
     const char *variant[2], *knobs[2]; /* in: [0] the default, [1] the one that should be faster */
     double median_s[2], ratio[3];      /* [0] over [1] */
-    enum decision decision; /* KEPT: [1] is faster; FAILED: `failed` could not be timed */
-    int failed, rounds;
+    enum decision decision;            /* KEPT: [1] is faster; FAILED: arm `failed` has no times */
+    int failed;
     char why[512];
 };
-enum status tune_duel(const struct tune_options *options, const struct problem *problem,
-                      double budget_s, uint64_t seed, struct duel *d, struct fault *fault);
+enum status tune_rematch(const struct tune_options *options, const struct problem *problem,
+                         double budget_s, uint64_t seed, struct rematch *r, struct fault *fault);
 
 /* The winner of a search against the default on data that the search never saw; one that fails
  * there makes room for the next. Sets decision, ratio and times. */
-enum status tune_confirm(const struct tune_options *options, double budget_s, double least,
-                         struct bucket *b, struct fault *fault);
+enum status tune_confirm(const struct tune_options *options, double budget_s, struct bucket *b,
+                         struct fault *fault);
 
 /* tune_search.c: the best candidate so far, as tune_search leaves it */
-void tune_name_winner(struct bucket *b, double least);
+void tune_name_winner(struct bucket *b, double threshold);
 
 /* tune_print.c */
 void tune_heading(FILE *out);

@@ -16,7 +16,7 @@
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-static void row(const struct bucket *b, const struct duel *d, const char *word)
+static void row(const struct bucket *b, const struct rematch *d, const char *word)
 {
     char gain[64] = "-";
     if (!isnan(d->ratio[0]))
@@ -41,10 +41,10 @@ static enum status check_line(const struct tune_options *options, const char *pa
     if (device_kind() == DEVICE_CPU)
         TRY(tune_cut(b, seconds, options->threads, fault));
     TRY(tune_candidates(options, seconds, line, b, fault));
-    struct duel d = {.variant = {b->list->entry->name, line->variant},
-                     .knobs = {b->list->knobs, line->knobs}};
+    struct rematch d = {.variant = {b->list->entry->name, line->variant},
+                        .knobs = {b->list->knobs, line->knobs}};
     progress_line("%s", b->name);
-    TRY(tune_duel(options, &b->problem, seconds, options->seed + 7, &d, fault));
+    TRY(tune_rematch(options, &b->problem, seconds, options->seed + 7, &d, fault));
     progress_line(NULL);
     const bool drop =
         d.decision == DECISION_SLOWER || (d.decision == DECISION_FAILED && d.failed == 1);

@@ -249,7 +249,7 @@ static enum status run(struct search *s, struct fault *fault)
     return status;
 }
 
-void tune_name_winner(struct bucket *b, double least)
+void tune_name_winner(struct bucket *b, double threshold)
 {
     const struct candidate *best = NULL;
     for (int i = 1; i < b->count; i++)
@@ -261,7 +261,7 @@ void tune_name_winner(struct bucket *b, double least)
     if (first->state != CANDIDATE_TIMED) {
         b->decision = DECISION_FAILED;
         snprintf(b->why, sizeof b->why, "%s %.300s", first->entry->name, first->why);
-    } else if (!best || best->best_s > (1 - least) * first->best_s) {
+    } else if (!best || best->best_s > first->best_s / (1 + threshold)) {
         b->decision = b->tried > 1 ? DECISION_BEST : DECISION_NONE;
     } else {
         b->winner = best;
@@ -271,9 +271,9 @@ void tune_name_winner(struct bucket *b, double least)
     }
 }
 
-enum status tune_search(const struct tune_options *options, double budget_s, double least,
-                        struct bucket *b, void (*say)(void *user, const struct bucket *b),
-                        void *user, struct fault *fault)
+enum status tune_search(const struct tune_options *options, double budget_s, struct bucket *b,
+                        void (*say)(void *user, const struct bucket *b), void *user,
+                        struct fault *fault)
 {
     struct search s = {.options = options,
                        .b = b,
@@ -289,7 +289,7 @@ enum status tune_search(const struct tune_options *options, double budget_s, dou
         return fault_set(fault, ST_INTERRUPTED, "interrupted");
     if (status == ST_NO_MEMORY || status == ST_OK) {
         TRY(status);
-        tune_name_winner(b, least);
+        tune_name_winner(b, options->threshold);
         return ST_OK;
     }
     b->decision = DECISION_FAILED;
