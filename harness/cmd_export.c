@@ -225,8 +225,9 @@ static void print_columns(void)
         printf("%s%s\n", t ? "\n" : "", t ? "runs" : "cases");
         for (int i = 0; i < tables[t]->count; i++) {
             const struct export_column *c = &tables[t]->columns[i];
-            printf("  %-19s %-5s %s%s%s\n", c->name, types[c->type], c->meaning,
-                   *c->meaning && c->paths ? "; " : "", c->paths ? c->paths : "");
+            printf("  %-19s %-5s %s%s(%s)\n", c->name, types[c->type], c->meaning,
+                   *c->meaning ? " " : "",
+                   c->paths ? c->paths : "recipe.plan_class, impl.numerics");
         }
     }
 }

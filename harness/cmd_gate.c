@@ -35,21 +35,21 @@ void help_gate(FILE *out)
 {
     fputs("  RESULTS                    result files or folders of them (results/)\n", out);
     options_help(options, out);
-    fputs("\nThe newest case of each recipe is held against the median of the runs before it: "
-          "passed\n"
-          "cases of the same recipe, claim, variant and knobs, one a run. It is a regression only\n"
-          "where both limits are exceeded: the percent keeps long cases from failing by moments,\n"
-          "the seconds keep short ones from failing by the clock. A kernel alone moves by some\n"
-          "percent with where its buffers lie, from process to process, so it is given 8% and a\n"
-          "microsecond; a clip is the sum of very many calls and is given 5% and the 10 ms that a\n"
-          "system takes now and then. Where calibrate found kernels noisier, its floor takes the\n"
-          "place of the 8%, and a --percent under it is refused. With fewer than 3 runs before it "
-          "(or N, where that is less)\n"
-          "a case is not judged: CALIBRATION NEEDED, or RECIPE MISMATCH with the field that is no\n"
-          "longer what it was. Neither is a pass.\n"
-          "Exit code: 1 something is slower, or failed that passed before; 0 nothing is; 2 bad\n"
-          "input; 3 nothing could be judged.\n",
-          out);
+    fputs(
+        "\nThe newest case of each recipe is held against the median of the runs before it: "
+        "passed\n"
+        "cases of the same recipe, claim, variant and knobs, one a run. It is a regression only\n"
+        "where both limits are exceeded: the percent keeps long cases from failing by moments,\n"
+        "the seconds keep short ones from failing by the clock. A kernel alone moves by some\n"
+        "percent with where its buffers lie, from process to process, so it is given 8% and a\n"
+        "microsecond; a clip is the sum of very many calls and is given 5% and the 10 ms that a\n"
+        "system takes now and then. Where calibrate found kernels noisier, its floor takes the\n"
+        "place of the 8%, and a --percent under it is refused. With fewer than 3 runs before it\n"
+        "(or N, where that is less) a case is not judged: CALIBRATION NEEDED, or RECIPE MISMATCH\n"
+        "with the field that is no longer what it was. Neither is a pass.\n"
+        "Exit code: 1 something is slower, or failed that passed before; 0 nothing is; 2 bad\n"
+        "input; 3 nothing could be judged.\n",
+        out);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
