@@ -100,33 +100,43 @@ static void join(const struct result *r, const char *const *paths, size_t count,
     }
 }
 
+static void name_clip(const struct result *r, char *text, size_t bytes)
+{
+    static const char *const extras[] = {"recipe.batch", "recipe.replicas", "recipe.scenario"};
+    int64_t width = 0, height = 0, frames = 0, steps = 0;
+    result_int(r, "recipe.width", &width);
+    result_int(r, "recipe.height", &height);
+    result_int(r, "recipe.frames", &frames);
+    result_int(r, "recipe.steps", &steps);
+    snprintf(text, bytes, "%.40s %lldx%lld, %lld frame%s, %lld step%s, %.40s",
+             result_text(r, "recipe.model"), (long long)width, (long long)height, (long long)frames,
+             frames == 1 ? "" : "s", (long long)steps, steps == 1 ? "" : "s",
+             result_text(r, "impl.requested"));
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
+        size_t used = strlen(text);
+        if (result_type(r, extras[i]) == RESULT_ABSENT)
+            continue;
+        snprintf(text + used, bytes - used, ", %s", extras[i] + strlen("recipe."));
+        join(r, &extras[i], 1, text, bytes);
+    }
+}
+
 /* Fit for a terminal, whatever the record says. */
 static void name_of(const struct result *r, char out[NAME_BYTES])
 {
-    static const char *const clip_extras[] = {"recipe.scenario"};
     static const char *const kernel[] = {"impl.variant", "recipe.shape"};
     static const char *const other[] = {"recipe.ceiling", "recipe.level", "recipe.type",
                                         "recipe.unit", "recipe.shape"};
     bool of_op = *result_text(r, "recipe.op");
-    char text[NAME_BYTES], threads[32] = "";
-    const char *kind = result_text(r, "case_kind"), *claim = result_text(r, "claim");
-    int64_t width = 0, height = 0, frames = 0, steps = 0, n = 0;
+    char text[NAME_BYTES] = "", threads[32] = "";
+    const char *claim = result_text(r, "claim");
+    int64_t n;
     if (result_int(r, "recipe.threads", &n))
         snprintf(threads, sizeof threads, ", %lld thread%s", (long long)n, n == 1 ? "" : "s");
-    if (!strcmp(kind, "pipeline")) {
-        result_int(r, "recipe.width", &width);
-        result_int(r, "recipe.height", &height);
-        result_int(r, "recipe.frames", &frames);
-        result_int(r, "recipe.steps", &steps);
-        snprintf(text, sizeof text, "%.40s %lldx%lld, %lld frame%s, %lld step%s, %.40s",
-                 result_text(r, "recipe.model"), (long long)width, (long long)height,
-                 (long long)frames, frames == 1 ? "" : "s", (long long)steps, steps == 1 ? "" : "s",
-                 result_text(r, "impl.requested"));
-        join(r, clip_extras, sizeof clip_extras / sizeof *clip_extras, text, sizeof text);
-    } else {
-        text[0] = '\0';
+    if (!strcmp(result_text(r, "case_kind"), "pipeline"))
+        name_clip(r, text, sizeof text);
+    else
         join(r, of_op ? kernel : other, of_op ? 2 : 5, text, sizeof text);
-    }
     size_t used = strlen(text);
     bool measured = !strcmp(claim, "measured");
     snprintf(text + used, sizeof text - used, "%s%s%.20s", threads, measured ? "" : ", ",

@@ -53,7 +53,9 @@ static const struct md_column pipeline_columns[] = {
     {"guidance", "recipe.guidance", MD_WORD, false},
     {"type", "recipe.type", MD_WORD, false},
     {"kernels", "impl.requested", MD_WORD, false},
-    {"time per clip", "timing.median", MD_TIME, true},
+    {"batch", "recipe.batch", MD_WORD, false},
+    {"time", "timing.median", MD_TIME, true}, /* of a clip, of a batch of all its clips */
+    {"per clip of the batch", "derived.ns_per_clip", MD_PLAIN, true},
     {"frames/s", "derived.frames_per_s", MD_ROUND, true},
     {"video s/h", "derived.video_s_per_h", MD_ROUND, true},
     {"text", "stages.text_ns", MD_PLAIN, true},
@@ -64,6 +66,7 @@ static const struct md_column pipeline_columns[] = {
     {"replicas", "recipe.replicas", MD_WORD, false},
     {"scenario", "recipe.scenario", MD_WORD, false},
     {"clips/h", "replicas.clips_per_h", MD_ROUND, true},
+    {"audit", "scenario.audit.ratio", MD_ROUND, true}, /* repeated over new prompts */
     {"settled clips/h", "sustained.settled_clips_per_h", MD_ROUND, true},
     {"load", "timing.load", MD_WORD, false},
     {"J per clip", "energy.j_per_clip", MD_ROUND, true},

@@ -47,9 +47,9 @@ struct gate_limits gate_default_limits(const char *case_kind, double floor)
 
 /* ---- series ---------------------------------------------------------------------------------- */
 
-/* What makes two cases the same measurement. */
-static const char *const same[] = {"run.machine",   "case_kind",    "claim",
-                                   "recipe_sha256", "impl.variant", "impl.knobs"};
+/* What makes two cases the same measurement; the last two are known only of one that ran. */
+static const char *const same[] = {"run.machine",  "case_kind",  "claim",      "recipe_sha256",
+                                   "impl.variant", "impl.knobs", "timing.load"};
 enum { SAME = sizeof same / sizeof *same };
 /* What a person would call the same question, whatever else the recipe says. */
 static const char *const question[] = {
@@ -182,7 +182,7 @@ static bool passed_before(const struct gate *gate, const struct result *newest)
     for (int64_t i = 0; i < gate->case_count; i++) {
         const struct result *r = gate->cases[i];
         if (!strcmp(result_text(r, "status"), "passed") && order_time(r, newest) < 0 &&
-            !order_by(r, newest, same, SAME - 1))
+            !order_by(r, newest, same, SAME - 2))
             return true;
     }
     return false;
@@ -259,7 +259,8 @@ static void name_mismatch(struct gate *gate, struct gate_row *row)
             is_closer(r, other, row->newest))
             other = r;
     }
-    static const char *const places[] = {"recipe", "impl.knobs", "claim", "schema.version"};
+    static const char *const places[] = {"recipe", "impl.knobs", "timing.load", "claim",
+                                         "schema.version"};
     char *field = NULL;
     for (size_t i = 0; other && !field && i < sizeof places / sizeof *places; i++)
         field = result_difference(row->newest, other, places[i]);
