@@ -77,7 +77,7 @@ static void records_of_old_majors_are_read(void **state)
     if (cases < 0)
         fail_msg("%s", fault.text);
     assert_true(cases >= 100 && tally.files >= 7);
-    assert_int_equal(tally.records, cases + tally.files); /* one run each, nothing else yet */
+    assert_true(tally.records >= cases + tally.files); /* a run each, and other kinds */
     assert_int_equal(cases_of(put(HEAD("1.0") "\"kind\":\"run\"}\n" CASE), NULL, NULL), 1);
     assert_int_equal(cases_of(put(HEAD("2.73") "\"kind\":\"run\"}\n" CASE), NULL, NULL), 1);
 }
