@@ -329,8 +329,16 @@ static void gbench_holds_repetitions_and_aggregates(void **state)
     assert_has(s.out, "\"real_time\": 1990000000.25");
     s = export(GOLDEN, "--format=gbench", "--where=class=approximate", NULL);
     assert_has(s.out, "/approximate/3ed63200\"");
-    s = export(GOLDEN, "results/intel-xeon-627c8b", "--format=gbench", NULL);
-    assert_fails(&s, 2, "choose one with --where machine=NAME");
+    const char *other = at("%s/other.jsonl", folder);
+    const char *text =
+        "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"run\",\"machine\":"
+        "\"cpu-b\"}\n{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"case\","
+        "\"status\":\"passed\",\"claim\":\"measured\",\"impl\":{\"numerics\":\"f32\"},\"timing\":"
+        "{\"median\":1}}\n";
+    file_put(other, text, strlen(text));
+    s = export(GOLDEN, other, "--format=gbench", NULL);
+    assert_fails(&s, 2, "of cpu-a-0a1b2c and cpu-b; choose one with --where machine=NAME");
+    unlink(other);
 }
 
 static void compare_py_reads_it(void **state)
