@@ -221,14 +221,15 @@ void guard_json(const struct guard_count *c, struct json *j)
     json_number(j, "probe_least", c->least_links > 0 ? c->least_links / settled : NAN);
 }
 
-void guard_describe(const struct guard_count *c, const char *what, char *out, size_t bytes)
+void guard_describe(const struct guard_count *c, const char *one, const char *many, char *out,
+                    size_t bytes)
 {
     size_t used = 0;
     out[0] = '\0';
     if (!c->discarded)
         return;
-    used += (size_t)snprintf(out, bytes, "%" PRId64 " %s%s timed anew", c->discarded, what,
-                             c->discarded == 1 ? " was" : "s were");
+    used += (size_t)snprintf(out, bytes, "%" PRId64 " %s %s timed anew", c->discarded,
+                             c->discarded == 1 ? one : many, c->discarded == 1 ? "was" : "were");
     for (int r = 0, told = 0; r < GUARD_REASONS && used < bytes; r++)
         if (c->by_reason[r])
             used += (size_t)snprintf(out + used, bytes - used, "%s%" PRId64 " %s",

@@ -84,7 +84,8 @@ uint8_t guard_judge(struct guard_count *c, const struct guard_look *look, bool t
                     int64_t kept);
 /* Members `discarded`, `marred` and `clock` of a record's timing. */
 void guard_json(const struct guard_count *c, struct json *j);
-/* "3 blocks were timed anew (2 clock, 1 steal)"; "" where nothing befell. */
-void guard_describe(const struct guard_count *c, const char *what, char *out, size_t bytes);
+/* "3 blocks were timed anew: 2 clock, 1 steal"; "" where none was. */
+void guard_describe(const struct guard_count *c, const char *one, const char *many, char *out,
+                    size_t bytes);
 
 #endif

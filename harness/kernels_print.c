@@ -195,7 +195,7 @@ static void print_notes(const struct contest *c, FILE *out)
             fprintf(out, "  %s: %s\n", a->title, a->reason);
         if (arm_timed(a) && c->roof->device)
             print_launches(a, out);
-        guard_describe(&a->guard, "block", line, sizeof line);
+        guard_describe(&a->guard, "block", "blocks", line, sizeof line);
         if (arm_timed(a) && line[0])
             fprintf(out, "  %s: %s\n", a->title, line);
         if (arm_timed(a) && a->energy_line[0])

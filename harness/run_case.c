@@ -392,6 +392,21 @@ static struct stop_rule pass_rule(const struct run_limits *limits)
 }
 
 /* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
+/* As guard_clip. */
+static enum status guard_pass(struct outcome *o, struct fault *fault)
+{
+    const uint8_t flags = guard_judge(&o->guard, &o->look, false, o->sampled.passes - 1);
+    sum_up(o);
+    TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], flags, fault));
+    if (!(flags & RAW_DISCARDED))
+        return ST_OK;
+    o->samples = --o->sampled.passes;
+    o->summary = (struct summary){.n = 0};
+    if (o->sampled.passes > 0)
+        sum_up(o);
+    return ST_OK;
+}
+
 static enum status time_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
                                double started_s, struct fault *fault)
 {
@@ -402,8 +417,7 @@ static enum status time_passes(struct worker *w, const struct run_limits *limits
         TRY(worker_send(w, "pass", fault));
         TRY(outcome_wait(o, w, limits, "times", fault));
         const double now = clock_seconds();
-        sum_up(o);
-        TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], 0, fault));
+        TRY(guard_pass(o, fault));
         stop_look(&o->stopping, &o->summary);
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, now - started_s, now - begin);
         outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));

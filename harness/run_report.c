@@ -310,8 +310,9 @@ static void sampled_line(const struct outcome *o, FILE *out)
             o->c.request.model->name, long_time(s->total_s, total, sizeof total));
     if (s->micro_share > SAMPLE_MICRO_SHARE)
         fprintf(out,
-                BELOW "%.0f%% of this time is of operations below a millisecond, where sampling errs"
-                      " by tens of percent\n",
+                BELOW
+                "%.0f%% of this time is of operations below a millisecond, where sampling errs"
+                " by tens of percent\n",
                 100 * s->micro_share);
     const struct against *a = &s->against;
     if (a->rounds)
@@ -363,7 +364,8 @@ void outcome_row(const struct outcome *o, FILE *out)
     if (o->unstable)
         fprintf(out, BELOW "%s\n", o->reason);
     char redone[160];
-    guard_describe(&o->guard, "clip", redone, sizeof redone);
+    guard_describe(&o->guard, o->sampling ? "pass" : "clip", o->sampling ? "passes" : "clips",
+                   redone, sizeof redone);
     if (redone[0])
         fprintf(out, BELOW "%s\n", redone);
     tuned_below(o, out);

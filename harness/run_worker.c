@@ -423,6 +423,7 @@ static enum status serve_sampled(struct session *s, struct fault *fault)
                                    .peak_flops = tell_peak(s),
                                    .seed = fresh_seed(),
                                    .out = s->out,
+                                   .guard = &s->guard,
                                    .alive = tell_progress,
                                    .user = s};
     TRY(sample_serve(&job, fault));

@@ -10,12 +10,14 @@
  *                        one distinct problem; CALLS: one number per stage; a call takes the
  *                        weighted sum of what tile and base take
  *   ready                all are verified
+ *   guard LOOK           what befell the processors during a pass (guard.h)
  *   times T0 B0 T1 ...   answers `pass`: seconds of one run of each tile and base; 0: no base
  *   rechecked            answers `end`: all give what they gave when they were verified */
 #ifndef PATCHMARK_SAMPLE_H
 #define PATCHMARK_SAMPLE_H
 
 #include "engine.h"
+#include "guard.h"
 #include "json.h"
 
 #define SAMPLE_BUDGET_SECONDS 60 /* of a case, unless --budget says another */
@@ -58,6 +60,7 @@ struct sample_job {
     double budget_s, peak_flops;
     uint64_t seed;
     FILE *out;
+    struct guard *guard; /* looks at every pass */
     void (*alive)(void *user, double share);
     void *user;
 };

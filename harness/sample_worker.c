@@ -337,6 +337,8 @@ static enum status pass(struct session *s, struct fault *fault)
 {
     double *seconds = calloc((size_t)(2 * s->parts) + 1, sizeof *seconds);
     enum status status = seconds ? ST_OK : ST_NO_MEMORY;
+    struct guard_look look;
+    guard_begin(s->job->guard);
     for (int i = 0; status == ST_OK && i < s->parts; i++) {
         tell_alive(s, 0.5);
         for (int k = 0; status == ST_OK && k < pieces(&s->part[i]); k++)
@@ -344,7 +346,10 @@ static enum status pass(struct session *s, struct fault *fault)
         if (interrupted_by)
             status = ST_INTERRUPTED;
     }
-    fputs("times", s->job->out);
+    guard_end(s->job->guard, &look);
+    fputs("guard ", s->job->out);
+    guard_print(&look, s->job->out);
+    fputs("\ntimes", s->job->out);
     for (int i = 0; status == ST_OK && i < 2 * s->parts; i++)
         fprintf(s->job->out, " %.9g", seconds[i]);
     fputc('\n', s->job->out);

@@ -151,7 +151,7 @@ static void discards_are_bounded(void **state)
     assert_int_equal(c.marred, kept);
     assert_int_equal(c.marred_by[GUARD_STEAL], kept);
     char text[200];
-    guard_describe(&c, "block", text, sizeof text);
+    guard_describe(&c, "block", "blocks", text, sizeof text);
     assert_non_null(strstr(text, "blocks were timed anew: "));
     assert_non_null(strstr(text, " steal"));
 }
