@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compare.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,15 +9,13 @@
 
 #include "host.h"
 #include "patchmark.h"
-#include "record.h"
+#include "results_read.h"
 
-#ifdef HAVE_JANSSON
-#include <jansson.h>
+#define PATHS_MAX 256
 
 /* One case that has times. */
 struct entry {
-    json_t *record; /* owned */
-    char machine[128];
+    struct result *record; /* owned */
     double median_ns;
     bool told; /* its recipe was dealt with */
 };
@@ -26,21 +23,16 @@ struct entry {
 struct side {
     struct entry *entry;
     int count, room;
-    const char *name; /* "OLD" */
+    const char *name; /* "A" */
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static const char *text_at(const json_t *record, const char *first, const char *second)
+static enum status take(const struct result *r, void *user, struct fault *fault)
 {
-    const json_t *inner = json_object_get(record, first);
-    const char *text = json_string_value(second ? json_object_get(inner, second) : inner);
-    return text ? text : "";
-}
-
-static enum status keep(struct side *side, json_t *record, const char *machine, double median_ns,
-                        struct fault *fault)
-{
+    struct side *side = user;
+    if (strcmp(r->kind, "case") != 0 || !result_timed(r))
+        return ST_OK;
     if (side->count == side->room) {
         int room = side->room ? 2 * side->room : 64;
         struct entry *grown = realloc(side->entry, (size_t)room * sizeof *grown);
@@ -49,138 +41,85 @@ static enum status keep(struct side *side, json_t *record, const char *machine, 
         side->entry = grown;
         side->room = room;
     }
-    struct entry *e = &side->entry[side->count++];
-    *e = (struct entry){.record = json_incref(record), .median_ns = median_ns};
-    snprintf(e->machine, sizeof e->machine, "%s", machine);
+    struct entry *e = &side->entry[side->count];
+    *e = (struct entry){result_keep(r), result_number(r, "timing.median"), false};
+    if (!e->record)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for the records");
+    side->count++;
     return ST_OK;
 }
 
-static enum status take_record(struct side *side, json_t *record, char machine[128],
-                               const char *path, int line, struct fault *fault)
+/* Files and folders with commas between. */
+static enum status read_all(struct side *side, const char *text, struct fault *fault)
 {
-    const char *kind = text_at(record, "kind", NULL),
-               *version = text_at(record, "schema", "version");
-    if (strcmp(text_at(record, "schema", "name"), "patchmark") != 0)
-        return fault_set(fault, ST_BAD_INPUT, "%s, line %d: no record of patchmark", path, line);
-    if (atoi(version) < 1 || atoi(version) > atoi(RECORD_SCHEMA_VERSION))
-        return fault_set(fault, ST_BAD_INPUT,
-                         "%s, line %d: schema %s is not known here (%s is); use a newer patchmark",
-                         path, line, version, RECORD_SCHEMA_VERSION);
-    if (!strcmp(kind, "run"))
-        snprintf(machine, 128, "%s", text_at(record, "machine", NULL));
-    const json_t *timing = json_object_get(record, "timing");
-    double median = json_number_value(json_object_get(timing, "median"));
-    if (strcmp(kind, "case") != 0 || !(median > 0) ||
-        !json_is_object(json_object_get(record, "recipe")))
-        return ST_OK;
-    return keep(side, record, machine, median, fault);
-}
-
-static enum status read_one(struct side *side, const char *path, struct fault *fault)
-{
-    FILE *file = fopen(path, "r");
-    char *line = NULL, machine[128] = "";
-    size_t room = 0;
-    enum status status = ST_OK;
-    if (!file)
-        return fault_set(fault, ST_BAD_INPUT, "cannot read '%s': %s", path, strerror(errno));
-    for (int number = 1; status == ST_OK && getline(&line, &room, file) > 0; number++) {
-        json_error_t error;
-        json_t *record = json_loads(line, JSON_REJECT_DUPLICATES, &error);
-        if (!record)
-            status = fault_set(fault, ST_BAD_INPUT, "%s, line %d is no JSON: %s", path, number,
-                               error.text);
-        else
-            status = take_record(side, record, machine, path, number, fault);
-        json_decref(record);
-    }
-    free(line);
-    fclose(file);
-    return status;
-}
-
-static enum status read_all(struct side *side, const char *paths, struct fault *fault)
-{
-    char *copy = strdup(paths), *rest = NULL;
-    enum status status = copy ? ST_OK : fault_set(fault, ST_NO_MEMORY, "no memory for file names");
-    for (char *path = copy ? strtok_r(copy, ",", &rest) : NULL; path && status == ST_OK;
+    const char *paths[PATHS_MAX];
+    char *copy = strdup(text), *rest = NULL;
+    int count = 0;
+    if (!copy)
+        return fault_set(fault, ST_NO_MEMORY, "no memory for file names");
+    for (char *path = strtok_r(copy, ",", &rest); path && count < PATHS_MAX;
          path = strtok_r(NULL, ",", &rest))
-        status = read_one(side, path, fault);
+        paths[count++] = path;
+    enum status status = results_read(paths, count, NULL, take, side, NULL, fault);
     free(copy);
     if (status == ST_OK && side->count == 0)
-        return fault_set(fault, ST_BAD_INPUT, "no case in '%s' has times", paths);
+        return fault_set(fault, ST_BAD_INPUT, "no case in '%s' has times", text);
     return status;
 }
 
 static void side_free(struct side *side)
 {
     for (int i = 0; i < side->count; i++)
-        json_decref(side->entry[i].record);
+        result_drop(side->entry[i].record);
     free(side->entry);
 }
 
 /* ---- are they the same? ---------------------------------------------------------------------- */
 
-/* Beside the recipe: what was measured, and by what means. */
-static const char *const outside[][2] = {
-    {"case_kind", NULL}, {"claim", NULL}, {"impl", "variant"}, {"impl", "knobs"}};
+/* What was measured, by which means, and by what. */
+static bool identifies(const char *path)
+{
+    static const char *const whole[] = {"case_kind", "claim", "impl.variant"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (!strcmp(path, whole[i]))
+            return true;
+    return !strncmp(path, "recipe.", 7) || !strncmp(path, "impl.knobs.", 11);
+}
 
 struct difference {
     int count;
     char field[128], old_text[160], new_text[160]; /* of the first */
 };
 
-static void shown(const json_t *value, char *out, size_t bytes)
-{
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    snprintf(out, bytes, "%s", text ? text : "nothing");
-    free(text);
-}
+struct walk {
+    const struct result *a, *b;
+    bool only_b; /* members that a has too were looked at before */
+    struct difference d;
+};
 
-static void differ(struct difference *d, const char *field, const json_t *a, const json_t *b)
+static void look(const char *path, void *user)
 {
-    if (json_equal(a, b) || (!a && !b))
+    struct walk *w = user;
+    struct difference *d = &w->d;
+    if (!identifies(path) || (w->only_b && result_type(w->a, path) != RESULT_ABSENT))
         return;
-    if (d->count++ > 0)
-        return;
-    snprintf(d->field, sizeof d->field, "%s", field);
-    shown(a, d->old_text, sizeof d->old_text);
-    shown(b, d->new_text, sizeof d->new_text);
-}
-
-static void differ_recipes(struct difference *d, json_t *a, json_t *b)
-{
-    const char *key;
-    json_t *value;
-    char field[128];
-    json_object_foreach(a, key, value)
-    {
-        snprintf(field, sizeof field, "recipe.%.100s", key);
-        differ(d, field, value, json_object_get(b, key));
+    char *a = result_word(w->a, path), *b = result_word(w->b, path);
+    if ((!a || !b || strcmp(a, b) != 0) && d->count++ == 0) {
+        snprintf(d->field, sizeof d->field, "%s", path);
+        snprintf(d->old_text, sizeof d->old_text, "%s", a && *a ? a : "absent");
+        snprintf(d->new_text, sizeof d->new_text, "%s", b && *b ? b : "absent");
     }
-    json_object_foreach(b, key, value)
-    {
-        snprintf(field, sizeof field, "recipe.%.100s", key);
-        if (!json_object_get(a, key))
-            differ(d, field, NULL, value);
-    }
+    free(a);
+    free(b);
 }
 
 static struct difference difference_of(const struct entry *a, const struct entry *b)
 {
-    struct difference d = {0, "", "", ""};
-    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
-        const json_t *in_a = json_object_get(a->record, outside[i][0]);
-        const json_t *in_b = json_object_get(b->record, outside[i][0]);
-        const char *inner = outside[i][1];
-        char field[64];
-        snprintf(field, sizeof field, "%s%s%s", outside[i][0], inner ? "." : "",
-                 inner ? inner : "");
-        differ(&d, field, inner ? json_object_get(in_a, inner) : in_a,
-               inner ? json_object_get(in_b, inner) : in_b);
-    }
-    differ_recipes(&d, json_object_get(a->record, "recipe"), json_object_get(b->record, "recipe"));
-    return d;
+    struct walk w = {.a = a->record, .b = b->record};
+    result_leaves(w.a, look, &w);
+    w.only_b = true;
+    result_leaves(w.b, look, &w);
+    return w.d;
 }
 
 static struct difference nearest(const struct entry *e, const struct side *other)
@@ -194,20 +133,17 @@ static struct difference nearest(const struct entry *e, const struct side *other
     return best;
 }
 
-/* "modulate/c_01_plain modulate:S=780,C=768,type=f32", "tiny 128x72, 17 frames, 4 steps" */
+/* "c_01_plain modulate:S=780,C=768,type=f32", "tiny 128x72, 17 frames, 4 steps" */
 static void label(const struct entry *e, char *out, size_t bytes)
 {
-    const json_t *recipe = json_object_get(e->record, "recipe");
-    if (json_object_get(recipe, "model"))
-        snprintf(out, bytes, "%s %" PRId64 "x%" PRId64 ", %" PRId64 " frames, %" PRId64 " steps",
-                 text_at(e->record, "recipe", "model"),
-                 (int64_t)json_integer_value(json_object_get(recipe, "width")),
-                 (int64_t)json_integer_value(json_object_get(recipe, "height")),
-                 (int64_t)json_integer_value(json_object_get(recipe, "frames")),
-                 (int64_t)json_integer_value(json_object_get(recipe, "steps")));
+    const struct result *r = e->record;
+    if (result_type(r, "recipe.model") != RESULT_ABSENT)
+        snprintf(out, bytes, "%s %gx%g, %g frames, %g steps", result_text(r, "recipe.model"),
+                 result_number(r, "recipe.width"), result_number(r, "recipe.height"),
+                 result_number(r, "recipe.frames"), result_number(r, "recipe.steps"));
     else
-        snprintf(out, bytes, "%s %s", text_at(e->record, "impl", "variant"),
-                 text_at(e->record, "recipe", "shape"));
+        snprintf(out, bytes, "%s %s", result_text(r, "impl.variant"),
+                 result_text(r, "recipe.shape"));
 }
 
 /* ---- one recipe ------------------------------------------------------------------------------ */
@@ -234,7 +170,7 @@ static double *gather(struct side *side, const struct entry *e, int64_t *count, 
         other->told = true;
         spread[0] = fmin(spread[0], one);
         spread[1] = fmax(spread[1], one);
-        snprintf(machine, 128, "%s", other->machine);
+        snprintf(machine, 128, "%s", result_text(other->record, "run.machine"));
     }
     return seconds;
 }
@@ -335,7 +271,7 @@ static void print_unmatched(struct side *side, struct side *other, FILE *out)
 static bool of_this_machine(const struct side *side)
 {
     for (int i = 0; i < side->count; i++)
-        if (strcmp(side->entry[i].machine, host_machine_slug()) != 0)
+        if (strcmp(result_text(side->entry[i].record, "run.machine"), host_machine_slug()) != 0)
             return false;
     return true;
 }
@@ -452,12 +388,3 @@ enum status compare_files(struct compare_files *c, struct fault *fault)
     side_free(&b);
     return status;
 }
-#else
-enum status compare_files(struct compare_files *c, struct fault *fault)
-{
-    (void)c;
-    return fault_set(fault, ST_NOT_BUILT,
-                     "this build has no jansson, so result files cannot be read; arms can be"
-                     " compared: --interleave A B");
-}
-#endif
