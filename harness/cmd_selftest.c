@@ -416,7 +416,7 @@ static enum status selftest(struct request *r, bool *met, struct fault *fault)
     double minutes = (double)r->suites * 5 / 3 * SUITE_PAIRS * r->suite.kernels.budget / 60;
     TRY(journal_open(r, fault));
     TRY(calibrate_first(r, fault));
-    printf("%d arms of this build, about %.0f minutes on an otherwise idle machine\n", r->arms,
+    printf("%d arms of this build, about %.3g minutes on an otherwise idle machine\n", r->arms,
            minutes);
     fflush(stdout);
     roof_measure(&r->roof, host_cores());

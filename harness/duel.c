@@ -221,19 +221,22 @@ static void look_for_disturbance(struct duel *d)
 
 /* ---- schedules ------------------------------------------------------------------------------- */
 
-/* A verdict needs a least number of rounds; for these the budget is overrun. */
-static bool time_left(const struct duel *d, double deadline)
+/* A verdict needs a least number of rounds; for these the budget is overrun, and where starting alone
+ * took it all, by as much from there on. */
+static bool time_left(const struct duel *d, double begin, double deadline)
 {
-    double over = clock_seconds() - deadline;
+    double now = clock_seconds();
     double most = fmax(OVERRUN * d->options->kernels.budget, OVERRUN_SECONDS);
-    return over < 0 || (d->side[DUEL_A].blocks < VERDICT_LEAST && over < most);
+    return now < deadline ||
+           (d->side[DUEL_A].blocks < VERDICT_LEAST && now < fmax(begin, deadline) + most);
 }
 
 static void rounds_until(struct duel *d, uint64_t *round, double deadline)
 {
+    double begin = clock_seconds();
     do
         progress(d, "in turn", deadline);
-    while (both_alive(d) && round_run(d, (*round)++) && time_left(d, deadline));
+    while (both_alive(d) && round_run(d, (*round)++) && time_left(d, begin, deadline));
 }
 
 /* Both arms started anew a few times, as far as starting and checking them leaves time for blocks. */
