@@ -322,7 +322,7 @@ int cmd_kernels(int argc, char **argv, struct fault *fault)
     if (status == ST_OK)
         status = check_shape(&r, fault);
     if (status == ST_OK && r.options.profile) {
-        status = kernels_profile(&r.options, r.picked, r.picked_count, fault);
+        status = kernels_profile(&r.options, &r.spec, r.picked, r.picked_count, fault);
         energy_close(r.options.energy);
         free(r.picked);
         return exit_code_of(status);

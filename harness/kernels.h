@@ -195,7 +195,7 @@ enum status contest_cache(struct contest *c, struct fault *fault);
 void contest_free(struct contest *c);
 
 /* kernels_profile.c: verifies and runs one variant between marks; prints how to profile it. */
-enum status kernels_profile(const struct kernels_options *options,
+enum status kernels_profile(const struct kernels_options *options, const struct arm_spec *spec,
                             const struct registry_entry *const *picked, int count,
                             struct fault *fault);
 

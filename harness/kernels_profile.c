@@ -18,6 +18,7 @@
 
 struct profiled {
     const struct kernels_options *options;
+    const struct arm_spec *spec; /* op "": none was given, but a name alone */
     const struct registry_entry *entry;
     struct contest contest; /* for the choice of its cache state alone */
     struct roof roof;
@@ -29,14 +30,19 @@ struct profiled {
 
 /* ---- the case -------------------------------------------------------------------------------- */
 
-/* The one variant that is named and can run here. */
+/* The one variant that is named and can run here; of a spec its own, whatever else is picked. */
 static enum status find_variant(struct profiled *p, const struct registry_entry *const *picked,
                                 int count, struct fault *fault)
 {
     struct fault why = {{0}};
     int usable = 0;
+    if (p->spec->program[0] || p->spec->slow > 0)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--profile runs this program as it is; leave @bin and"
+                         " @slow out");
     for (int i = 0; i < count; i++)
-        if (registry_usable(picked[i], &why) == ST_OK && usable++ == 0)
+        if ((!p->spec->op[0] || !strcmp(picked[i]->name, p->spec->variant)) &&
+            registry_usable(picked[i], &why) == ST_OK && usable++ == 0)
             p->entry = picked[i];
     if (usable == 1)
         return ST_OK;
@@ -62,6 +68,11 @@ static enum status find_shape(struct profiled *p, struct fault *fault)
     return ST_OK;
 }
 
+static int64_t threads_of(const struct profiled *p)
+{
+    return p->spec->threads ? p->spec->threads : p->options->threads;
+}
+
 /* The cache state and the processors that it would be timed with. */
 static enum status find_state(struct profiled *p, struct fault *fault)
 {
@@ -71,7 +82,7 @@ static enum status find_state(struct profiled *p, struct fault *fault)
     roof_measure(&p->roof, (int)p->options->threads);
     snprintf(p->pin.list, sizeof p->pin.list, "-");
     if (device_kind() == DEVICE_CPU)
-        pinning_choose(p->options->pin, (int)p->options->threads, &p->pin);
+        pinning_choose(p->options->pin, (int)threads_of(p), &p->pin);
     return contest_cache(&p->contest, fault);
 }
 
@@ -79,7 +90,7 @@ static void make_words(struct profiled *p)
 {
     const struct kernels_options *o = p->options;
     int n = 0;
-    snprintf(p->threads, sizeof p->threads, "%" PRId64, o->threads);
+    snprintf(p->threads, sizeof p->threads, "%" PRId64, threads_of(p));
     snprintf(p->seed, sizeof p->seed, "%" PRIu64, o->seed);
     snprintf(p->runs, sizeof p->runs, "%" PRId64,
              o->repetitions ? o->repetitions : (int64_t)RUNS_BY_DEFAULT);
@@ -92,6 +103,10 @@ static void make_words(struct profiled *p)
         "--profile",   p->runs};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         p->word[n++] = words[i];
+    if (p->spec->knobs[0]) {
+        p->word[n++] = "--knobs";
+        p->word[n++] = p->spec->knobs;
+    }
 }
 
 /* The worker's two sentences, or what went wrong. */
@@ -159,11 +174,11 @@ static void print_json(const struct profiled *p, FILE *out)
     json_free(&j);
 }
 
-enum status kernels_profile(const struct kernels_options *options,
+enum status kernels_profile(const struct kernels_options *options, const struct arm_spec *spec,
                             const struct registry_entry *const *picked, int count,
                             struct fault *fault)
 {
-    struct profiled p = {.options = options};
+    struct profiled p = {.options = options, .spec = spec};
     TRY(find_variant(&p, picked, count, fault));
     TRY(find_shape(&p, fault));
     TRY(find_state(&p, fault));

@@ -217,6 +217,19 @@ static void the_line_can_be_copied(void **state)
     assert_null(strstr(alone.out, "alive"));
 }
 
+/* Threads of its own, as an arm of a comparison has them. */
+static void a_spec_is_kept(void **state)
+{
+    (void)state;
+    struct spawned s =
+        kernels("--profile=rms_norm/c_01_plain@threads=2", "--shape=rms_norm:S=9,C=64", NULL);
+    expect(&s, 0, "worker kernels c_01_plain rms_norm:S=9,C=64,type=f32 --threads 2 ");
+    s = kernels("--profile=rms_norm/c_01_plain@slow=2", "--shape=rms_norm:S=9,C=64", NULL);
+    expect(&s, 2, "leave @bin and @slow out");
+    s = kernels("--profile=rms_norm/c_01_plain:none=2", "--shape=rms_norm:S=9,C=64", NULL);
+    expect(&s, 2, "has no knob");
+}
+
 static void it_is_a_document_where_asked_for(void **state)
 {
     (void)state;
@@ -254,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup(refusals, make_pipes),
         cmocka_unit_test(lines_of_each_device),
         cmocka_unit_test(the_line_can_be_copied),
+        cmocka_unit_test(a_spec_is_kept),
         cmocka_unit_test(it_is_a_document_where_asked_for),
         cmocka_unit_test(cases_that_are_none),
     };
