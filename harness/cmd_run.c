@@ -43,7 +43,8 @@ static const struct option own_options[] = {
     {"--timeout", "SECONDS", OPTION_REAL, &limits.deadline_s,
      "a worker that shows no progress for so long is killed (600)"},
     {"--sustain", "SECONDS", OPTION_REAL, &limits.sustain_s,
-     "clips without pause for so long, as 600: the rate of the first minute and the one that lasts"},
+     "clips without pause for so long, as 600: the rate of the first minute and the one that "
+     "lasts"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
@@ -205,7 +206,7 @@ static void run_as_asked(struct outcome *o, const struct run_limits *most)
 {
     if (most->sustain_s > 0)
         run_sustained(o, most);
-    else if (o->c.spec.replicas != CASE_UNSET)
+    else if (o->c.spec.replicas != CASE_UNSET && !o->sampling)
         run_replicas(o, most);
     else if (o->c.spec.scenario)
         run_scenario(o, most);

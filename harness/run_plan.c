@@ -31,8 +31,8 @@ static enum status check_sampled(const struct run_case *c, const struct run_limi
     if (c->sample && limits->counters)
         return fault_set(fault, ST_BAD_INPUT,
                          "--counters counts whole clips, and --sample runs none");
-    if (c->sample &&
-        (c->spec.batch != CASE_UNSET || c->spec.replicas != CASE_UNSET || limits->sustain_s > 0))
+    if (c->sample && (c->spec.batch != CASE_UNSET || limits->sustain_s > 0 ||
+                      (c->spec.replicas != CASE_UNSET && !c->spec.scenario)))
         return fault_set(fault, ST_BAD_INPUT,
                          "--batch, --replicas and --sustain make whole clips, and --sample cannot"
                          " go with them");
@@ -63,8 +63,8 @@ static enum status check_images(const struct outcome *o, char hash[65], struct f
 }
 
 /* What makes clips in another way than one after the other. */
-static enum status check_ways(const struct outcome *o, bool sampling,
-                              const struct run_limits *limits, struct fault *fault)
+static enum status check_ways(const struct outcome *o, const struct run_limits *limits,
+                              struct fault *fault)
 {
     const struct case_spec *s = &o->c.spec;
     if (s->replicas != CASE_UNSET && limits->counters)
@@ -74,7 +74,7 @@ static enum status check_ways(const struct outcome *o, bool sampling,
         return fault_set(fault, ST_BAD_INPUT,
                          "--sustain runs the same clip in one worker, and --%s cannot go with it",
                          s->scenario ? "scenario" : "replicas");
-    return scenario_check(&o->c, sampling, fault);
+    return scenario_check(&o->c, fault);
 }
 
 static enum status check_noise(const struct pipeline_case *c, struct fault *fault)
@@ -108,7 +108,7 @@ static enum status check_pipeline(const struct run_case *c, const struct run_lim
     if (s == ST_OK)
         s = outcome_new(&c->spec, &o, fault);
     if (s == ST_OK)
-        s = check_ways(o, c->sample, limits, fault);
+        s = check_ways(o, limits, fault);
     if (s == ST_OK)
         s = check_noise(&o->c, fault);
     if (s == ST_OK && o->c.absent == ST_OK)

@@ -25,6 +25,7 @@ struct replica {
     enum status status;
     struct fault fault;
     double *end_s; /* of each clip */
+    int64_t clips; /* whose end is known */
     bool ended;    /* its worker may no longer be touched by others */
 };
 
@@ -83,15 +84,11 @@ static bool finished(struct replica *r)
     struct team *t = r->team;
     const double now_s = clock_seconds();
     pthread_mutex_lock(&t->lock);
-    r->end_s[r->o->samples - 1] = now_s;
+    r->end_s[r->clips++] = now_s;
     bool enough = now_s - t->start_s >= t->limits->budget_s, full = false;
     for (int i = 0; i < t->count; i++) {
-        const double *end_s = t->replica[i].end_s;
-        int64_t clips = 0;
-        while (clips < SAMPLES_MAX && end_s[clips] > 0)
-            clips++;
-        enough = enough && clips >= t->limits->least_samples;
-        full = full || clips == SAMPLES_MAX;
+        enough = enough && t->replica[i].clips >= t->limits->least_samples;
+        full = full || t->replica[i].clips == SAMPLES_MAX;
     }
     if (!t->stopping && (enough || full)) {
         t->stopping = true;
@@ -272,8 +269,7 @@ static void watch(struct team *t, struct outcome *o)
         working = t->ended < t->count;
         o->samples = 0;
         for (int i = 0; i < t->count; i++)
-            for (int64_t k = 0; k < SAMPLES_MAX && t->replica[i].end_s[k] > 0; k++)
-                o->samples++;
+            o->samples += t->replica[i].clips;
         const double share = t->begun ? (clock_seconds() - t->start_s) / t->limits->budget_s : 0;
         pthread_mutex_unlock(&t->lock);
         outcome_progress(o, fmin(1, share));
@@ -407,59 +403,6 @@ static enum status sum_up(struct team *t, struct outcome *o, struct fault *fault
                             : ST_OK;
 }
 
-/* ---- against one replica of the same sweep --------------------------------------------------- */
-
-struct baseline {
-    char *recipe; /* without replicas, threads and how long weights stay */
-    int threads;
-    double rate;
-};
-static struct baseline *baselines;
-static int baseline_count;
-
-/* Cuts `"key":value,` out of one line of JSON. */
-static void cut_member(char *recipe, const char *key)
-{
-    char quoted[40];
-    snprintf(quoted, sizeof quoted, "\"%s\":", key);
-    char *at = strstr(recipe, quoted), *end = at ? strchr(at, ',') : NULL;
-    if (end)
-        memmove(at, end + 1, strlen(end + 1) + 1);
-}
-
-static void remember(const char *recipe, const struct outcome *o)
-{
-    struct baseline *grown = realloc(baselines, (size_t)(baseline_count + 1) * sizeof *baselines);
-    if (!grown)
-        return;
-    baselines = grown;
-    grown[baseline_count] = (struct baseline){strdup(recipe), o->c.config.threads,
-                                              throughput_clips_per_s(o->throughput)};
-    baseline_count += grown[baseline_count].recipe != NULL;
-}
-
-static void compare(struct outcome *o)
-{
-    struct throughput *t = o->throughput;
-    char recipe[sizeof o->recipe];
-    memcpy(recipe, o->recipe, sizeof recipe);
-    cut_member(recipe, "replicas");
-    cut_member(recipe, "threads");
-    cut_member(recipe, "residency");
-    for (int i = 0; i < baseline_count; i++) {
-        const struct baseline *b = &baselines[i];
-        if (strcmp(b->recipe, recipe))
-            continue;
-        t->speedup = throughput_clips_per_s(t) / b->rate;
-        t->one_rate = b->rate;
-        t->one_threads = b->threads;
-        if (b->threads == o->c.config.threads)
-            t->efficiency = t->speedup / t->replicas;
-    }
-    if (t->replicas == 1)
-        remember(recipe, o);
-}
-
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static void team_free(struct team *t)
@@ -494,74 +437,5 @@ void run_replicas(struct outcome *o, const struct run_limits *limits)
     outcome_finish(o, NULL, status, &fault);
     o->elapsed_ns = 1e9 * (clock_seconds() - started_s);
     if (outcome_timed(o))
-        compare(o);
-}
-
-double throughput_clips_per_s(const struct throughput *t) { return t->clips / t->window_s; }
-
-void throughput_free(struct throughput *t) { free(t); }
-
-static void extremes(const struct throughput *t, double *slowest, double *fastest)
-{
-    *slowest = *fastest = t->rate[0];
-    for (int i = 1; i < t->replicas; i++) {
-        *slowest = fmin(*slowest, t->rate[i]);
-        *fastest = fmax(*fastest, t->rate[i]);
-    }
-}
-
-void throughput_json(const struct outcome *o, struct json *j, const char *key)
-{
-    const struct throughput *t = o->throughput;
-    double slowest, fastest;
-    const char *const alone = "one replica of as many threads was not timed before in this run";
-    extremes(t, &slowest, &fastest);
-    json_open_object(j, key);
-    json_int(j, "count", t->replicas);
-    json_int(j, "devices", t->devices);
-    json_text(j, "device_list", o->c.spec.devices);
-    json_number(j, "window_s", t->window_s);
-    json_number(j, "clips", t->clips);
-    json_number(j, "clips_per_h", 3600 * throughput_clips_per_s(t));
-    json_number(j, "device_s_per_clip", t->devices / throughput_clips_per_s(t));
-    if (o->c.config.device == DEVICE_CPU)
-        json_number(j, "core_s_per_clip",
-                    t->replicas * o->c.config.threads / throughput_clips_per_s(t));
-    json_number(j, "p50_ns", t->p50_ns);
-    json_number(j, "p90_ns", t->p90_ns);
-    json_number(j, "slowest_over_fastest", slowest / fastest);
-    if (isnan(t->efficiency))
-        json_unavailable(j, "efficiency", alone);
-    else
-        json_number(j, "efficiency", t->efficiency);
-    json_number(j, "speedup_over_one", t->speedup);
-    json_open_array(j, "each_clips_per_h");
-    for (int i = 0; i < t->replicas; i++)
-        json_number(j, NULL, 3600 * t->rate[i]);
-    json_end(j);
-    json_end(j);
-}
-
-void throughput_row(const struct outcome *o, FILE *out)
-{
-    const struct throughput *t = o->throughput;
-    const bool cpu = o->c.config.device == DEVICE_CPU;
-    const double per_clip = cpu ? t->replicas * o->c.config.threads : t->devices;
-    double slowest, fastest;
-    char rate[24];
-    extremes(t, &slowest, &fastest);
-    fprintf(
-        out, "    %d replica%s: %s clips/h over %.3g s, %.3g %s-s a clip, p50 %.3f s, p90 %.3f s",
-        t->replicas, t->replicas == 1 ? "" : "s", rate_text(3600 * throughput_clips_per_s(t), rate),
-        t->window_s, per_clip / throughput_clips_per_s(t), cpu ? "core" : "device",
-        t->p50_ns * 1e-9, t->p90_ns * 1e-9);
-    if (t->replicas > 1)
-        fprintf(out, "; the slowest at %.0f%% of the fastest", 100 * slowest / fastest);
-    fputc('\n', out);
-    if (!isnan(t->efficiency) && t->replicas > 1)
-        fprintf(out, "    efficiency %.0f%%: %.2fx one replica of %d thread%s\n",
-                100 * t->efficiency, t->speedup, t->one_threads, t->one_threads == 1 ? "" : "s");
-    else if (!isnan(t->speedup) && t->replicas > 1)
-        fprintf(out, "    %.2fx one replica of %d thread%s\n", t->speedup, t->one_threads,
-                t->one_threads == 1 ? "" : "s");
+        throughput_compare(o);
 }

@@ -37,6 +37,8 @@ enum status replicas_fit(struct outcome *o, int64_t count, struct fault *fault);
  * do not fit into what is free. */
 void run_replicas(struct outcome *o, const struct run_limits *limits);
 
+/* throughput.c: efficiency and speedup, where one replica of the same case was timed before */
+void throughput_compare(struct outcome *o);
 double throughput_clips_per_s(const struct throughput *t);
 void throughput_json(const struct outcome *o, struct json *j, const char *key);
 void throughput_row(const struct outcome *o, FILE *out);

@@ -38,7 +38,7 @@ static enum scenario scenario_of(const struct outcome *o)
     return scenario;
 }
 
-enum status scenario_check(const struct pipeline_case *c, bool sampling, struct fault *fault)
+enum status scenario_check(const struct pipeline_case *c, struct fault *fault)
 {
     const char *word = c->spec.scenario;
     enum scenario scenario;
@@ -55,11 +55,6 @@ enum status scenario_check(const struct pipeline_case *c, bool sampling, struct 
     if (scenario != SCENARIO_OFFLINE && c->request.batch > 1)
         return fault_set(fault, ST_BAD_INPUT,
                          "--scenario %s makes one clip at a time; --batch goes with offline", word);
-    if (sampling && scenario != SCENARIO_SINGLE_STREAM)
-        return fault_set(fault, ST_BAD_INPUT,
-                         "--sample makes no whole clip, so of the scenarios it knows single-stream"
-                         " alone, not %s",
-                         word);
     return ST_OK;
 }
 
@@ -191,6 +186,12 @@ void audit_judge(struct outcome *o)
 
 static enum status make_room(struct outcome *o, enum scenario scenario, struct fault *fault)
 {
+    if (o->sampling && scenario != SCENARIO_SINGLE_STREAM)
+        return fault_set(fault, ST_REFUSED,
+                         "--sample makes no whole clip; of the scenarios it gives single-stream"
+                         " alone");
+    if (o->sampling)
+        return ST_OK;
     if (scenario == SCENARIO_AUDIT && !(o->audit = calloc(1, sizeof *o->audit)))
         return ST_NO_MEMORY;
     return case_ready(&o->c, fault) == ST_OK ? replicas_fit(o, 1, fault) : ST_OK;
@@ -201,7 +202,7 @@ void run_scenario(struct outcome *o, const struct run_limits *limits)
     struct fault fault = {{0}};
     struct run_limits mine = *limits;
     const enum scenario scenario = scenario_of(o);
-    enum status status = o->sampling ? ST_OK : make_room(o, scenario, &fault);
+    enum status status = make_room(o, scenario, &fault);
     mine.clips = scenario == SCENARIO_AUDIT ? audit_clips : stream;
     if (status != ST_OK) {
         outcome_repro(o, limits);

@@ -169,7 +169,7 @@ static void a_kernel_that_remembers_fails_it(void **state)
     (void)state;
     struct spawned s =
         run("--plugin=" BUILD_DIR "/tests/broken/remembers.so",
-            "--kernels=rms_norm=broken_90_remembers", "--scenario=repeat-audit", NULL);
+            "--kernels=rms_norm=broken_90_remembers", "--steps=1", "--scenario=repeat-audit", NULL);
     assert_true(json_valid(s.out));
     expect(&s, 1, "\"status\": \"mistrusted\"");
     expect(&s, 1, "something is kept from one clip to the next");
@@ -181,8 +181,9 @@ static void what_does_not_go_together_is_said(void **state)
     (void)state;
     struct spawned s = run("--scenario=singel-stream", NULL);
     expect(&s, 2, "did you mean single-stream");
-    s = run("--scenario=repeat-audit", "--sample", NULL);
-    expect(&s, 2, "single-stream alone");
+    s = run("--scenario=repeat-audit,offline", "--sample", NULL);
+    expect(&s, 3, "\"status\": \"refused\"");
+    expect(&s, 3, "single-stream alone");
     s = run("--scenario=single-stream", "--replicas=1", NULL);
     expect(&s, 2, "goes with offline");
     s = run("--scenario=single-stream", "--model=tiny-dit", NULL);
