@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 #include "run_totals.h"
+
 #include "run_sustain.h"
 
 #include <stdlib.h>
