@@ -339,7 +339,7 @@ static enum status run_list(const struct case_list *list, struct sweep *sweep,
     else if (s == ST_OK)
         tell_below(totals);
     if (!json && path)
-        printf("\nrecords in %s\n", path);
+        printf("%srecords in %s\n", heading_due ? "" : "\n", path);
     json_free(&document);
     return s;
 }
