@@ -46,6 +46,9 @@ static void take_verdict(struct duel *d, double threshold, struct rematch *r)
     struct judgement *j = &d->judgement;
     verdict_decide(j, threshold);
     r->decision = decisions[j->verdict];
+    if (j->verdict == VERDICT_NONE)
+        snprintf(r->why, sizeof r->why, "%lld rounds fitted into the time, and %d are the least",
+                 (long long)(j->na < j->nb ? j->na : j->nb), VERDICT_LEAST);
     r->median_s[0] = j->median_a;
     r->median_s[1] = j->median_b;
     r->ratio[0] = j->ratio;

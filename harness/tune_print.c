@@ -40,7 +40,7 @@ void tune_row(const struct bucket *b, FILE *out)
     if (b->decision == DECISION_KEPT)
         fprintf(out, "%60s -> %s%s%s\n", "", b->variant, strcmp(b->knobs, "-") ? ":" : "",
                 strcmp(b->knobs, "-") ? b->knobs : "");
-    if (b->decision == DECISION_FAILED)
+    if (b->why[0])
         fprintf(out, "%60s %s\n", "", b->why);
 }
 

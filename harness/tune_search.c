@@ -14,6 +14,7 @@
 #include "measure.h"
 #include "patchmark.h"
 #include "random.h"
+#include "topology.h"
 #include "tune.h"
 #include "worker.h"
 
@@ -69,8 +70,11 @@ static enum status start_worker(struct search *s, struct fault *fault)
     const char *line;
     snprintf(threads, sizeof threads, "%d", s->options->threads);
     snprintf(seed, sizeof seed, "%" PRIu64, s->seed);
-    const char *argv[] = {"worker", "tune", s->b->shape, "--threads",   threads,
-                          "--seed", seed,   "--device",  device_text(), NULL};
+    struct pinning pin = {.list = "-"};
+    if (device_kind() == DEVICE_CPU)
+        pinning_choose("cores", s->options->threads, &pin);
+    const char *argv[] = {"worker", "tune",   s->b->shape, "--threads", threads,       "--seed",
+                          seed,     "--cpus", pin.list,    "--device",  device_text(), NULL};
     TRY(worker_spawn(argv, &s->worker, fault));
     return answer(s, &line, fault);
 }

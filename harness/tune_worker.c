@@ -10,8 +10,9 @@
  * timing. A candidate whose first run takes longer than MOST seconds is not run again; that run is
  * its time. Lines `alive` come between, as in kernels_worker.c.
  *
- * Candidates share this process, so a time from here only says who is worth a second look: what is
- * kept was timed again beside the default, each in a process of its own. */
+ * Candidates share this process and find caches hot, so a time from here only says who is worth a
+ * second look: what is kept was timed again beside the default, each in a process of its own, in the
+ * op's own cache state. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "measure.h"
 #include "patchmark.h"
 #include "stats.h"
+#include "topology.h"
 #include "tune.h"
 #include "worker.h"
 
@@ -34,7 +36,8 @@ struct session {
     FILE *out;
     int64_t threads;
     uint64_t seed;
-    const char *shape;
+    const char *shape, *pin_list;
+    struct pinned pinned;
     struct operands operands;
     bool have_operands;
     double said_alive;
@@ -56,6 +59,7 @@ static enum status session_open(struct session *s, int argc, char **argv, struct
     const struct option options[] = {PLUGIN_OPTION,
                                      {"--threads", "N", OPTION_COUNT, &s->threads, ""},
                                      {"--seed", "N", OPTION_SEED, &s->seed, ""},
+                                     {"--cpus", "LIST", OPTION_TEXT, &s->pin_list, ""},
                                      DEVICE_OPTION,
                                      {0}};
     int count = 1;
@@ -64,6 +68,7 @@ static enum status session_open(struct session *s, int argc, char **argv, struct
     if (count != 1 || s->threads < 1)
         return fault_set(fault, ST_BAD_INPUT, "a tune worker wants a SHAPE");
     TRY(shape_parse(s->shape, &problem, fault));
+    pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(operands_new(&problem, false, false, &s->operands, fault));
     s->have_operands = true;
     s->operands.threads = (int)s->threads;
@@ -130,6 +135,7 @@ static enum status bound_try(struct session *s, struct bound *b, const struct wi
     if (b->mirror.gpu && gpu_info(b->mirror.gpu)->emulated)
         return fault_set(why, ST_UNAVAILABLE, "emulated devices are never timed");
     TRY(bound_prepare(b, why));
+    pinning_apply(s->pin_list, (int)s->threads, &s->pinned); /* a library may have begun threads */
     if (w->check_s > 0)
         TRY(hold_against_reference(s, b, w->check_s, why));
     return time_runs(s, b, w, seconds, why);
@@ -174,7 +180,7 @@ static enum status serve(struct session *s, const char *line, struct fault *faul
 
 int worker_tune(int argc, char **argv, struct fault *fault)
 {
-    struct session s = {.threads = 1};
+    struct session s = {.threads = 1, .pin_list = "-"};
     char line[512];
     if (worker_take_line_out(&s.out, fault) != ST_OK)
         return EXIT_CHECK;
