@@ -9,6 +9,8 @@
 
 #include "verdict.h"
 
+#define LEAST_SHARE 0.5 /* of a calibrated floor */
+
 #ifdef HAVE_JANSSON
 #include <dirent.h>
 #include <jansson.h>
@@ -18,6 +20,12 @@
 #endif
 
 double calibration_floor(const struct calibration *c) { return c ? c->floor : VERDICT_FLOOR; }
+
+void calibration_at(struct calibration *c, double pair_seconds)
+{
+    c->floor *= fmax(LEAST_SHARE, sqrt(c->pair_seconds / pair_seconds));
+    c->pair_seconds = pair_seconds;
+}
 
 double calibration_threshold(const struct calibration *c)
 {
@@ -33,9 +41,9 @@ void calibration_describe(const struct calibration *c, char *out, size_t bytes)
                  100 * VERDICT_FLOOR);
     else
         snprintf(out, bytes,
-                 "floor %.2g %% by the calibration of %.10s (%" PRId64 " comparisons, %" PRId64
-                 " thread%s)",
-                 100 * c->floor, c->created_utc, c->comparisons, c->threads,
+                 "floor %.2g %% of comparisons of %.3g s, by the calibration of %.10s (%" PRId64
+                 " of them, %" PRId64 " thread%s)",
+                 100 * c->floor, c->pair_seconds, c->created_utc, c->comparisons, c->threads,
                  c->threads == 1 ? "" : "s");
 }
 

@@ -12,7 +12,8 @@
 #define CALIBRATION_MOST 4096
 
 struct calibration {
-    double floor;                 /* 95th percentile of the ratio's distance from 1; 0.012 */
+    double
+        floor; /* for comparisons of pair_seconds; as measured, 95th percentile of the ratio's distance from 1; 0.012 */
     int64_t threads;              /* of the arms */
     int64_t comparisons, alarms;  /* alarms: verdicts FASTER or SLOWER, each judged alone */
     double pair_seconds, seconds; /* budget of one comparison, time of all */
@@ -24,6 +25,11 @@ struct calibration {
  * note: one sentence on the first such file, "" otherwise. */
 bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,
                         size_t bytes);
+
+/* The floor for comparisons of another length: blocks are independent, so it goes with the inverse
+ * square root of their number. What does not shrink so is guarded against by going no lower than to
+ * half. */
+void calibration_at(struct calibration *c, double pair_seconds);
 
 /* The threshold to judge by: VERDICT_LEAST_EFFECT or the floor, whichever is more. c NULL: a machine
  * that was never calibrated. */

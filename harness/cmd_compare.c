@@ -37,7 +37,7 @@ struct request {
             {"--threads", "N", OPTION_COUNT, &(k)->threads,                                        \
              "of arms without @threads (all cores)"},                                              \
             {"--budget", "SECONDS", OPTION_REAL, &(k)->budget,                                     \
-             "for each pair, verification included (12)"},                                         \
+             "for each pair, verification included (12), half more at most"},                      \
             {"--threshold", "PERCENT", OPTION_REAL, &(r)->percent,                                 \
              "least difference that counts (1, or this machine's floor if that is more)"},         \
             {"--gate", NULL, OPTION_FLAG, &(r)->gate, "exit code 1 where some B is SLOWER"},       \

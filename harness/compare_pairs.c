@@ -94,6 +94,8 @@ static enum status settle_pair(struct compare_suite *s, struct compare_pair *p, 
     char note[sizeof s->note];
     p->calibrated =
         calibration_newest(s->calibrations, threads_of(s, p), &p->calibration, note, sizeof note);
+    if (p->calibrated)
+        calibration_at(&p->calibration, s->kernels.budget);
     if (note[0])
         memcpy(s->note, note, sizeof note);
     const struct calibration *c = p->calibrated ? &p->calibration : NULL;

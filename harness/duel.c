@@ -55,7 +55,9 @@ static bool process_start(struct duel *d, int which)
     if (!a->worker || !arm_ready(&d->contest, a) ||
         !arm_check(&d->contest, a, "check", check_seconds(d)))
         return false;
-    if (!arm_warm(&d->contest, a, warm_seconds(d)))
+    if (d->contest.roof->device && d->side[which].processes == 0)
+        arm_launches(&d->contest, a);
+    if (!a->worker || !arm_warm(&d->contest, a, warm_seconds(d)))
         return false;
     if (d->run_seconds[which] > 0)
         set_sample(d, which); /* one and the same in all of them */

@@ -182,9 +182,31 @@ static void the_newest_calibration_is_read(void **state)
     assert_true(newest(1, NULL).floor == 0.12); /* of as many threads */
     assert_true(newest(2, NULL).floor == 0.13);
     assert_true(newest(8, NULL).floor == 0.13); /* else the newest of any */
-    struct spawned s = COMPARE("--interleave", ARM, ARM, "--threads=1", "--threshold=11",
-                               "--results", at("%s/results", folder));
-    expect(&s, 2, NULL, "(floor 12 % by the calibration of 2026-01-02 (20 comparisons, 1 thread))");
+    struct spawned s = COMPARE("--interleave", ARM, ARM, "--threads=1", "--budget=3",
+                               "--threshold=11", "--results", at("%s/results", folder));
+    expect(&s, 2, NULL,
+           "(floor 12 % of comparisons of 3 s, by the calibration of 2026-01-02 (20 of them, 1 "
+           "thread))");
+}
+
+/* Four times as long: half the noise, and no less however long. */
+static void a_floor_is_of_comparisons_of_one_length(void **state)
+{
+    (void)state;
+    struct calibration c = {.floor = 0.02, .pair_seconds = 3};
+    calibration_at(&c, 3);
+    assert_true(c.floor == 0.02);
+    calibration_at(&c, 12);
+    assert_true(fabs(c.floor - 0.01) < 1e-12 && c.pair_seconds == 12);
+    c = (struct calibration){.floor = 0.02, .pair_seconds = 3};
+    calibration_at(&c, 300);
+    assert_true(fabs(c.floor - 0.01) < 1e-12);
+    c = (struct calibration){.floor = 0.02, .pair_seconds = 4};
+    calibration_at(&c, 1);
+    assert_true(fabs(c.floor - 0.04) < 1e-12); /* a shorter one is noisier */
+    assert_true(calibration_threshold(NULL) == 0.02);
+    c.floor = 0.004;
+    assert_true(calibration_threshold(&c) == 0.01); /* nobody is told of less */
 }
 
 static void damaged_calibrations_are_passed_over(void **state)
@@ -266,6 +288,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_compared_is_refused),
         cmocka_unit_test(disturbance_is_told_from_noise),
         cmocka_unit_test(the_newest_calibration_is_read),
+        cmocka_unit_test(a_floor_is_of_comparisons_of_one_length),
         cmocka_unit_test(damaged_calibrations_are_passed_over),
         cmocka_unit_test(files_are_matched_by_recipe),
     };
