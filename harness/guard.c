@@ -160,8 +160,6 @@ static const struct {
                             {"migration", RAW_MIGRATION},
                             {"quota", RAW_QUOTA}};
 
-const char *guard_reason_name(enum guard_reason reason) { return reasons[reason].name; }
-
 double guard_settled(const struct guard_level *l)
 {
     return l->seen < LEVEL_LEAST

@@ -67,7 +67,6 @@ enum guard_reason {
     GUARD_QUOTA,
     GUARD_REASONS
 };
-const char *guard_reason_name(enum guard_reason reason);
 
 /* One case. Zero-initialised. */
 struct guard_count {

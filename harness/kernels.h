@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kernels.h   What the parts of `kernels` share: the command (cmd_kernels.c), the contest of
  * variants (kernels_contest.c), one variant seen from there (kernels_arm.c) and its worker
- * (kernels_worker.c), what the machine cannot do (kernels_roof.c), tables and records
- * (kernels_print.c). */
+ * (kernels_worker.c), what the machine cannot do (kernels_roof.c), tables (kernels_print.c) and
+ * records (kernels_record.c). */
 #ifndef PATCHMARK_KERNELS_H
 #define PATCHMARK_KERNELS_H
 
@@ -54,7 +54,7 @@ struct kernels_options {
     double soak_s; /* each variant runs so long alone, for its energy; 0: not */
     struct energy_request energy_request;
     struct energy *energy; /* sensors, where soak_s */
-    int64_t block_least; /* samples of one visit, where each is short; 0: one */
+    int64_t block_least;   /* samples of one visit, where each is short; 0: one */
 };
 
 struct worker;
@@ -221,10 +221,15 @@ void roof_measure_copy(struct roof *roof, int threads, const struct problem *p,
 bool roof_beaten(const struct roof *roof, const struct problem *p, const struct arm *a,
                  char *reason, size_t bytes);
 
+/* kernels_record.c: members of one case, without the schema's head. */
+void kernels_case(const struct contest *c, const struct arm *a, struct json *j);
+
 /* kernels_print.c */
 void kernels_table(const struct contest *c, FILE *out);
-/* Members of one case, without the schema's head. */
-void kernels_case(const struct contest *c, const struct arm *a, struct json *j);
+void kernels_repro(const struct contest *c, const struct arm *a, char *out, size_t bytes);
+/* Of its class's units, and of a device's memory bus; NaN: not known. */
+double kernels_peak_fraction(const struct contest *c, const struct arm *a);
+double kernels_bus_fraction(const struct contest *c, const struct arm *a);
 /* "36.66 ms +-0.12"; half NaN: no interval. "1.05": three digits. */
 void kernels_time_text(double seconds, double half, char *out, size_t bytes);
 const char *kernels_ratio_text(double ratio, char out[16]);

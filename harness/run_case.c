@@ -161,13 +161,13 @@ static const struct {
     const char *word;
     bool (*take)(struct outcome *o, const char *rest);
 } handlers[] = {
-    {"recipe", take_recipe},       {"work", take_work},       {"sha256", take_sha256},
-    {"plugin", take_plugin},       {"planned", take_planned}, {"resident", take_resident},
-    {"check", take_check},         {"peak", take_peak},       {"first", take_first},
-    {"host", take_host},           {"at", take_share},        {"sample", take_sample},
-    {"part", take_part},           {"times", take_times},     {"counter", take_counter},
-    {"ready", take_nothing},       {"bye", take_nothing},     {"rechecked", take_rechecked},
-    {"pinned", take_pinned},       {"guard", take_look}, {"tuned", take_tuned},
+    {"recipe", take_recipe}, {"work", take_work},       {"sha256", take_sha256},
+    {"plugin", take_plugin}, {"planned", take_planned}, {"resident", take_resident},
+    {"check", take_check},   {"peak", take_peak},       {"first", take_first},
+    {"host", take_host},     {"at", take_share},        {"sample", take_sample},
+    {"part", take_part},     {"times", take_times},     {"counter", take_counter},
+    {"ready", take_nothing}, {"bye", take_nothing},     {"rechecked", take_rechecked},
+    {"pinned", take_pinned}, {"guard", take_look},      {"tuned", take_tuned},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -279,7 +279,7 @@ void outcome_judge(struct outcome *o)
         snprintf(o->reason, sizeof o->reason, "%s", wide);
 }
 
-static enum status take_raw(struct outcome *o, double seconds, uint8_t flags, struct fault *fault)
+enum status outcome_keep(struct outcome *o, double seconds, uint8_t flags, struct fault *fault)
 {
     return raw_add(&o->raw, &seconds, 1, o->look.mhz, flags)
                ? ST_OK
@@ -291,7 +291,7 @@ static enum status take_raw(struct outcome *o, double seconds, uint8_t flags, st
 static enum status guard_clip(struct outcome *o, struct fault *fault)
 {
     const uint8_t flags = guard_judge(&o->guard, &o->look, false, o->samples - 1);
-    TRY(take_raw(o, o->total[o->samples - 1] * 1e-9, flags, fault));
+    TRY(outcome_keep(o, o->total[o->samples - 1] * 1e-9, flags, fault));
     if (flags & RAW_DISCARDED)
         o->samples--;
     o->summary = o->samples ? stats_summary(o->total, o->samples) : (struct summary){.n = 0};
@@ -327,7 +327,7 @@ enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_l
                          const char *go, struct fault *fault)
 {
     TRY(time_clip(w, limits, o, go, fault));
-    return take_raw(o, o->total[o->samples - 1] * 1e-9, 0, fault);
+    return outcome_keep(o, o->total[o->samples - 1] * 1e-9, 0, fault);
 }
 
 /* Sensors are asked from here: what the worker does is not disturbed. */
@@ -360,79 +360,6 @@ static enum status time_watched(struct worker *w, const struct run_limits *limit
     nvml_window_free(&window);
     nvml_close(nvml);
     return s;
-}
-
-/* ---- sampling ---- */
-
-static void sum_up(struct outcome *o)
-{
-    struct sampled *s = &o->sampled;
-    double pass_ns[SAMPLE_PASSES_MAX];
-    sampled_sum_up(s, o->c.spec.seed);
-    for (int i = 0; i < s->passes; i++)
-        o->total[i] = pass_ns[i] = 1e9 * s->pass_s[i];
-    o->samples = s->passes;
-    o->summary = stats_summary(pass_ns, s->passes);
-    o->summary.median = 1e9 * s->total_s;
-    o->summary.lo = 1e9 * s->lo_s;
-    o->summary.hi = 1e9 * s->hi_s;
-    o->summary.level = s->passes >= MEASURE_LEAST_SAMPLES ? 0.95 : 0;
-}
-
-/* Parts differ more than their sum does, and each has an interval of its own: more passes, and a
- * narrower interval, than clips need. */
-static struct stop_rule pass_rule(const struct run_limits *limits)
-{
-    const bool more = limits->least_samples > MEASURE_LEAST_SAMPLES;
-    return (struct stop_rule){.narrow = STOP_NARROW_PIPELINE / 2,
-                              .least = 2 * MEASURE_LEAST_SAMPLES,
-                              .fewest = more ? limits->least_samples : MEASURE_LEAST_SAMPLES,
-                              .most = SAMPLE_PASSES_MAX,
-                              .budget_s = limits->budget_s};
-}
-
-/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
-/* As guard_clip. */
-static enum status guard_pass(struct outcome *o, struct fault *fault)
-{
-    const uint8_t flags = guard_judge(&o->guard, &o->look, false, o->sampled.passes - 1);
-    sum_up(o);
-    TRY(take_raw(o, o->sampled.pass_s[o->sampled.passes - 1], flags, fault));
-    if (!(flags & RAW_DISCARDED))
-        return ST_OK;
-    o->samples = --o->sampled.passes;
-    o->summary = (struct summary){.n = 0};
-    if (o->sampled.passes > 0)
-        sum_up(o);
-    return ST_OK;
-}
-
-static enum status time_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                               double started_s, struct fault *fault)
-{
-    const struct stop_rule rule = pass_rule(limits);
-    for (o->stop = STOP_NOT; !o->stop;) {
-        const double begin = clock_seconds();
-        o->asked = true;
-        TRY(worker_send(w, "pass", fault));
-        TRY(outcome_wait(o, w, limits, "times", fault));
-        const double now = clock_seconds();
-        TRY(guard_pass(o, fault));
-        stop_look(&o->stopping, &o->summary);
-        o->stop = stop_decide(&rule, &o->stopping, &o->summary, now - started_s, now - begin);
-        outcome_progress(o, fmin(1, fmax(0.5, (now - started_s) / limits->budget_s)));
-    }
-    return ST_OK;
-}
-
-static enum status take_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                               double started_s, struct fault *fault)
-{
-    TRY(time_passes(w, limits, o, started_s, fault));
-    TRY(worker_send(w, "end", fault));
-    TRY(outcome_wait(o, w, limits, "bye", fault));
-    outcome_judge(o);
-    return ST_OK;
 }
 
 enum status outcome_end(struct outcome *o, struct worker *w, const struct run_limits *limits,
@@ -492,7 +419,7 @@ void run_case(struct outcome *o, const struct run_limits *limits)
     const double started_s = clock_seconds();
     enum status status = start(o, limits, &w, &fault);
     if (status == ST_OK)
-        status = o->sampling ? take_passes(w, limits, o, started_s, &fault)
+        status = o->sampling ? outcome_passes(o, w, limits, started_s, &fault)
                              : take_samples(w, limits, o, &fault);
     outcome_finish(o, w, status, &fault);
     o->elapsed_ns = 1e9 * (clock_seconds() - started_s);

@@ -34,13 +34,13 @@ struct outcome {
     struct tuned_use tuned; /* file NULL */
     struct checked check;
     struct pinning pinning;
-    int visible; /* the worker sees this entry of CUDA_VISIBLE_DEVICES alone; -1: all */
-    int openmp, openblas;           /* threads */
+    int visible;          /* the worker sees this entry of CUDA_VISIBLE_DEVICES alone; -1: all */
+    int openmp, openblas; /* threads */
     char pinned[1024], others[256]; /* processors, as set: OpenMP's threads, other threads */
     double planned, resident, fma_peak, first_ns, elapsed_ns; /* elapsed: of the whole case */
-    int64_t host_step_ns, graph_nodes; /* CUDA devices */
-    struct json gpu;                   /* an object: the device while clips were timed */
-    struct json energy;                /* likewise: joules; and a line of them for people */
+    int64_t host_step_ns, graph_nodes;                        /* CUDA devices */
+    struct json gpu;    /* an object: the device while clips were timed */
+    struct json energy; /* likewise: joules; and a line of them for people */
     char energy_line[512];
     double total[SAMPLES_MAX], load[STAGE_COUNT][SAMPLES_MAX];
     double stage[STAGE_COUNT][SAMPLES_MAX]; /* encode and denoise: both of their stages */
@@ -75,7 +75,7 @@ struct run_limits {
     double budget_s;   /* timing ends here, but not before least_samples */
     double deadline_s; /* a worker silent for so long is killed */
     int64_t least_samples;
-    const char *counters; /* PAPI events, comma-separated, or NULL */
+    const char *counters;  /* PAPI events, comma-separated, or NULL */
     struct energy *energy; /* sensors, or NULL */
     const char *pin;       /* "cores", "none"; NULL: none */
     double sustain_s;      /* a number over 0: cases run for so long (run_sustain.h) */
@@ -105,6 +105,11 @@ enum status outcome_wait(struct outcome *o, struct worker *w, const struct run_l
 enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_limits *limits,
                          const char *go, struct fault *fault);
 void outcome_judge(struct outcome *o);
+/* The raw sample of what was just timed, with RAW_* flags. */
+enum status outcome_keep(struct outcome *o, double seconds, uint8_t flags, struct fault *fault);
+/* run_passes.c: of a sampled case, once its worker is ready; started_s: when it was started. */
+enum status outcome_passes(struct outcome *o, struct worker *w, const struct run_limits *limits,
+                           double started_s, struct fault *fault);
 enum status outcome_end(struct outcome *o, struct worker *w, const struct run_limits *limits,
                         struct fault *fault);
 void outcome_finish(struct outcome *o, struct worker *w, enum status status,
@@ -134,7 +139,7 @@ void outcome_energy_json(const struct outcome *o, struct json *j);
 const char *outcome_plan(const struct outcome *o); /* --kernels as asked for, "auto" */
 void outcome_name(const struct outcome *o, char *out, size_t bytes); /* "tiny 128x72 f17 s4 t2" */
 void outcome_json(const struct outcome *o, struct json *j);          /* members of a case record */
-const char *rate_text(double rate, char out[24]); /* of any size; returns out */
+const char *rate_text(double rate, char out[24]);                    /* of any size; returns out */
 void outcome_heading(FILE *out);
 void outcome_row(const struct outcome *o, FILE *out);
 

@@ -80,14 +80,6 @@ int64_t raw_flag_outliers(struct raw *r)
     return flagged;
 }
 
-int64_t raw_count(const struct raw *r, uint8_t flags)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < r->count; i++)
-        count += (r->at[i].flags & flags) == flags;
-    return count;
-}
-
 void sidecar_json(const struct sidecar_place *p, struct json *j)
 {
     if (!p->file[0]) {
@@ -196,15 +188,6 @@ enum status sidecar_resume(const char *path, int64_t bytes, struct sidecar **out
     s->bytes = bytes;
     *out = s;
     return ST_OK;
-}
-
-void sidecar_forget(const char *path)
-{
-    char *part;
-    if (asprintf(&part, "%s.part", path) < 0)
-        return;
-    unlink(part);
-    free(part);
 }
 
 enum status sidecar_add(struct sidecar *s, const struct raw *raw, struct sidecar_place *out,

@@ -45,7 +45,6 @@ void raw_free(struct raw *r);
  * median absolute one (as hyperfine warns); they are kept. Discarded entries are no part of it. Where
  * over half are equal nothing can be said of the rest. How many were flagged. */
 int64_t raw_flag_outliers(struct raw *r);
-int64_t raw_count(const struct raw *r, uint8_t flags); /* entries with all of these */
 
 /* Where a case's samples are. */
 struct sidecar_place {
@@ -63,7 +62,6 @@ enum status sidecar_create(const char *path, struct sidecar **out, struct fault 
  * `bytes` bytes are kept. A file that was ended while its record was not is opened again. */
 enum status sidecar_resume(const char *path, int64_t bytes, struct sidecar **out,
                            struct fault *fault);
-void sidecar_forget(const char *path); /* removes what such a process left */
 enum status sidecar_add(struct sidecar *s, const struct raw *raw, struct sidecar_place *out,
                         struct fault *fault);
 int64_t sidecar_bytes(const struct sidecar *s);                     /* so far */
