@@ -73,6 +73,9 @@ void gpu_pinned_free(struct gpu *g, void *memory);
 /* Waits for the stream. ST_DEVICE where anything enqueued before went wrong; such an error sticks:
  * the process can use this device no more. */
 enum status gpu_sync(struct gpu *g, struct fault *fault);
+/* Likewise for all that any stream of this process has on the device: what a clock's stop waits for,
+ * so that work beside the stream is in the time. */
+enum status gpu_sync_device(struct gpu *g, struct fault *fault);
 
 /* Marks in the stream, numbered from 0, as many as are used; elapsed waits for `to`. */
 enum status gpu_mark(struct gpu *g, int mark, struct fault *fault);

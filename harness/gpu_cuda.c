@@ -311,6 +311,13 @@ enum status gpu_sync(struct gpu *g, struct fault *fault)
     return ST_OK;
 }
 
+enum status gpu_sync_device(struct gpu *g, struct fault *fault)
+{
+    CU(cudaDeviceSynchronize(), "work enqueued before, on any stream");
+    g->staged = 0;
+    return ST_OK;
+}
+
 enum status gpu_mark(struct gpu *g, int mark, struct fault *fault)
 {
     if (mark >= MARKS_MAX)

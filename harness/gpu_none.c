@@ -114,6 +114,12 @@ enum status gpu_sync(struct gpu *g, struct fault *fault)
     return not_built(fault);
 }
 
+enum status gpu_sync_device(struct gpu *g, struct fault *fault)
+{
+    (void)g;
+    return not_built(fault);
+}
+
 enum status gpu_mark(struct gpu *g, int mark, struct fault *fault)
 {
     (void)g, (void)mark;

@@ -106,14 +106,14 @@ static enum status enqueue(struct gpu *gpu, const char *name, measured_fn *fn, v
             return fault_set(fault, s, "%s failed while it was timed", name);
         TRY(gpu_mark(gpu, (int)i + 1, fault));
     }
-    return gpu_sync(gpu, fault);
+    return gpu_sync_device(gpu, fault);
 }
 
 enum status measure_events(struct gpu *gpu, const char *name, measured_fn *fn, void *user,
                            int64_t iterations, int64_t count, double *samples, double *wall,
                            struct fault *fault)
 {
-    TRY(gpu_sync(gpu, fault));
+    TRY(gpu_sync_device(gpu, fault));
     double begin = clock_seconds();
     TRY(enqueue(gpu, name, fn, user, iterations, count, fault));
     *wall = clock_seconds() - begin;

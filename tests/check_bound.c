@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "elem.h"
@@ -141,6 +142,15 @@ enum status gpu_sync(struct gpu *g, struct fault *fault)
         return fault_set(fault, ST_DEVICE, "the device stumbled");
     syncs_left -= syncs_left > 0;
     return ST_OK;
+}
+
+/* Work that another stream has left behind delays it. */
+static double beside_s;
+
+enum status gpu_sync_device(struct gpu *g, struct fault *fault)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * beside_s)}, NULL);
+    return gpu_sync(g, fault);
 }
 
 enum status gpu_mark(struct gpu *g, int mark, struct fault *fault)
@@ -503,6 +513,24 @@ static void events_time_by_the_device(void **state)
     assert_non_null(strstr(fault.text, "tick failed while it was timed"));
 }
 
+/* A variant that leaves its work to a stream of its own: the marks see nothing, the wall does. */
+static void work_beside_the_stream_is_in_the_wall(void **state)
+{
+    (void)state;
+    struct fault fault = {""};
+    double samples[3] = {0}, wall = 0, events = 0;
+    char reason[160];
+    int fails = 0;
+    beside_s = 0.03;
+    assert_int_equal(measure_events(&device, "tick", tick, &fails, 1, 3, samples, &wall, &fault),
+                     ST_OK);
+    beside_s = 0;
+    for (int i = 0; i < 3; i++)
+        events += samples[i];
+    assert_true(wall >= 0.03);
+    assert_false(measure_clocks_agree(events, wall, reason, sizeof reason));
+}
+
 static void clocks_contradict_each_other(void **state)
 {
     static const struct {
@@ -583,6 +611,7 @@ int main(void)
         cmocka_unit_test(device_errors_end_a_check),
         cmocka_unit_test(device_without_room_refuses),
         cmocka_unit_test(events_time_by_the_device),
+        cmocka_unit_test(work_beside_the_stream_is_in_the_wall),
         cmocka_unit_test(clocks_contradict_each_other),
         cmocka_unit_test(copies_count_both_ways),
         cmocka_unit_test(bare_blocks_are_exact),
