@@ -203,6 +203,11 @@ static enum status plot(const char *const *results, int count, const char *out, 
     if (!j && set->latents)
         printf("%lld denoise-only case%s left out: figures are of clips\n", (long long)set->latents,
                set->latents == 1 ? "" : "s");
+    if (!j && set->grouped)
+        printf("%lld case%s of batches, replicas and scenarios left out: figures are of like "
+               "clips, one"
+               " after the other\n",
+               (long long)set->grouped, set->grouped == 1 ? "" : "s");
     if (j) {
         json_open_object(j, NULL);
         json_int(j, "files", set->files);
@@ -210,6 +215,7 @@ static enum status plot(const char *const *results, int count, const char *out, 
         json_int(j, "older_cases", set->older);
         json_int(j, "cases_without_recipe", set->unknown);
         json_int(j, "denoise_only_cases", set->latents);
+        json_int(j, "grouped_cases", set->grouped);
         json_open_array(j, "figures");
     }
     enum status status = draw_all(set, scripts, folder, j, figures, fault);

@@ -8,6 +8,7 @@
 #include "elem.h"
 #include "host.h"
 #include "measure.h"
+#include "run_scenario.h"
 
 #include <glob.h>
 #include <stdlib.h>
@@ -62,7 +63,9 @@ static bool read_fact(const char *line, struct fact *f)
     const char *timing = member(line, "timing"), *stages = member(line, "stages");
     const double n = number_in(timing, "n"), first_s = number_in(stages, "first_run_ns") * 1e-9;
     if (!recipe || *recipe != '{' || !timing || *timing != '{' || !stages || *stages != '{' ||
-        !strstr(line, "\"case_kind\":\"pipeline\"") || !strstr(line, "\"claim\":\"measured\"") ||
+        member(recipe, "batch") || member(recipe, "replicas") || member(recipe, "scenario") ||
+        member(line, "sustained") || !strstr(line, "\"case_kind\":\"pipeline\"") ||
+        !strstr(line, "\"claim\":\"measured\"") ||
         !text_in(recipe, "model", f->model, sizeof f->model) ||
         !text_in(recipe, "type", f->type, sizeof f->type) ||
         !text_in(recipe, "device", f->device, sizeof f->device) ||
@@ -178,10 +181,17 @@ static double peak_of(struct expect *e, int threads)
 
 /* What the loop of run_case.c will do: at least so many clips, then until the interval is narrow,
  * which a record may tell, or the budget is spent. */
-static double timing_s(double clip_s, double narrow_clips, const struct run_limits *limits)
+static double timing_s(const struct pipeline_case *c, double clip_s, double narrow_clips,
+                       const struct run_limits *limits)
 {
-    const double least = (double)limits->least_samples * clip_s;
-    const double most = isfinite(narrow_clips) ? narrow_clips : SAMPLES_MAX;
+    const char *scenario = c->spec.scenario;
+    const bool audit = scenario && !strcmp(scenario, "repeat-audit");
+    const double clips = (double)limits->least_samples;
+    const double least = clip_s * (audit ? fmax(clips, AUDIT_LEAST_CLIPS) : clips);
+    const bool narrows = isfinite(narrow_clips) && !scenario && c->spec.replicas == CASE_UNSET;
+    const double most = narrows ? narrow_clips : SAMPLES_MAX;
+    if (limits->sustain_s > 0)
+        return fmax(limits->sustain_s, clip_s);
     return fmax(least, fmin(limits->budget_s, most * clip_s));
 }
 
@@ -207,6 +217,6 @@ struct expectation expect_case(struct expect *e, const struct pipeline_case *c, 
         out.basis = EXPECT_ROOF;
         out.clip_s = flops / peak_of(e, c->config.threads);
     }
-    out.case_s = rest_s + out.clip_s + timing_s(out.clip_s, narrow_clips, limits);
+    out.case_s = rest_s + out.clip_s + timing_s(c, out.clip_s, narrow_clips, limits);
     return out;
 }

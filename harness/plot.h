@@ -79,6 +79,7 @@ struct plot_set {
     int64_t files, older; /* files read; cases left out for a newer one */
     int64_t unknown;      /* cases that ended before their recipe was known */
     int64_t latents;      /* denoise-only cases, left out of all figures */
+    int64_t grouped;      /* likewise cases of batches, replicas and scenarios */
 };
 
 /* Reads .jsonl files and folders of them; a corrupt line is refused, named with file and line. */

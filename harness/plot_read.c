@@ -198,6 +198,13 @@ static enum status visit(const struct result *r, void *user, struct fault *fault
         set->latents++;
         return ST_OK;
     }
+    /* Nor are times of a batch, of a replica among others or of clips that all differ. */
+    if (result_type(r, "recipe.batch") != RESULT_ABSENT ||
+        result_type(r, "recipe.replicas") != RESULT_ABSENT ||
+        result_type(r, "recipe.scenario") != RESULT_ABSENT) {
+        set->grouped++;
+        return ST_OK;
+    }
     /* A case refused before its plan was made says nothing of size or duration. */
     if (result_type(r, "recipe") == RESULT_ABSENT && !result_may_be_timed(r)) {
         set->unknown++;

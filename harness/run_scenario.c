@@ -10,7 +10,8 @@
 
 /* Clips of a block; the first follows one of the other kind and is not counted. */
 #define BLOCK 4
-#define LEAST_PAIRS 4 /* of blocks: the fewest that can differ beyond chance */
+#define LEAST_PAIRS                                                                                \
+    (AUDIT_LEAST_CLIPS / (2 * BLOCK)) /* of blocks: the fewest that can differ beyond chance */
 
 static const char *const scenario_names[] = {"", "single-stream", "offline", "repeat-audit"};
 enum { SCENARIOS = sizeof scenario_names / sizeof scenario_names[0] };

@@ -618,6 +618,30 @@ static void cases_that_end_as_latents_are_no_clips(void **state)
     temporary_remove(p.folder);
 }
 
+/* A batch's time is not a clip's, nor is that of one replica among others. */
+static void cases_of_several_clips_are_left_out(void **state)
+{
+    static const char *const recipe[] = {"\"batch\":2", "\"replicas\":1",
+                                         "\"scenario\":\"offline\""};
+    (void)state;
+    struct place p = place_new();
+    write_records(p.records, "cpu-a", power_law, 2);
+    FILE *out = fopen(p.records, "a");
+    assert_non_null(out);
+    for (int i = 0; i < 3; i++)
+        fprintf(out,
+                "{\"schema\":{\"name\":\"patchmark\",\"version\":\"2.0\"},\"kind\":\"case\","
+                "\"case_kind\":\"pipeline\",\"status\":\"passed\",\"recipe\":{\"width\":64,"
+                "\"height\":64,\"frames\":1,\"fps\":1,%s},\"timing\":{\"median\":1e6}}\n",
+                recipe[i]);
+    fclose(out);
+    struct spawned s = plot(p.records, p.pictures, "json");
+    assert_int_equal(s.code, DRAWN);
+    assert_has(s.out, "\"cases\": 2");
+    assert_has(s.out, "\"grouped_cases\": 3");
+    temporary_remove(p.folder);
+}
+
 /* A field that only some cases have tells them apart from others all the same. */
 static void cases_that_differ_stay_apart(void **state)
 {
@@ -709,6 +733,7 @@ int main(void)
         cmocka_unit_test(hostile_names_stay_text),
         cmocka_unit_test(broken_records_are_named),
         cmocka_unit_test(cases_that_end_as_latents_are_no_clips),
+        cmocka_unit_test(cases_of_several_clips_are_left_out),
         cmocka_unit_test(cases_that_differ_stay_apart),
         cmocka_unit_test(a_case_without_a_recipe_is_counted),
         cmocka_unit_test(says_what_is_missing),
