@@ -616,6 +616,28 @@ static void what_cannot_run_is_a_row(void **state)
     assert_string_equal(newest(".jsonl"), "");
 }
 
+/* A kernel that dies, hangs or is wrong costs its row; the next case runs. */
+static void what_fails_is_a_row(void **state)
+{
+    static const char *const rows[] = {"crashed", "timeout", "wrong", "auto"};
+    (void)state;
+    struct spawned s =
+        RUN("--size=16x16", "--frames=1", "--steps=1", "--threads=1", "--budget=0.01",
+            "--repetitions=1", "--timeout=2", "--plugin=" BUILD_DIR "/tests/broken/crash.so",
+            "--plugin=" BUILD_DIR "/tests/broken/hang.so",
+            "--plugin=" BUILD_DIR "/tests/broken/wrong_scale.so",
+            "--kernels=rms_norm=broken_90_crash/rms_norm=broken_90_hang/"
+            "rms_norm=broken_90_wrong_scale/auto");
+    expect(&s, 1, "records in");
+    const char *from = s.out;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!(from = strstr(from, rows[i])))
+            fail_msg("no row '%s':\n%s", rows[i], s.out);
+    assert_non_null(strstr(from, " s +-"));
+    assert_string_equal(newest(".journal"), "");
+    clear_results();
+}
+
 static void suites_that_ship_can_be_run(void **state)
 {
     const struct case_spec base = CASE_DEFAULTS;
@@ -664,6 +686,7 @@ int main(void)
         cmocka_unit_test(another_sweep_is_refused),
         cmocka_unit_test(a_full_disk_loses_no_case),
         cmocka_unit_test(what_cannot_run_is_a_row),
+        cmocka_unit_test(what_fails_is_a_row),
         cmocka_unit_test(suites_that_ship_can_be_run),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
