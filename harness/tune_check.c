@@ -59,7 +59,8 @@ static enum status check_line(const struct tune_options *options, const char *pa
 static enum status time_clip(const struct case_spec *spec, double *seconds, char *why, size_t bytes,
                              struct fault *fault)
 {
-    const struct run_limits limits = {.budget_s = 0, .deadline_s = 600, .least_samples = 2};
+    const struct run_limits limits = {
+        .budget_s = 0, .deadline_s = 600, .least_samples = 2, .pin = "cores"};
     struct outcome *o = NULL;
     *seconds = NAN;
     TRY(outcome_new(spec, &o, fault));

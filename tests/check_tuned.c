@@ -22,7 +22,8 @@
 #include "host.h"
 #include "support/files.h"
 #include "support/spawn.h"
-#include "tuned.h"
+#include "sysfile.h"
+#include "tune.h"
 
 /* ---- tables made here ------------------------------------------------------------------------ */
 
@@ -368,6 +369,49 @@ static void no_variant_of_another_build_is_fresh(void **state)
     assert_false(tuned_is_fresh(&l));
 }
 
+/* ---- arithmetic ahead of a search ------------------------------------------------------------ */
+
+static const struct variant tiled = {.abi = PATCHMARK_ABI,
+                                     .op = "linear",
+                                     .name = "tiled_01_x",
+                                     .knob = {{"rows", 4, {96, 48, 4096, 192}},
+                                              {"depth", 3, {256, 4096, 128}},
+                                              {"order", 2, {0, 1}}}};
+
+/* What is said of one setting; "" where it is left in the race. */
+static const char *pruned(const char *target, const char *shape, int64_t rows, int64_t depth,
+                          size_t scratch, double budget_s)
+{
+    static char why[256];
+    const struct registry_entry entry = {&tiled, "linear", "tiled_01_x", target, "", NULL, 0, 1};
+    struct candidate c = {.entry = &entry, .knob = {rows, depth, 0}};
+    const struct need need = {.threads = 1, .scratch_bytes = scratch};
+    struct problem p;
+    assert_int_equal(shape_parse(shape, &p, NULL), ST_OK);
+    c.distance = (rows != 96) + (depth != 256);
+    tune_prune(&p, &c, &need, budget_s, 1, why, sizeof why);
+    return why;
+}
+
+static void arithmetic_rules_out(void **state)
+{
+    const char *small = "linear:S=100,K=200,O=64", *large = "linear:S=4096,K=4096,O=64";
+    int64_t cache;
+    (void)state;
+    assert_string_equal(pruned("x", small, 96, 256, 0, 10), "");
+    assert_string_equal(pruned("x", small, 48, 128, 0, 10), "");
+    /* 192 rows are the least that reach 100; depth's default reaches 200 as well as any */
+    assert_string_equal(pruned("x", small, 192, 256, 0, 10), "");
+    assert_non_null(strstr(pruned("x", small, 4096, 256, 0, 10), "rows=4096 is past"));
+    assert_non_null(strstr(pruned("x", small, 96, 4096, 0, 10), "depth=4096 is past"));
+    assert_non_null(strstr(pruned("x", small, 96, 256, (size_t)1 << 60, 10), "GB are free"));
+    if (sysfile_int(&cache, "/sys/devices/system/cpu/cpu0/cache/index2/level"))
+        assert_non_null(strstr(pruned("x", large, 4096, 4096, 0, 10), "its tiles take 65536 KiB"));
+    assert_non_null(strstr(pruned("c", large, 96, 256, 0, 1), "a plain loop would take"));
+    assert_string_equal(pruned("c", large, 96, 256, 0, 1000), "");
+    assert_string_equal(pruned("x", large, 96, 256, 0, 1), "");
+}
+
 /* A changed header makes another hash of the variants that include it, and of no others. */
 static void hashes_follow_includes(void **state)
 {
@@ -408,6 +452,7 @@ int main(void)
         cmocka_unit_test(kills_leave_a_table),
         cmocka_unit_test(buckets),
         cmocka_unit_test(no_variant_of_another_build_is_fresh),
+        cmocka_unit_test(arithmetic_rules_out),
         cmocka_unit_test(hashes_follow_includes),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
