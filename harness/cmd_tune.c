@@ -21,7 +21,7 @@
 
 #define SEARCH_SHARE 0.5     /* of a bucket's time; the rest confirms */
 #define BUCKET_SECONDS 0.5   /* less is no search */
-#define CONFIRM_SECONDS 3.0  /* at least */
+#define CONFIRM_SECONDS 2.0  /* at least */
 #define NOMINAL_SECONDS 30.0 /* of a bucket whose budget is a count */
 
 static struct tune_options options_given = {.spec = CASE_DEFAULTS, .seed = 1};
@@ -347,7 +347,8 @@ static void sum_up(const struct tuning *t)
         printf("\n%d with %.1f%% of the time were not reached: the same command goes on with them",
                count[DECISION_NONE], 100 * unreached);
     if (count[DECISION_KEPT])
-        printf("\ntable   %s; generate and run use it (--untuned: not)", t->path);
+        printf("\ntable   %s; generate and run use it%s (--untuned: not)", t->path,
+               strcmp(results, "results") ? " where --tuned names it" : "");
     putchar('\n');
 }
 

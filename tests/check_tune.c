@@ -75,7 +75,7 @@ static void the_planted_knob_is_found_and_the_wrong_ones_are_not(void **state)
 {
     const char *results = at("%s/found", folder);
     (void)state;
-    struct spawned s = patchmark("tune", "--shapes", SHAPE, "--budget=6s", "--threads=1",
+    struct spawned s = patchmark("tune", "--shapes", SHAPE, "--budget=4s", "--threads=1",
                                  "--plugin", PLUGIN_FILE, "--results", results, NULL);
     expect(&s, 0, "1 of 1 buckets have a faster choice");
     expect(&s, 0, "knobs_91_pairs:passes=1,rows_left=0");
@@ -252,7 +252,7 @@ static pid_t start_tune(const char *shapes, const char *results, const char *out
     if (!child) {
         if (!freopen(out, "w", stdout))
             _exit(9);
-        execl(PROGRAM, PROGRAM, "tune", "--shapes", shapes, "--budget=6s", "--threads=1",
+        execl(PROGRAM, PROGRAM, "tune", "--shapes", shapes, "--budget=5s", "--threads=1",
               "--plugin", PLUGIN_FILE, "--results", results, (char *)NULL);
         _exit(9);
     }
@@ -350,7 +350,7 @@ static void slower_lines_are_dropped_and_faster_ones_stay(void **state)
     make_table(table_in(results), "linear:S=64-127,K=256,O=256,type=f32", plain, "-", best);
     file_write(shapes, SHAPE "\n" WIDE "\n", false);
     struct spawned s =
-        patchmark("tune", "--check", "--shapes", shapes, "--budget=8s", "--threads=1", "--plugin",
+        patchmark("tune", "--check", "--shapes", shapes, "--budget=6s", "--threads=1", "--plugin",
                   PLUGIN_FILE, "--results", results, NULL);
     expect(&s, 1, "2 of 2 buckets are tuned");
     expect(&s, 1, "holds");
