@@ -22,13 +22,16 @@ void kernels_repro(const struct contest *c, const struct arm *a, char *out, size
     bool plugin = a->entry->plugin_hash != 0;
     bool cuda = device_kind() == DEVICE_CUDA;
     struct arm_spec spec = a->spec;
-    char name[1600];
+    char name[1600], llc[40] = "";
     spec.threads = 0; /* said behind --threads */
+    if (c->options->cache_bytes)
+        snprintf(llc, sizeof llc, " --llc-bytes %" PRId64, c->options->cache_bytes);
     arm_spec_print(&spec, name, sizeof name);
     snprintf(out, bytes,
              "build/patchmark kernels '%s' --shape '%s' --threads %" PRId64 " --seed %" PRIu64
-             " --cache %s %s %s%s%s",
+             " --cache %s%s%s %s %s%s%s",
              name, c->shape, a->spec.threads, c->options->seed, cache_state_name(c->cache.state),
+             llc, c->options->pin && !strcmp(c->options->pin, "none") ? " --pin none" : "",
              cuda ? "--device" : "--backend",
              cuda ? device_text() : backend_name(c->options->backend), plugin ? " --plugin " : "",
              plugin ? a->entry->origin : "");
@@ -168,11 +171,18 @@ static bool ran_out(const struct arm *a)
 
 static void print_unstable(const struct contest *c, FILE *out)
 {
-    int told = 0;
-    for (int i = 0; i < c->count; i++)
+    int told = 0, out_of_time = 0, timed = 0;
+    for (int i = 0; i < c->count; i++) {
+        timed += arm_timed(&c->arms[i]);
+        out_of_time += ran_out(&c->arms[i]);
+    }
+    const bool all = out_of_time == timed && timed > 1;
+    for (int i = 0; i < c->count && !all; i++)
         if (ran_out(&c->arms[i]))
             fprintf(out, "%s%s", told++ ? ", " : "  unstable: ", c->arms[i].title);
-    if (told)
+    if (all)
+        fputs("  all are unstable", out);
+    if (out_of_time)
         fprintf(out,
                 ": +- above %.0f %% when time was up; a larger --budget or a quieter machine"
                 " may help\n",

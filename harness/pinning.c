@@ -43,7 +43,7 @@ void pinning_choose(const char *wish, int threads, struct pinning *out)
     struct topology t;
     *out = (struct pinning){.list = "-"};
     topology_read(&t);
-    if (!strcmp(wish, "none"))
+    if (!wish || !strcmp(wish, "none"))
         snprintf(out->why, sizeof out->why, "--pin none");
     else if (threads > t.count)
         snprintf(out->why, sizeof out->why, "%d threads are more than the %d processors here",

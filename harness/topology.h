@@ -31,7 +31,7 @@ struct pinning {
     char list[1024]; /* "0,2,4", "-" where count is 0 */
     char why[120];
 };
-/* wish: "cores" or "none". */
+/* wish: "cores" or "none"; NULL: none. */
 bool pinning_is_wish(const char *wish);
 void pinning_choose(const char *wish, int threads, struct pinning *out);
 /* Members of `timing`: threads, and the processors that they were put on, or null and why not. */
