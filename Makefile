@@ -285,7 +285,7 @@ $(B)/tests/%.so: tests/%.c $(B)/choice
 check:
 	@tests/run.sh $(B) $(CHECKS)
 KILLS ?= 50
-kills: $(B)/patchmark $(B)/tests/check_sweep
+kills: $(B)/patchmark $(B)/tests/check_sweep $(PLUGINS)
 	@SWEEP_KILLS=$(KILLS) tests/run.sh $(B) check_sweep
 
 # Sanitizers write to files, because a worker's stderr belongs to its supervisor; one file is a

@@ -21,6 +21,7 @@
 
 #include "host.h"
 #include "journal.h"
+#include "measure.h"
 #include "random.h"
 #include "run_cases.h"
 #include "run_plan.h"
@@ -420,14 +421,17 @@ static bool journal_has(const char *part)
     return has;
 }
 
-/* Starts a sweep and sends the signal as soon as its first case is done. */
-static void stop_after_a_case(int number)
+/* Starts a sweep and sends the signal as soon as its first case is done; the seconds till then. */
+static double stop_after_a_case(int number)
 {
+    const double begin = clock_seconds();
     const pid_t pid = start(false);
     for (int i = 0; i < 10000 && !journal_has(" done 1 "); i++)
         rest(0.005);
+    const double seconds = clock_seconds() - begin;
     assert_int_equal(end_by(pid, number), 128 + number);
     assert_true(journal_has(" done 1 "));
+    return seconds;
 }
 
 /* Samples lie where the record says, and are those that it names. */
@@ -495,11 +499,13 @@ static void a_killed_sweep_is_gone_on_with(void **state)
     const int kills = wanted ? atoi(wanted) : 12;
     const struct random_stream stream = random_stream_of((uint64_t)time(NULL), "kills");
     struct fault fault;
-    bool resume = false;
     (void)state;
+    /* Start-up, every step of a case and what stands between two of them. */
+    const double longest = fmin(1.7 * stop_after_a_case(SIGKILL), wanted ? 2.5 : 1);
+    bool resume = true;
     for (int n = 0; n < kills; n++) {
         const pid_t pid = start(resume);
-        rest(0.7 * (double)(random_bits(stream, (uint64_t)n) % 1000) / 1000);
+        rest(longest * (double)(random_bits(stream, (uint64_t)n) % 1000) / 1000);
         if (end_by(pid, SIGKILL) != 128 + SIGKILL) {
             expect_whole(newest(".jsonl")); /* it was done before the signal came */
             clear_results();
