@@ -142,8 +142,9 @@ void engine_tuned_text(const struct engine *engine, char *out, size_t bytes)
     char stale[96] = "";
     engine_tuned(engine, &t);
     if (t.stale)
-        snprintf(stale, sizeof stale, "; %d of its %d lines %s of kernels that changed since",
-                 t.stale, t.lines, t.stale == 1 ? "is" : "are");
+        snprintf(stale, sizeof stale,
+                 "; %d of its %d lines %s of kernels that changed since or are not here", t.stale,
+                 t.lines, t.stale == 1 ? "is" : "are");
     if (!t.asked)
         out[0] = '\0';
     else if (t.why[0])

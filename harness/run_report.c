@@ -330,7 +330,8 @@ static void tuned_below(const struct outcome *o, FILE *out)
         fprintf(out, BELOW "untuned: %s\n", t->why);
     else
         fprintf(out, BELOW "tuned %d of %d shapes (table %s)%s\n", t->tuned, t->problems, t->hash,
-                t->stale ? "; lines of kernels that changed since are left out" : "");
+                t->stale ? "; lines of kernels that changed since or are not here are left out"
+                         : "");
 }
 
 void outcome_row(const struct outcome *o, FILE *out)

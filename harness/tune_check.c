@@ -119,7 +119,8 @@ enum status tune_check(const struct tune_options *options, const char *what, con
     }
     printf("%d of %d buckets are tuned for %s by %s\n", lines, list->count, place, path);
     if (stale)
-        printf("%d lines are of kernels that changed since and decide nothing\n", stale);
+        printf("%d line%s of kernels that changed since or are not here: no decision\n", stale,
+               stale == 1 ? " is" : "s are");
     for (int i = 0; table && i < list->count; i++) {
         const struct tuned_line *line = tuned_find(table, place, list->item[i].name);
         if (!line || !tuned_is_fresh(line))

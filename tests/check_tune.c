@@ -365,7 +365,7 @@ static void clips_are_timed_with_and_without(void **state)
     const char *results = at("%s/found", folder);
     (void)state;
     struct spawned s =
-        patchmark("tune", "--check", "--shapes=tiny", "--size=32x32", "--frames=1", "--steps=1",
+        patchmark("tune", "--check", "--shapes=tiny-dit", "--size=32x32", "--frames=1", "--steps=1",
                   "--budget=1s", "--threads=1", "--results", results, NULL);
     expect(&s, 0, "clip    untuned ");
 }
