@@ -22,7 +22,8 @@
 #define SEARCH_SHARE 0.5     /* of a bucket's time; the rest confirms */
 #define BUCKET_SECONDS 0.5   /* less is no search */
 #define CONFIRM_SECONDS 2.0  /* at least */
-#define NOMINAL_SECONDS 30.0 /* of a bucket whose budget is a count */
+#define NOMINAL_SECONDS 30.0 /* at most, of a search whose budget is a count */
+#define COUNTED_CONFIRM_SECONDS 4.0
 
 static struct tune_options options_given = {.spec = CASE_DEFAULTS, .seed = 1};
 static const char *shapes = "tiny", *budget = "60s", *results = "results";
@@ -203,7 +204,9 @@ static enum status decide(struct tuning *t, struct bucket *b, const struct tuned
         return ST_OK;
     progress_line("bucket %d of %d: %.60s, %s against the default on new data", t->at + 1,
                   t->list.count, b->name, b->variant);
-    const double rest_s = fmin(all_s - (clock_seconds() - begin), SEARCH_SHARE * all_s);
+    const double rest_s = isfinite(t->deadline)
+                              ? fmin(all_s - (clock_seconds() - begin), SEARCH_SHARE * all_s)
+                              : COUNTED_CONFIRM_SECONDS;
     return tune_confirm(t->o, fmax(rest_s, CONFIRM_SECONDS), b, fault);
 }
 

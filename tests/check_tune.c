@@ -252,8 +252,8 @@ static pid_t start_tune(const char *shapes, const char *results, const char *out
     if (!child) {
         if (!freopen(out, "w", stdout))
             _exit(9);
-        execl(PROGRAM, PROGRAM, "tune", "--shapes", shapes, "--budget=5s", "--threads=1",
-              "--plugin", PLUGIN_FILE, "--results", results, (char *)NULL);
+        execl(PROGRAM, PROGRAM, "tune", "--shapes", shapes, "--budget=8", "--threads=1", "--plugin",
+              PLUGIN_FILE, "--results", results, (char *)NULL);
         _exit(9);
     }
     return child;
