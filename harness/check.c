@@ -185,7 +185,9 @@ struct takes {
 };
 
 /* Another set of data in the same memory, then the data at hand twice. Results kept from the run
- * before, by address or in a static, show as a wrong first run or as two runs that differ. */
+ * before, by address or in a static, show as a wrong first run or as two runs that differ. An input
+ * that was changed is found after the first; one that is changed and put back, when the last run is
+ * not let write to it. */
 static bool run_all(struct check *c, const struct takes *t)
 {
     struct bound *b = c->bound;
@@ -197,7 +199,9 @@ static bool run_all(struct check *c, const struct takes *t)
     if (r->status == ST_DEVICE || !refill(b, seed, pattern, r) || !ok || !run_once(b, r))
         return false;
     outputs_take(c, t->first);
+    operands_protect(b->operands, !b->mirror.gpu);
     bool ran = run_once(b, r);
+    operands_protect(b->operands, false);
     outputs_take(c, t->last);
     return ran;
 }
@@ -261,4 +265,12 @@ void check_bound_within(struct bound *b, uint64_t seed, double seconds, double s
     if (ran && runs_agree(&c, &takes))
         check_outputs(&c, seed, seconds);
     free(numbers);
+}
+
+enum status check_replay(struct bound *b, uint64_t seed, struct fault *fault)
+{
+    struct check_result result = {.status = ST_OK};
+    if (refill(b, seed, PATTERN_RANDOM, &result) && run_once(b, &result))
+        return ST_OK;
+    return fault_set(fault, result.status, "%s", result.text);
 }

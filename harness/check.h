@@ -29,6 +29,10 @@ void check_bound(struct bound *b, uint64_t seed, double seconds, struct check_re
 void check_bound_within(struct bound *b, uint64_t seed, double seconds, double sample_seconds,
                         struct check_result *out);
 
+/* Fills the operands anew from the seed, packs the weights and runs it once, on poison and between
+ * guard bands; what it leaves is not compared. */
+enum status check_replay(struct bound *b, uint64_t seed, struct fault *fault);
+
 /* One number over all values of all outputs as they stand in host memory. */
 uint64_t check_outputs_hash(const struct operands *operands);
 

@@ -148,6 +148,13 @@ void guarded_scatter(struct guarded *g, uint64_t seed, int threads)
 
 void guarded_poison(struct guarded *g) { canaries_write(g->data, g->data + g->bytes); }
 
+void guarded_protect(const struct guarded *g, bool protect)
+{
+    if (g->map)
+        mprotect(g->map + page_bytes(), g->map_bytes - 2 * page_bytes(),
+                 protect ? PROT_READ : PROT_READ | PROT_WRITE);
+}
+
 bool guarded_intact(const struct guarded *g, int64_t *offset)
 {
     size_t page = page_bytes();
@@ -173,13 +180,17 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
     (void)context;
     const unsigned char *at = info->si_addr;
+    const size_t page = page_bytes();
     for (int i = 0; i < LIVE_MAX; i++) {
         const struct live *l = &live[i];
         if (!l->map || at < l->map || at >= l->map + l->map_bytes)
             continue;
-        say(at < l->map + l->map_bytes / 2 ? "touch in front of " : "touch past the end of ");
+        const bool inside = at >= l->map + page && at < l->map + l->map_bytes - page;
+        say(inside                            ? "touch into its input "
+            : at < l->map + l->map_bytes / 2 ? "touch in front of "
+                                              : "touch past the end of ");
         say(l->name);
-        say("\n");
+        say(inside ? ", which it may not write\n" : "\n");
         break;
     }
     signal(signal_number, SIG_DFL);

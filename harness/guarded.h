@@ -29,12 +29,14 @@ void guarded_place(struct guarded *g, bool at_end);
  * Contents are lost; canaries are those of guarded_place, called afterwards. Blocks that are large
  * beside any core's own cache are left alone: over so many pages the luck evens out. */
 void guarded_scatter(struct guarded *g, uint64_t seed, int threads);
+/* Whoever writes to the block, its canaries included, faults from here on; false: no longer. */
+void guarded_protect(const struct guarded *g, bool protect);
 /* Fills the block itself with canaries: NaN that is told apart from an output's poison. */
 void guarded_poison(struct guarded *g);
 /* False where a canary changed: *offset is the byte seen from data, negative in front of it. */
 bool guarded_intact(const struct guarded *g, int64_t *offset);
 
-/* From here on a fault on a guard page first writes the line "touch <where>" to the descriptor,
+/* From here on a fault on a guard page or a protected one first writes the line "touch <where>" to the descriptor,
  * then kills the process as it would have been killed. For workers alone. */
 void guarded_report_faults(int descriptor);
 

@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "json.h"
 #include "kernels_cache.h"
+#include "kernels_watch.h"
 #include "measure.h"
 #include "nvml.h"
 #include "ops/op_info.h"
@@ -68,6 +69,8 @@ struct arm {
     char program_sha256[65];       /* of the other build, "" of this program */
     char program_commit[64];
     struct worker *worker; /* NULL once it has ended */
+    struct watch watch;    /* what we saw of it ourselves */
+    char touched[128];     /* where it faulted on a guarded page; "": nowhere */
     const char *state;     /* of the record: "passed", "refused", ... */
     char reason[1024];
     bool checked;
@@ -143,6 +146,7 @@ struct contest {
     const struct arm *against;
     struct roof *roof;
     struct cache_choice cache;
+    uint64_t data_seed;     /* of timed blocks: drawn anew, so that no file can hold their results */
     double settle_seconds;  /* of warming a device until its clock and power were flat */
     bool settled;           /* they were */
     struct nvml *nvml;      /* of the CUDA device; NULL: not watched */

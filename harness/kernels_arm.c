@@ -28,6 +28,12 @@ void arm_stop(struct arm *a, const char *state, const char *reason)
 
 static void arm_fail(struct arm *a, enum status status, const struct fault *fault)
 {
+    char text[1024];
+    if (status == ST_CRASHED && a->touched[0]) {
+        snprintf(text, sizeof text, "reached %s: %.800s", a->touched, fault->text);
+        arm_stop(a, status_name(status), text);
+        return;
+    }
     /* Another build may not know a knob that this one cannot look up. */
     arm_stop(a, status_name(status == ST_BAD_INPUT ? ST_REFUSED : status), fault->text);
 }
@@ -48,6 +54,20 @@ static bool said_fault(struct arm *a, const char *line)
 /* Sends a command (NULL: none) and waits for the answer that begins with `word`, `seconds` at most
  * from one sign of life to the next; what follows it in *answer. False: the arm has been
  * stopped. */
+/* Lines that may come before the answer. */
+static bool in_between(struct arm *a, const char *line)
+{
+    if (!strncmp(line, "touch ", 6))
+        snprintf(a->touched, sizeof a->touched, "%s", line + 6);
+    else if (!strncmp(line, "began ", 6))
+        watch_began(&a->watch, worker_pid(a->worker), line + 6);
+    else if (!strcmp(line, "stopped"))
+        watch_stopped(&a->watch, worker_pid(a->worker));
+    else
+        return !strcmp(line, "alive");
+    return true;
+}
+
 static bool ask(struct arm *a, const char *command, double seconds, const char *word,
                 const char **answer)
 {
@@ -58,7 +78,7 @@ static bool ask(struct arm *a, const char *command, double seconds, const char *
     do
         if (status == ST_OK)
             status = worker_receive(a->worker, seconds, &line, &fault);
-    while (status == ST_OK && !strcmp(line, "alive"));
+    while (status == ST_OK && in_between(a, line));
     if (status != ST_OK) {
         arm_fail(a, status, &fault);
         return false;
@@ -150,6 +170,7 @@ bool arm_ready(const struct contest *c, struct arm *a)
         return false;
     }
     a->numerics = (enum numerics)numerics;
+    watch_ready(&a->watch, worker_pid(a->worker));
     return true;
 }
 
@@ -281,6 +302,15 @@ static bool device_look(const struct nvml_window *w, int64_t first, struct guard
     return events & NVML_EVENTS_THROTTLED;
 }
 
+/* Of a device the worker tells its own wall too. */
+static double told_seconds(const struct arm *a, double wall, const double *times, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += times[i] * (double)a->runs;
+    return wall > 0 ? wall : sum;
+}
+
 /* True where the block stands, or the arm has ended. */
 static bool one_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
 {
@@ -304,6 +334,7 @@ static bool one_block(const struct contest *c, struct arm *a, uint64_t seed, int
             arm_stop(a, status_name(ST_CRASHED), "the worker's look at its processors is unclear");
         return true;
     }
+    watch_told(&a->watch, told_seconds(a, wall, times, count), (int)a->spec.threads);
     bool throttled = device_look(&a->window, looks, &look);
     return !clocks_agree(a, wall, times, count) ||
            take_block(a, &look, throttled, times, count, place);
@@ -319,7 +350,7 @@ void arm_block(const struct contest *c, struct arm *a, uint64_t seed, int place)
     if (a->n >= (c->options->repetitions ? c->options->repetitions : KERNELS_MOST_BLOCKS))
         return;
     for (int i = 0; i < TRIES; i++)
-        if (one_block(c, a, seed + (uint64_t)i * OTHER_SEED, place))
+        if (one_block(c, a, c->data_seed + seed + (uint64_t)i * OTHER_SEED, place))
             return;
 }
 

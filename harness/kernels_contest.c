@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -209,6 +210,20 @@ static void judge_apart(struct arm *a)
         arm_stop(a, "mistrusted", a->apart);
 }
 
+/* A variant that only another build knows may start threads, for all that is known here. */
+static void judge_watch(const struct contest *c, struct arm *a)
+{
+    char reason[256];
+    const struct variant *v = a->entry->variant;
+    const struct watch_case seen = {.median_s = a->summary.median,
+                                    .operand_bytes = problem_bytes(&c->problem),
+                                    .threads = (int)a->spec.threads,
+                                    .own_threads = !v || v->open,
+                                    .device = c->roof->device};
+    if (a->n > 0 && watch_doubts(&a->watch, &seen, reason, sizeof reason))
+        arm_stop(a, "mistrusted", reason);
+}
+
 static void judge(const struct contest *c, struct arm *a)
 {
     if (!a->state && a->n > 0) {
@@ -217,6 +232,7 @@ static void judge(const struct contest *c, struct arm *a)
         judge_clocks(a);
         judge_roof(c, a);
         judge_apart(a);
+        judge_watch(c, a);
     }
     if (!a->state)
         arm_stop(a, status_name(ST_CRASHED), "no sample was taken");
@@ -329,11 +345,20 @@ static enum status add_arm(struct contest *c, const struct registry_entry *entry
                                   : fault_set(fault, ST_NO_MEMORY, "no memory for the samples");
 }
 
+/* Even, and within what JSON readers keep exactly. */
+static void draw_data(struct contest *c)
+{
+    if (getrandom(&c->data_seed, sizeof c->data_seed, 0) != sizeof c->data_seed)
+        c->data_seed = (uint64_t)(1e9 * clock_seconds()) ^ (uint64_t)getpid() << 32;
+    c->data_seed = c->data_seed >> 16 << 1;
+}
+
 static enum status begin(const struct kernels_options *options, const struct problem *shape,
                          int most, struct roof *roof, struct contest *c, struct fault *fault)
 {
     *c = (struct contest){.options = options, .problem = *shape, .roof = roof};
     shape_print(shape, c->shape, sizeof c->shape);
+    draw_data(c);
     c->arms = calloc((size_t)most, sizeof *c->arms);
     struct gpu_info info;
     if (device_kind() == DEVICE_CUDA && gpu_describe(device_index(), &info, &c->unwatched) == ST_OK)

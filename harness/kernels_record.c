@@ -113,7 +113,7 @@ static void impl(const struct arm *a, struct json *j)
     json_end(j);
 }
 
-static void correctness(const struct arm *a, struct json *j)
+static void correctness(const struct contest *c, const struct arm *a, struct json *j)
 {
     if (!a->checked) {
         json_none(j, "correctness");
@@ -125,6 +125,7 @@ static void correctness(const struct arm *a, struct json *j)
     json_number(j, "max_abs", a->max_abs);
     json_number(j, "checked_ratio", a->checked_ratio);
     json_int(j, "nonfinite", a->nonfinite);
+    json_int(j, "timed_seed", (int64_t)(c->data_seed + c->options->seed + 1));
     json_end(j);
 }
 
@@ -243,7 +244,7 @@ void kernels_case(const struct contest *c, const struct arm *a, struct json *j)
     recipe_hash(c, a, hash);
     json_text(j, "recipe_sha256", hash);
     impl(a, j);
-    correctness(a, j);
+    correctness(c, a, j);
     timing(c, a, j);
     work(c, a, j);
     derived(c, a, j);

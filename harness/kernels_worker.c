@@ -8,7 +8,9 @@
  *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES OPENMP OPENBLAS CPUS
  *                       OTHERS       copies: of what rotates; threads; processors they are put on
- *   block SEED RUNS N   times GUARD WALL T1 ... TN GUARD: guard_print. WALL: of all by our clock; 0 where T are by it
+ *   block SEED RUNS N   began FIRST READ BYTES    the first run on this data, and reading its output
+ *                       stopped               the clock; between the two the supervisor's runs too
+ *                       times GUARD WALL T1 ... TN GUARD: guard_print. WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
  *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
@@ -35,6 +37,7 @@
 #include "random.h"
 #include "stats.h"
 #include "topology.h"
+#include "witness.h"
 #include "worker.h"
 
 #define SETTLE_SAMPLES 10
@@ -59,6 +62,7 @@ struct session {
     struct rotation rotation;
     struct pinned pinned;
     struct guard guard;
+    struct witness witness;
     struct counters *counters;
     bool have_operands, have_bound;
     double said_alive, slow; /* slow: planted, share of a run's time */
@@ -272,6 +276,20 @@ static void move_stack(struct session *s, uint64_t seed)
         (size_t)(random_bits(random_stream_of(seed, "stack"), 0) % lines) * TENSOR_ALIGN;
 }
 
+/* Between the two marks the supervisor's own clock runs too (kernels_watch.h). */
+static void say_began(struct session *s)
+{
+    const struct witness *w = &s->witness;
+    fprintf(s->out, "began %.9g %.9g %.9g\n", w->run_s, w->read_s, w->read_bytes);
+    fflush(s->out);
+}
+
+static void say_stopped(struct session *s)
+{
+    fputs("stopped\n", s->out);
+    fflush(s->out);
+}
+
 static enum status do_block(struct session *s, const char *words, struct fault *fault)
 {
     uint64_t seed;
@@ -284,10 +302,14 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     move_stack(s, seed);
     TRY(rotation_renew(&s->rotation, seed, fault));
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
+    TRY(witness_run(&s->witness, &s->rotation, fault));
     TRY(warm_block(s, runs, fault));
+    say_began(s);
     guard_begin(&s->guard);
     TRY(sample(s, runs, count, samples, &wall, fault));
     guard_end(&s->guard, &look);
+    say_stopped(s);
+    TRY(witness_compare(&s->witness, &s->rotation, seed, fault));
     fputs("times ", s->out);
     guard_print(&look, s->out);
     fprintf(s->out, " %.9g", wall);
@@ -310,6 +332,8 @@ static enum status do_recheck(struct session *s, const char *words, struct fault
         snprintf(result.text, sizeof result.text,
                  "the timed runs left another output than the same data gives when checked");
     }
+    if (result.status == ST_OK)
+        TRY(witness_replay(&s->witness, &s->bound, fault));
     rotation_rehome(&s->rotation);
     say_checked(s, &result);
     return ST_OK;
@@ -473,6 +497,7 @@ int worker_kernels(int argc, char **argv, struct fault *fault)
     status = read_arguments(&s, argc, argv, fault);
     if (status == ST_OK)
         status = session_open(&s, fault);
+    guarded_report_faults(fileno(s.out));
     if (s.profile_runs > 0)
         return profile_alone(&s, status, fault);
     if (status == ST_OK)

@@ -483,6 +483,14 @@ void operands_poison(struct operands *o)
     }
 }
 
+void operands_protect(const struct operands *o, bool protect)
+{
+    for (int i = 0; i < OP_TENSORS_MAX; i++)
+        if (o->block[i].guarded.map && o->block[i].info->role != ROLE_OUT &&
+            o->block[i].overwritten_by < 0)
+            guarded_protect(&o->block[i].guarded, protect);
+}
+
 void operands_renew(struct operands *o)
 {
     operands_poison(o);

@@ -48,6 +48,9 @@ void operands_fill_inputs(struct operands *o, uint64_t seed);
 void operands_scatter(struct operands *o, uint64_t seed);
 /* NaN (0xFF) into every output and every gap; inputs in place are as filled again. */
 void operands_poison(struct operands *o);
+/* Whoever writes to an input that no output takes the place of faults from here on; false: no
+ * longer. */
+void operands_protect(const struct operands *o, bool protect);
 /* As the ops before it leave them in a pipeline: outputs are poisoned, then inputs are written anew,
  * so that both are as near as their size allows. Weights are left alone. */
 void operands_renew(struct operands *o);

@@ -254,7 +254,7 @@ static enum status unchanged(const struct rotation *r, const struct rotation_par
 }
 
 /* The hash of one copy's outputs, brought to the host where they are on a device. */
-static enum status hash_of(const struct rotation *r, int copy, uint64_t *hash, struct fault *fault)
+enum status rotation_hash(const struct rotation *r, int copy, uint64_t *hash, struct fault *fault)
 {
     struct operands view = *r->bound->operands;
     struct operand_memory memory;
@@ -278,11 +278,11 @@ enum status rotation_left(struct rotation *r, uint64_t *hash, struct fault *faul
     go_to(r, 0);
     TRY(bound_fetch(r->bound, fault));
     TRY(bound_intact(r->bound, fault));
-    TRY(hash_of(r, 0, hash, fault));
+    TRY(rotation_hash(r, 0, hash, fault));
     for (int i = 1; i < r->ran; i++) {
         for (int k = 0; k < r->parts; k++)
             TRY(unchanged(r, &r->part[k], i, fault));
-        TRY(hash_of(r, i, &other, fault));
+        TRY(rotation_hash(r, i, &other, fault));
         if (other != *hash)
             return fault_set(fault, ST_WRONG,
                              "timed runs on copies of the same data left different outputs");

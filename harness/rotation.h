@@ -55,6 +55,8 @@ enum status rotation_run(struct rotation *r);
  * differ in their outputs, or one in its inputs from what it was given, or a guard band was hit. Afterwards the bound is on its
  * own memory again. */
 enum status rotation_left(struct rotation *r, uint64_t *hash, struct fault *fault);
+/* check_outputs_hash of one copy's outputs as they stand, brought to the host from a device. */
+enum status rotation_hash(const struct rotation *r, int copy, uint64_t *hash, struct fault *fault);
 /* The bound was prepared anew: its own addresses may be others. */
 void rotation_rehome(struct rotation *r);
 

@@ -291,6 +291,8 @@ static enum status ended(struct worker *w, struct fault *fault)
 
 void worker_hang_up(const struct worker *w) { shutdown(w->line_fd, SHUT_RDWR); }
 
+pid_t worker_pid(const struct worker *w) { return w->pid; }
+
 size_t worker_peak_resident(const struct worker *w) { return w->peak_bytes; }
 
 void worker_end(struct worker *w)

@@ -9,6 +9,8 @@
 
 #include "op.h"
 
+#include <sys/types.h>
+
 struct worker;
 
 /* argv is NULL-terminated, beginning with "worker"; this program's path goes in front, the plugins
@@ -32,6 +34,7 @@ enum status worker_take_line_out(FILE **out, struct fault *fault);
 /* From another thread than the one that receives: no more lines, so that the other is told that the
  * worker ended. */
 void worker_hang_up(const struct worker *w);
+pid_t worker_pid(const struct worker *w);
 void worker_end(struct worker *w); /* asks it to finish, kills after a grace, frees */
 
 #endif
