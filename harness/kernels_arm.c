@@ -61,8 +61,8 @@ static bool in_between(struct arm *a, const char *line)
         snprintf(a->touched, sizeof a->touched, "%s", line + 6);
     else if (!strncmp(line, "began ", 6))
         watch_began(&a->watch, worker_pid(a->worker), line + 6);
-    else if (!strcmp(line, "stopped"))
-        watch_stopped(&a->watch, worker_pid(a->worker));
+    else if (!strncmp(line, "stopped ", 8))
+        watch_stopped(&a->watch, worker_pid(a->worker), line + 8);
     else
         return !strcmp(line, "alive");
     return true;

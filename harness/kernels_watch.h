@@ -15,10 +15,12 @@
 
 struct watch {
     double wall_s, busy_s; /* of this block: by our clock; of all threads' processor time */
+    double told_wall_s;    /* the same by the worker's clock */
     bool stands;           /* both are there */
     double first_s, read_s, read_bytes; /* its first run, on new data, and reading what that left */
-    double clock[WATCH_BLOCKS];         /* our seconds, less the slack, over those told */
-    double busy[WATCH_BLOCKS]; /* processor time, less the slack, over wall times threads */
+    double clock[WATCH_BLOCKS]; /* our seconds, less the slack, over the worker's for the same */
+    double times[WATCH_BLOCKS]; /* over the sum of its times; beside them it does little */
+    double busy[WATCH_BLOCKS];  /* processor time, less the slack, over wall times threads */
     double least_first_s, least_read_s; /* of all blocks */
     int64_t blocks;
     int threads, more_threads;           /* of the process before its first run; since, at most */
@@ -30,7 +32,7 @@ struct watch {
 void watch_ready(struct watch *w, pid_t pid);
 /* At the worker's two marks around the timed runs. */
 void watch_began(struct watch *w, pid_t pid, const char *words);
-void watch_stopped(struct watch *w, pid_t pid);
+void watch_stopped(struct watch *w, pid_t pid, const char *words);
 /* The block's times, as told: their sum. */
 void watch_told(struct watch *w, double told_s, int threads);
 

@@ -9,7 +9,7 @@
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES OPENMP OPENBLAS CPUS
  *                       OTHERS       copies: of what rotates; threads; processors they are put on
  *   block SEED RUNS N   began FIRST READ BYTES    the first run on this data, and reading its output
- *                       stopped               the clock; between the two the supervisor's runs too
+ *                       stopped SECONDS    since then; the supervisor's own clock runs between the two
  *                       times GUARD WALL T1 ... TN GUARD: guard_print. WALL: of all by our clock; 0 where T are by it
  *   recheck SECONDS     as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
@@ -65,6 +65,7 @@ struct session {
     struct witness witness;
     struct counters *counters;
     bool have_operands, have_bound;
+    double began_s; /* the marked part of a block */
     double said_alive, slow; /* slow: planted, share of a run's time */
     size_t stack_bytes;      /* by which the stack is moved during a block */
 };
@@ -282,11 +283,12 @@ static void say_began(struct session *s)
     const struct witness *w = &s->witness;
     fprintf(s->out, "began %.9g %.9g %.9g\n", w->run_s, w->read_s, w->read_bytes);
     fflush(s->out);
+    s->began_s = clock_seconds();
 }
 
 static void say_stopped(struct session *s)
 {
-    fputs("stopped\n", s->out);
+    fprintf(s->out, "stopped %.9g\n", clock_seconds() - s->began_s);
     fflush(s->out);
 }
 

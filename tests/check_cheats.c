@@ -140,6 +140,7 @@ static struct watch watched(void)
     struct watch w = {.least_first_s = INFINITY, .least_read_s = INFINITY};
     for (int block = 0; block < 20; block++) {
         w.wall_s = 0.0405;
+        w.told_wall_s = 0.0404;
         w.busy_s = 0.081;
         w.first_s = 0.012;
         w.read_s = 0.001;
@@ -164,7 +165,7 @@ static void an_honest_worker_is_believed(void **state)
     struct watch w = watched();
     expect_doubt(&w, &usual, NULL);
     for (int block = 0; block < 17; block++) { /* a busy machine: most blocks are seen late */
-        w.clock[block] = 3;
+        w.clock[block] = w.times[block] = 3;
         w.busy[block] = 1.5;
     }
     expect_doubt(&w, &usual, NULL);
@@ -175,10 +176,11 @@ static void an_honest_worker_is_believed(void **state)
 static void each_rule_doubts(void **state)
 {
     (void)state;
-    struct watch clock = watched(), busy = watched(), first = watched(), read = watched(),
-                 threads = watched(), memory = watched();
+    struct watch clock = watched(), times = watched(), busy = watched(), first = watched(),
+                 read = watched(), threads = watched(), memory = watched();
     for (int block = 0; block < 20; block++) {
         clock.clock[block] = 1.25;
+        times.times[block] = 1.5;
         busy.busy[block] = 1.5;
     }
     first.least_first_s = 0.043;
@@ -186,6 +188,7 @@ static void each_rule_doubts(void **state)
     threads.more_threads = 1;
     memory.grown_bytes = (int64_t)65 << 20;
     expect_doubt(&clock, &usual, "took 1.25 times as long as its process tells");
+    expect_doubt(&times, &usual, "took 1.5 times as long as its process tells");
     expect_doubt(&busy, &usual, "kept 3 processors busy where it was given 2 threads");
     expect_doubt(&first, &usual, "on new data a run takes 43 ms at best");
     expect_doubt(&read, &usual, "reading 4 MB of output took 15 ms at best");
@@ -227,7 +230,7 @@ static void looks_at_a_process(void **state)
     assert_true(w.first_s == 0.5 && w.read_s == 0.25 && w.read_bytes == 1000);
     for (volatile int i = 0; i < 20000000; i++)
         continue;
-    watch_stopped(&w, getpid());
+    watch_stopped(&w, getpid(), "0.001");
     assert_true(w.wall_s > 0 && w.busy_s > 0 && w.resident_bytes > 0 && w.more_threads == 0);
     watch_told(&w, w.wall_s, 1);
     assert_int_equal(w.blocks, 1);
