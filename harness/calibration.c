@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "verdict.h"
 
 #define LEAST_SHARE 0.5 /* of a calibrated floor */
@@ -42,15 +43,16 @@ void calibration_describe(const struct calibration *c, char *out, size_t bytes)
     else
         snprintf(out, bytes,
                  "floor %.2g %% of comparisons of %.3g s, by the calibration of %.10s (%" PRId64
-                 " of them, %" PRId64 " thread%s)",
-                 100 * c->floor, c->pair_seconds, c->created_utc, c->comparisons, c->threads,
-                 c->threads == 1 ? "" : "s");
+                 " of them, %s, %" PRId64 " thread%s)",
+                 100 * c->floor, c->pair_seconds, c->created_utc, c->comparisons, c->device,
+                 c->threads, c->threads == 1 ? "" : "s");
 }
 
 void calibration_json(const struct calibration *c, const double *distance, const char *const *arms,
                       int arm_count, struct json *j)
 {
     json_number(j, "floor", c->floor);
+    json_text(j, "device", c->device);
     json_int(j, "threads", c->threads);
     json_int(j, "comparisons", c->comparisons);
     json_int(j, "alarms", c->alarms);
@@ -88,6 +90,7 @@ static const char *read_record(const json_t *record, struct calibration *out)
     const json_t *schema = json_object_get(record, "schema");
     const char *version = json_string_value(json_object_get(schema, "version"));
     const char *utc = json_string_value(json_object_get(record, "created_utc"));
+    const char *device = json_string_value(json_object_get(record, "device"));
     *out = (struct calibration){.floor = real_of(record, "floor"),
                                 .threads = count_of(record, "threads"),
                                 .comparisons = count_of(record, "comparisons"),
@@ -105,17 +108,21 @@ static const char *read_record(const json_t *record, struct calibration *out)
     if (!(out->pair_seconds > 0) || !(out->seconds > 0) || !utc || strlen(utc) < 10)
         return "it does not say when it was measured, and for how long";
     snprintf(out->created_utc, sizeof out->created_utc, "%s", utc);
+    snprintf(out->device, sizeof out->device, "%s", device ? device : "cpu");
     return NULL;
 }
 
 /* Records are long lines; only those that may be calibrations are worth a parse. */
 static const char *read_line(const char *line, struct calibration *out, bool *found)
 {
+    char device[sizeof out->device];
+
     if (!strstr(line, "\"kind\":\"calibration\""))
         return NULL;
     json_t *record = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
     const char *why = record ? read_record(record, out) : "it is no JSON";
-    *found = !why;
+    device_slug(device, sizeof device);
+    *found = !why && !strcmp(out->device, device);
     json_decref(record);
     return why;
 }

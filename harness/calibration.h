@@ -13,14 +13,15 @@
 
 struct calibration {
     double
-        floor; /* for comparisons of pair_seconds; as measured, 95th percentile of the ratio's distance from 1; 0.012 */
+        floor; /* of comparisons of pair_seconds: 95th percentile of the ratio's distance from 1 */
+    char device[96];              /* device_slug's word */
     int64_t threads;              /* of the arms */
     int64_t comparisons, alarms;  /* alarms: verdicts FASTER or SLOWER, each judged alone */
     double pair_seconds, seconds; /* budget of one comparison, time of all */
     char created_utc[32];
 };
 
-/* The newest of this machine in `folder`, of the same number of threads where there is one. False
+/* The newest of this machine in `folder`, of the device chosen, of the same number of threads where there is one. False
  * where there is none, or this build cannot read records. What cannot be read is passed over;
  * note: one sentence on the first such file, "" otherwise. */
 bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,

@@ -135,6 +135,7 @@ static enum status calibrate_at(struct request *r, int64_t threads, double budge
     int wanted = (int)fmin(CALIBRATION_MOST, fmax(CALIBRATION_LEAST, budget / PAIR_SECONDS));
     *c = (struct calibration){.threads = threads, .pair_seconds = budget / wanted};
     struct compare_suite s = {.kernels = r->kernels};
+    device_slug(c->device, sizeof c->device);
     s.kernels.threads = threads;
     s.kernels.budget = c->pair_seconds;
     for (int i = 0; i < wanted; i++)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,19 @@ int device_index(void) { return chosen.kind == DEVICE_CUDA ? chosen.index : 0; }
 int device_gpu(void) { return chosen.gpu; }
 
 const char *device_text(void) { return chosen.text; }
+
+void device_slug(char *out, size_t bytes)
+{
+    struct gpu_info info;
+    size_t used = 0;
+    if (chosen.kind == DEVICE_CPU || gpu_describe(chosen.index, &info, NULL) != ST_OK) {
+        snprintf(out, bytes, "%s", chosen.kind == DEVICE_CPU ? "cpu" : "unknown");
+        return;
+    }
+    for (const char *c = info.name; *c && used + 1 < bytes; c++)
+        out[used++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '-';
+    out[used] = '\0';
+}
 
 const char *device_ran_on_of(enum device_kind kind, int index)
 {

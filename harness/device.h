@@ -13,6 +13,8 @@ enum status device_choose(const char *text, struct fault *fault);
 enum device_kind device_kind(void);
 int device_index(void);        /* of the CUDA device chosen; 0 where none was */
 const char *device_text(void); /* "cpu", "cuda:0" */
+/* "cpu", or the CUDA device's name as a word: "nvidia-h200". What was measured on one is not of another. */
+void device_slug(char *out, size_t bytes);
 /* As records say it: "cpu", "cuda" for a real GPU, "emulated" for the CPU in a GPU's place. */
 const char *device_ran_on(void);
 const char *device_ran_on_of(enum device_kind kind, int index);

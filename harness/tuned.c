@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "device.h"
-#include "gpu.h"
 #include "host.h"
 #include "out_file.h"
 #include "record.h"
@@ -43,15 +42,10 @@ const char *tuned_path(const char *results)
 
 void tuned_place(int threads, char *out, size_t bytes)
 {
-    struct gpu_info info;
-    size_t used = 0;
-    if (device_kind() == DEVICE_CPU || gpu_describe(device_index(), &info, NULL) != ST_OK) {
+    if (device_kind() == DEVICE_CPU)
         snprintf(out, bytes, "cpu-%dt", threads);
-        return;
-    }
-    for (const char *c = info.name; *c && used + 1 < bytes; c++)
-        out[used++] = isalnum((unsigned char)*c) ? (char)tolower((unsigned char)*c) : '-';
-    out[used] = '\0';
+    else
+        device_slug(out, bytes);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -185,8 +185,8 @@ static void the_newest_calibration_is_read(void **state)
     struct spawned s = COMPARE("--interleave", ARM, ARM, "--threads=1", "--budget=3",
                                "--threshold=11", "--results", at("%s/results", folder));
     expect(&s, 2, NULL,
-           "(floor 12 % of comparisons of 3 s, by the calibration of 2026-01-02 (20 of them, 1 "
-           "thread))");
+           "(floor 12 % of comparisons of 3 s, by the calibration of 2026-01-02 (20 of them, "
+           "cpu, 1 thread))");
 }
 
 /* Four times as long: half the noise, and no less however long. */
@@ -224,6 +224,11 @@ static void damaged_calibrations_are_passed_over(void **state)
     newest(1, "does not say when it was measured");
     calibration_put("20260901T000000Z-z", "2026-09-01T00:00:00Z", "0", "0.2");
     newest(1, "it has no number of threads");
+    calibration_put("20260901T000000Z-z", "2026-09-01T00:00:00Z", "1,\"device\":\"nvidia-h200\"",
+                    "0.2");
+    assert_true(newest(1, NULL).floor == 0.12); /* of a device that was not chosen */
+    calibration_put("20260901T000000Z-z", "2026-09-01T00:00:00Z", "1,\"device\":\"cpu\"", "0.2");
+    assert_true(newest(1, NULL).floor == 0.2);
 }
 
 /* ---- result files ---------------------------------------------------------------------------- */
