@@ -40,7 +40,7 @@ static enum status take_slow(const char *text, struct arm_spec *out, struct faul
     double percent = strtod(text, &end);
     end += *end == '%';
     if (end == text || *end || !(percent > 0) || percent > 1000)
-        return fault_set(fault, ST_BAD_INPUT, "@slow wants a percentage above 0, not '%s'", text);
+        return fault_set(fault, ST_BAD_INPUT, "@slow wants a percentage above 0, 1000 at most, not '%s'", text);
     out->slow = percent / 100;
     return ST_OK;
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "compare.h"
@@ -175,7 +176,7 @@ static enum status measure(struct request *r, struct fault *fault)
     suite_judge(s);
     for (int i = 0; i < s->count; i++)
         r->slower += s->pair[i].duel->judgement.verdict == VERDICT_SLOWER;
-    return write_verdicts(r, fault);
+    return ST_OK;
 }
 
 static void print_head(const struct compare_suite *s)
@@ -237,7 +238,8 @@ static enum status arms(struct request *r, struct fault *fault)
     roof_measure(&r->roof, (int)s->kernels.threads);
     TRY(measure(r, fault));
     for (int i = 0; i < s->count && !s->kernels.json; i++)
-        compare_print(s, i, stdout);
+        compare_print(s, i, stdout); /* what is known, even where the disk is full */
+    TRY(write_verdicts(r, fault));
     if (r->record)
         TRY(record_close(r->record, &path, fault));
     if (s->kernels.json)
@@ -251,6 +253,12 @@ static enum status arms(struct request *r, struct fault *fault)
 
 static enum status files(struct request *r, struct fault *fault)
 {
+    struct arm_spec spec;
+    if (r->words && access(r->word[0], F_OK) != 0 && !strpbrk(r->word[0], ",") &&
+        arm_spec_parse(r->word[0], &spec, NULL) == ST_OK &&
+        op_find(spec.op, &(enum op_id){0}, NULL) == ST_OK)
+        return fault_set(fault, ST_BAD_INPUT, "arms as %s are compared with --interleave",
+                         r->word[0]);
     if (r->words != 2)
         return fault_set(fault, ST_BAD_INPUT,
                          "compare wants two result files, OLD.jsonl NEW.jsonl, or --interleave and"
@@ -272,6 +280,8 @@ int cmd_compare(int argc, char **argv, struct fault *fault)
     enum status status = parse(argc, argv, &r, fault);
     if (status == ST_OK)
         status = r.interleave || r.pairs ? arms(&r, fault) : files(&r, fault);
+    if (status == ST_INTERRUPTED && r.record && (r.measured || r.failed))
+        status = record_keep(r.record, fault); /* without verdicts: the suite is not whole */
     if (r.record)
         record_free(r.record);
     suite_free(&r.suite);

@@ -151,6 +151,8 @@ static enum status one_arm(struct request *r, struct fault *fault)
     const struct registry_entry *entry;
     TRY(arm_spec_parse(r->options.glob, &r->spec, fault));
     TRY(arm_spec_find(&r->spec, &entry, fault));
+    if (r->spec.threads)
+        r->options.threads = r->spec.threads;
     if (entry)
         TRY(verify_keep_device(entry->name, device_kind(), &entry, &(int){1}, fault));
     return verify_select(r->spec.op, &r->picked, &r->picked_count, fault);
@@ -333,6 +335,8 @@ int cmd_kernels(int argc, char **argv, struct fault *fault)
         status = contests(&r, fault);
     if (status == ST_OK)
         status = close_outputs(&r, fault);
+    else if (status == ST_INTERRUPTED && r.record && (r.any_timed || r.any_failed))
+        status = record_keep(r.record, fault);
     if (status == ST_OK)
         status = energy_status(r.options.energy, fault);
     energy_close(r.options.energy);

@@ -170,7 +170,10 @@ static double *gather(struct side *side, const struct entry *e, int64_t *count, 
         other->told = true;
         spread[0] = fmin(spread[0], one);
         spread[1] = fmax(spread[1], one);
-        snprintf(machine, 128, "%s", result_text(other->record, "run.machine"));
+        const char *on = result_text(other->record, "run.machine");
+        if (*count > 1 && strcmp(machine, on) != 0)
+            on = "several machines";
+        snprintf(machine, 128, "%s", on);
     }
     return seconds;
 }

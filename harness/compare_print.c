@@ -110,6 +110,9 @@ void compare_print(const struct compare_suite *s, int index, FILE *out)
     if (arms[0].spec.threads == arms[1].spec.threads)
         fprintf(out, "%" PRId64 " thread%s, ", arms[0].spec.threads,
                 arms[0].spec.threads == 1 ? "" : "s");
+    else
+        fprintf(out, "%" PRId64 " and %" PRId64 " threads, ", arms[0].spec.threads,
+                arms[1].spec.threads);
     fprintf(out, "%.1f s\n", d->seconds);
     for (int i = 0; i < DUEL_ARMS; i++)
         print_arm(d, i, (int)width, out);

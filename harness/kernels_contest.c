@@ -101,13 +101,22 @@ static enum status rounds_run(struct contest *c, double deadline, struct fault *
     return interrupted_by ? fault_set(fault, ST_INTERRUPTED, "interrupted") : ST_OK;
 }
 
+/* Of the arm that has most: under a roof of fewer threads it would be called impossible. */
+static int threads_of(const struct contest *c)
+{
+    int64_t most = 1;
+    for (int i = 0; i < c->count; i++)
+        most = c->arms[i].spec.threads > most ? c->arms[i].spec.threads : most;
+    return (int)most;
+}
+
 /* One cache is as much as a thread can fill; threads on several fill them all. */
 static size_t cache_bytes(const struct contest *c)
 {
     const size_t one = host_last_level_cache(), all = (size_t)c->roof->cache_bytes;
     if (c->options->cache_bytes)
         return (size_t)c->options->cache_bytes;
-    const size_t reached = one * (size_t)c->options->threads;
+    const size_t reached = one * (size_t)threads_of(c);
     return c->roof->device || reached > all ? all : reached;
 }
 
@@ -304,9 +313,10 @@ enum status contest_run(struct contest *c, struct fault *fault)
 
 void contest_judge(struct contest *c)
 {
-    roof_measure(c->roof, (int)c->options->threads);
-    roof_measure_classes(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
-    roof_measure_copy(c->roof, (int)c->options->threads, &c->problem, c->arms, c->count);
+    const int threads = threads_of(c);
+    roof_measure(c->roof, threads);
+    roof_measure_classes(c->roof, threads, &c->problem, c->arms, c->count);
+    roof_measure_copy(c->roof, threads, &c->problem, c->arms, c->count);
     for (int i = 0; i < c->count; i++)
         judge(c, &c->arms[i]);
     compare_arms(c);

@@ -262,6 +262,14 @@ enum status record_close(struct record_file *file, const char **path, struct fau
     return ST_OK;
 }
 
+enum status record_keep(struct record_file *file, struct fault *fault)
+{
+    fault->text[0] = '\0';
+    TRY(record_close(file, NULL, fault));
+    return fault_set(fault, ST_INTERRUPTED, "interrupted; what was done before is kept in %s",
+                     file->path);
+}
+
 void record_free(struct record_file *file)
 {
     if (!file)

@@ -26,6 +26,9 @@ void record_begin(struct record_file *file, struct json *j, const char *kind);
 enum status record_write(struct record_file *file, struct json *j, struct fault *fault);
 /* Sync, rename into place; path of the file in *path (owned by file until record_free). */
 enum status record_close(struct record_file *file, const char **path, struct fault *fault);
+/* Of a command that was interrupted after it had written cases: record_close, and *fault says where
+ * they are. ST_INTERRUPTED, or why they are lost. */
+enum status record_keep(struct record_file *file, struct fault *fault);
 void record_free(struct record_file *file); /* without record_close: removes the temporary file */
 
 /* ---- a file that an interrupted sweep goes on with (sweep.h) ---- */

@@ -33,7 +33,6 @@ static struct stop_rule pass_rule(const struct run_limits *limits)
                               .budget_s = limits->budget_s};
 }
 
-/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
 /* As guard_clip. */
 static enum status guard_pass(struct outcome *o, struct fault *fault)
 {
@@ -49,6 +48,7 @@ static enum status guard_pass(struct outcome *o, struct fault *fault)
     return ST_OK;
 }
 
+/* The budget counts from the worker's first line: choosing and verifying tiles is most of it. */
 static enum status time_passes(struct worker *w, const struct run_limits *limits, struct outcome *o,
                                double started_s, struct fault *fault)
 {

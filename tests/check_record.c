@@ -57,6 +57,22 @@ static void add_case(struct record_file *file, int64_t value)
     assert_int_equal(record_write(file, &j, &fault), ST_OK);
 }
 
+/* What an interrupted command wrote before is a whole file under its name. */
+static void what_was_done_before_an_interruption_is_kept(void **state)
+{
+    (void)state;
+    struct fault fault = {"interrupted"};
+    const char *results = at("%s/interrupted", folder);
+    struct record_file *file = open_run(results);
+    add_case(file, 1);
+    assert_int_equal(record_keep(file, &fault), ST_INTERRUPTED);
+    assert_non_null(strstr(fault.text, "interrupted; what was done before is kept in "));
+    assert_non_null(strstr(fault.text, record_path(file)));
+    record_free(file);
+    assert_int_equal(count_ending(results, ".part"), 0);
+    assert_int_equal(count_ending(results, ".jsonl"), 1);
+}
+
 /* ---- SHA-256 --------------------------------------------------------------------------------- */
 
 static void sha256_of_published_vectors(void **state)
@@ -282,6 +298,7 @@ static void only_ordinary_files_are_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_done_before_an_interruption_is_kept),
         cmocka_unit_test(sha256_of_published_vectors),
         cmocka_unit_test(sha256_at_the_edges_of_a_block),
         cmocka_unit_test(a_run_is_lines_of_json),
