@@ -119,6 +119,11 @@ static bool take_host(struct outcome *o, const char *text)
     return sscanf(text, "%" SCNd64 " %" SCNd64, &o->host_step_ns, &o->graph_nodes) == 2;
 }
 
+static bool take_took(struct outcome *o, const char *text)
+{
+    return (o->took_s = strtod(text, NULL)) > 0;
+}
+
 static bool take_pinned(struct outcome *o, const char *text)
 {
     return sscanf(text, "%d %d %1023s %255s", &o->openmp, &o->openblas, o->pinned, o->others) == 4;
@@ -168,6 +173,7 @@ static const struct {
     {"part", take_part},     {"times", take_times},     {"counter", take_counter},
     {"ready", take_nothing}, {"bye", take_nothing},     {"rechecked", take_rechecked},
     {"pinned", take_pinned}, {"guard", take_look},      {"tuned", take_tuned},
+    {"took", take_took},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -257,6 +263,14 @@ double outcome_stage_ns(const struct outcome *o, enum stage stage)
                                            : s[stage]);
 }
 
+/* The worker's process is the kernels' too, and its clock what they make of it. From "go" to the
+ * sample both clocks run over the same stretch; what of it is no clip has room of its own. On a busy
+ * machine the least disturbed clip counts. */
+#define CLOCK_SLACK_S 0.005
+#define CLOCK_WITHIN 1.1
+#define CLIP_SLACK_S 0.2
+#define CLIP_WITHIN 1.25
+
 /* Too few or too scattered samples, or a rate that the machine cannot have. */
 void outcome_judge(struct outcome *o)
 {
@@ -267,7 +281,14 @@ void outcome_judge(struct outcome *o)
     const struct stop_rule rule = {.narrow = STOP_NARROW_PIPELINE};
     o->unstable = stop_unstable(&rule, o->stop, &o->summary, o->sampling ? "passes" : "clips", wide,
                                 sizeof wide);
-    if (o->mistrusted)
+    const bool slow_clock = !o->sampling && o->clock > 1;
+    if (slow_clock)
+        snprintf(
+            o->reason, sizeof o->reason,
+            "by the supervisor's clock a clip took over %.2g times as long as its process tells:"
+            " the clock there is not to be trusted",
+            o->clock);
+    else if (o->mistrusted)
         snprintf(o->reason, sizeof o->reason,
                  "%.0f GFLOP/s are more than this machine's multiply-add peak of %.0f", rate * 1e-9,
                  o->fma_peak * 1e-9);
@@ -277,6 +298,7 @@ void outcome_judge(struct outcome *o)
                  " let it cool and run again");
     else if (o->unstable)
         snprintf(o->reason, sizeof o->reason, "%s", wide);
+    o->mistrusted = o->mistrusted || slow_clock;
 }
 
 enum status outcome_keep(struct outcome *o, double seconds, uint8_t flags, struct fault *fault)
@@ -299,12 +321,26 @@ static enum status guard_clip(struct outcome *o, struct fault *fault)
     return ST_OK;
 }
 
+static void watch_clip(struct outcome *o, double wall_s)
+{
+    const int64_t i = o->samples - 1;
+    double told_ns = o->total[i];
+    for (int s = 0; s < STAGE_COUNT; s++)
+        told_ns += o->load[s][i];
+    const double whole = (wall_s - CLOCK_SLACK_S) / o->took_s / CLOCK_WITHIN;
+    const double clip = (wall_s - CLIP_SLACK_S) / (told_ns * 1e-9) / CLIP_WITHIN;
+    const double clock = fmax(whole, clip);
+    o->clock = o->clock > 0 ? fmin(o->clock, clock) : clock;
+}
+
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
                              const char *go, struct fault *fault)
 {
     o->asked = true;
+    const double begin = clock_seconds();
     TRY(worker_send(w, go, fault));
     TRY(outcome_wait(o, w, limits, "sample", fault));
+    watch_clip(o, clock_seconds() - begin);
     o->summary = stats_summary(o->total, o->samples);
     return ST_OK;
 }

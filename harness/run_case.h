@@ -28,6 +28,8 @@ struct checked {
 struct outcome {
     enum status status;
     bool unstable, mistrusted, throttled;
+    double took_s; /* of this clip and what is beside it, by the worker's clock */
+    double clock;  /* how much longer by ours, the least of any clip; up to 1 is room for noise */
     char reason[1024];
     struct pipeline_case c;
     char recipe[8192], work[1024], sha256[65], plugins[512], isa[16];

@@ -6,7 +6,7 @@
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        tuned SHAPES OF LINES STALE FILE-HASH WHY-NOT (where there is a table) |
  *        check STATUS WORST L2 MAX RATIO N SEED | peak FLOPS ISA | first NS FRAMES-HASH | ready |
- *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | guard LOOK | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
+ *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | guard LOOK | took SECONDS | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        fail STATUS SENTENCE
@@ -347,6 +347,7 @@ static enum status execute(struct session *s, struct fault *fault)
 static enum status sample(struct session *s, const char *go, struct fault *fault)
 {
     struct guard_look look;
+    const double begin = clock_seconds();
     if (spec.scenario)
         TRY(prompt_variant_set(&s->variant, &s->c, strtoll(go + strlen("go"), NULL, 10), fault));
     guard_begin(&s->guard);
@@ -358,7 +359,7 @@ static enum status sample(struct session *s, const char *go, struct fault *fault
     guard_end(&s->guard, &look);
     fputs("guard ", s->out);
     guard_print(&look, s->out);
-    putc('\n', s->out);
+    fprintf(s->out, "\ntook %.9g\n", clock_seconds() - begin);
     fprintf(s->out, "sample %" PRId64, engine_total_ns(s->engine));
     for (int i = 0; i < STAGE_COUNT; i++)
         fprintf(s->out, " %" PRId64, engine_stage(s->engine, (enum stage)i)->run_ns);
