@@ -68,6 +68,11 @@ void help_kernels(FILE *out)
     struct kernels_options o = {.glob = NULL};
     const struct option options[] = OPTIONS(&o);
     options_help(options, out);
+    fputs("\nWhat makes a variant look fast without being it gets a state and no time: stale, late or\n"
+          "lazy output, inputs edited, results kept, threads or memory that it was not given, the\n"
+          "clock of its process patched, times below the roof. README, 'Cheats', says how each is\n"
+          "seen, and what is not.\n",
+          out);
 }
 
 /* ---- request --------------------------------------------------------------------------------- */

@@ -50,13 +50,13 @@ enum { CHEATS = sizeof cheats / sizeof *cheats };
 
 static struct job jobs[CHEATS];
 
-/* Eight blocks, however busy the machine is. */
-static struct job job_of(const char *name)
+/* So many blocks, however busy the machine is. */
+static struct job job_of(const char *name, const char *blocks)
 {
     return (struct job){.argv = {BUILD_DIR "/patchmark", "kernels",
                                  job_word("linear/cheat_90_%s", name), "--plugin",
                                  job_word(BUILD_DIR "/tests/broken/cheat_%s.so", name), "--shape",
-                                 SHAPE, "--threads=1", "--cache=hot", "--repetitions=8",
+                                 SHAPE, "--threads=1", "--cache=hot", "--repetitions", blocks,
                                  "--budget=0.4", "--results=none"}};
 }
 
@@ -64,7 +64,7 @@ static int run_all(void **state)
 {
     (void)state;
     for (int i = 0; i < CHEATS; i++)
-        jobs[i] = job_of(cheats[i].name);
+        jobs[i] = job_of(cheats[i].name, "4");
     jobs_run(jobs, CHEATS);
     return 0;
 }
@@ -95,9 +95,9 @@ static void is_caught(void **state)
 /* One after the other, and alone: times are believed here. */
 static void passes(const char *name)
 {
-    struct job job = job_of(name);
+    struct job job = job_of(name, "6");
     jobs_run(&job, 1);
-    if (job.code != 0 || !strstr(job.out, "is the only one timed: 8 blocks"))
+    if (job.code != 0 || !strstr(job.out, "is the only one timed: 6 blocks"))
         fail_msg("%s: exit %d, wanted 0 and a time:\n%s%s", name, job.code, job.out, job.err);
     jobs_free(&job, 1);
 }
@@ -121,13 +121,48 @@ static void results_in_files_are_of_no_use(void **state)
     (void)state;
     char *folder = temporary_folder();
     for (int turn = 0; turn < 2; turn++) {
-        struct job job = job_of("cached_in_file");
+        struct job job = job_of("cached_in_file", "4");
         job.variable[0] = job_word("CHEAT_FOLDER=%s", folder);
         jobs_run(&job, 1);
         expect(&job, "cached_in_file", "mistrusted", "it keeps results");
         jobs_free(&job, 1);
     }
     temporary_remove(folder);
+}
+
+/* Each of the two has its own process and its own verdict. */
+static void compare_has_no_times_for_a_cheat(void **state)
+{
+    (void)state;
+    struct job job = {.argv = {BUILD_DIR "/patchmark", "compare", "--interleave",
+                               "linear/cheat_90_none", "linear/cheat_90_cached_by_content",
+                               "--plugin", BUILD_DIR "/tests/broken/cheat_none.so", "--plugin",
+                               BUILD_DIR "/tests/broken/cheat_cached_by_content.so", "--shape",
+                               SHAPE, "--threads=1", "--cache=hot", "--budget=1",
+                               "--results=none"}};
+    jobs_run(&job, 1);
+    if (job.code != 1 || !strstr(job.out, "cheat_90_cached_by_content  mistrusted: on new data") ||
+        !strstr(job.out, "no verdict"))
+        fail_msg("exit %d:\n%s%s", job.code, job.out, job.err);
+    jobs_free(&job, 1);
+}
+
+/* A whole clip: the timer of its process is everyone's there. */
+static void clips_by_a_patched_timer_are_not_believed(void **state)
+{
+    (void)state;
+    for (int patched = 0; patched < 2; patched++) {
+        struct job job = {.argv = {BUILD_DIR "/patchmark", "run", "--size=64x64", "--frames=5",
+                                   "--steps=2", "--threads=1", "--budget=0.5", "--repetitions=3",
+                                   "--results=none", "--plugin",
+                                   BUILD_DIR "/tests/broken/slow_clock.so",
+                                   patched ? "--kernels=rms_norm=broken_90_slow_clock" : NULL}};
+        jobs_run(&job, 1);
+        const bool doubted = strstr(job.out, "the clock there is not to be trusted") != NULL;
+        if (job.code != patched || doubted != (patched == 1))
+            fail_msg("exit %d:\n%s%s", job.code, job.out, job.err);
+        jobs_free(&job, 1);
+    }
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -240,7 +275,7 @@ static void looks_at_a_process(void **state)
 
 int main(void)
 {
-    static struct CMUnitTest tests[CHEATS + 8];
+    static struct CMUnitTest tests[CHEATS + 16];
     int count = 0;
     for (int i = 0; i < CHEATS; i++)
         tests[count++] = (struct CMUnitTest){
@@ -248,6 +283,8 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(honest_twin_is_timed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(clock_of_a_plugin_is_not_taken);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(results_in_files_are_of_no_use);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(compare_has_no_times_for_a_cheat);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(clips_by_a_patched_timer_are_not_believed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_honest_worker_is_believed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(each_rule_doubts);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(rules_have_their_exceptions);
