@@ -258,13 +258,13 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
  * runs for caches and clock, and for another variant's idle threads to fall asleep. */
 static enum status warm_block(struct session *s, int64_t runs, struct fault *fault)
 {
-    double begin = clock_seconds(), unused, wall;
-    do
+    const double end = clock_seconds() - s->witness.run_s + KERNELS_BLOCK_WARM_SECONDS;
+    double unused, wall;
+    while (clock_seconds() < end)
         if (s->bound.mirror.gpu)
             TRY(sample(s, runs, 1, &unused, &wall, fault));
         else if (run_many(s, 1) != ST_OK)
             return fault_set(fault, ST_WRONG, "run() reported an error");
-    while (clock_seconds() - begin < KERNELS_BLOCK_WARM_SECONDS);
     return ST_OK;
 }
 

@@ -8,7 +8,7 @@
 
 /* The lines between supervisor and kernels worker (kernels_worker.c): raised whenever one of them,
  * or an argument of the worker, changes. */
-#define KERNELS_PROTOCOL 2
+#define KERNELS_PROTOCOL 3
 
 struct other_build {
     char sha256[65]; /* of the file */

