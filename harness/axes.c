@@ -62,6 +62,10 @@ const struct axis axis_table[] = {
      "workers that make clips side by side, on processors of their own (--threads each) or one for"
      " each device of --device cuda:0-3: clips per hour of them all",
      ",", AXIS_WHOLE, FIELD(replicas), 1},
+    {"--engine", "LIST",
+     "another stack that runs the case in our place, a command as \"python3"
+     " harness/engines/diffusers_wan.py\"; several by ';', 'default' is us",
+     ";", AXIS_TEXT, FIELD(engine), 0},
     {"--kernels", "LIST", "plans, separated by '/', as base/auto", "/", AXIS_TEXT, FIELD(kernels),
      0},
 };

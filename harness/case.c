@@ -469,26 +469,47 @@ static void recipe_weights(const struct pipeline_case *c, struct json *j)
 {
     char hash[65];
     struct fault fault = {{0}};
+    if (c->stack_weights) {
+        json_raw(j, "weights", c->stack_weights);
+        return;
+    }
     json_open_object(j, "weights");
-    json_text(j, "kind", c->folder ? "checkpoint" : "synthetic");
+    json_text(j, "kind", c->folder ? "checkpoint" : c->stack ? "engine" : "synthetic");
     if (c->folder) {
         enum status s = model_folder_sha256(c->folder, hash, &fault);
         if (s == ST_OK)
             json_text(j, "sha256", hash);
         else
             json_unavailable(j, "sha256", fault.text);
-    } else {
+    } else if (!c->stack) {
         json_text(j, "fill", fill_names[c->config.fill]);
         json_int(j, "seed", (int64_t)c->config.weights_seed);
     }
     json_end(j);
 }
 
+/* Of another stack it is not known how it goes about it. */
+static void recipe_plan(const struct pipeline_case *c, const struct engine *engine, struct json *j)
+{
+    char hash[65], plan[2048];
+    if (!engine) {
+        json_text(j, "engine", c->stack);
+        return;
+    }
+    engine_plan_summary(engine, plan, sizeof plan);
+    json_text(j, "plan", plan);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)engine_plan_hash(engine));
+    json_text(j, "plan_hash", hash);
+    json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
+    json_text(j, "parallel", "single");
+    json_text(j, "residency", residency_names[engine_residency(engine)]);
+}
+
 static void recipe_members(const struct pipeline_case *c, const struct engine *engine,
                            struct json *j)
 {
     const struct generate_request *r = &c->request;
-    char hash[65], plan[2048];
+    char hash[65];
     json_text(j, "model", r->model->name);
     case_geometry_sha256(r->model, hash);
     json_text(j, "geometry_sha256", hash);
@@ -507,13 +528,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     json_int(j, "forwards", r->steps * case_passes(c));
     json_int(j, "text_rows", r->model->text.rows);
     json_text(j, "type", elem_name(c->config.type));
-    engine_plan_summary(engine, plan, sizeof plan);
-    json_text(j, "plan", plan);
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)engine_plan_hash(engine));
-    json_text(j, "plan_hash", hash);
-    json_text(j, "plan_class", engine_plan_exact(engine) ? "exact" : "approximate");
-    json_text(j, "parallel", "single");
-    json_text(j, "residency", residency_names[engine_residency(engine)]);
+    recipe_plan(c, engine, j);
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
     if (c->spec.batch != CASE_UNSET)
@@ -521,7 +536,7 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     if (c->spec.replicas != CASE_UNSET)
         json_int(j, "replicas", c->spec.replicas);
     json_text(j, "device", c->spec.device);
-    if (c->config.device == DEVICE_CUDA)
+    if (c->config.device == DEVICE_CUDA && engine)
         json_text(j, "launch", c->spec.launch);
     sha256_hex(r->prompt, strlen(r->prompt), hash);
     json_text(j, "prompt_sha256", hash);

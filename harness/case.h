@@ -19,6 +19,7 @@ struct case_spec {
     const char *model, *prompt, *negative, *scheduler, *dtype, *device, *launch, *residency,
         *kernels, *plan, *fill, *tile, *image, *last_image, *noise,
         *tuned;
+    const char *engine; /* command of another stack that runs it (external.h); NULL: we do */
     const char *scenario; /* how clips are asked for (run_scenario.h); NULL: the same again */
     bool untuned; /* no table of tuned kernels; tuned NULL: this machine's in results/ */
     struct size2 size;
@@ -74,6 +75,8 @@ struct pipeline_case {
     struct engine_config config;
     struct model_folder *folder; /* where the weights are; NULL: synthetic */
     double fps;
+    const char *stack; /* name and version of another one that ran it, for its recipe; NULL: we did */
+    const char *stack_weights; /* and the recipe's `weights`, where it shared a folder's; or NULL */
     enum status absent; /* ST_OK, or why it cannot run here */
     struct fault absent_why;
 };

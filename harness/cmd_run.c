@@ -3,6 +3,7 @@
 /* cmd_run.c   A sweep of cases, each in a worker of its own: verified, timed until the interval of the
  * median is narrow or the budget is spent, one row and one record each. */
 #include "commands.h"
+#include "external.h"
 #include "measure.h"
 #include "record.h"
 #include "run_case.h"
@@ -22,7 +23,11 @@ static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
 static const char *suite, *results = "results", *format = "text";
 static struct run_limits limits = {
-    .budget_s = NAN, .deadline_s = 600, .least_samples = 3, .pin = "cores"};
+    .budget_s = NAN,
+    .deadline_s = 600,
+    .least_samples = 3,
+    .engine_check_s = EXTERNAL_CHECK_SECONDS,
+    .pin = "cores"};
 static bool dry_run, sample, resume;
 static struct energy_request energy;
 static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
@@ -45,6 +50,9 @@ static const struct option own_options[] = {
     {"--sustain", "SECONDS", OPTION_REAL, &limits.sustain_s,
      "clips without pause for so long, as 600: the rate of the first minute and the one that "
      "lasts"},
+    {"--engine-check", "SECONDS", OPTION_REAL, &limits.engine_check_s,
+     "with --engine: our own clip, which its clip is held against, may take so long (120); 0:"
+     " no such"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
@@ -204,7 +212,9 @@ static enum status against_case(struct session *session, const struct run_case *
 
 static void run_as_asked(struct outcome *o, const struct run_limits *most)
 {
-    if (most->sustain_s > 0)
+    if (o->c.spec.engine)
+        run_external(o, most);
+    else if (most->sustain_s > 0)
         run_sustained(o, most);
     else if (o->c.spec.replicas != CASE_UNSET && !o->sampling)
         run_replicas(o, most);
@@ -365,6 +375,9 @@ static enum status check_options(struct fault *fault)
     if (!(limits.sustain_s >= 0 && limits.sustain_s <= 86400))
         return fault_set(fault, ST_BAD_INPUT, "--sustain %g is outside of 0 to 86400 seconds",
                          limits.sustain_s);
+    if (!(limits.engine_check_s >= 0 && limits.engine_check_s <= 86400))
+        return fault_set(fault, ST_BAD_INPUT, "--engine-check %g is outside of 0 to 86400 seconds",
+                         limits.engine_check_s);
     if (!pinning_is_wish(limits.pin))
         return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", limits.pin);
     if (against_rounds && !sample)
@@ -383,7 +396,11 @@ static enum status check_options(struct fault *fault)
 static enum status check_energy(const struct case_list *list, struct fault *fault)
 {
     for (int i = 0; i < list->count; i++)
-        if (list->item[i].sample && (energy.power_file || energy.idle_s > 0))
+        if (list->item[i].spec.engine && (energy.power_file || energy.idle_s > 0))
+            return fault_set(fault, ST_BAD_INPUT,
+                             "energy is not taken beside an engine; leave --power-file and"
+                             " --idle-power out");
+        else if (list->item[i].sample && (energy.power_file || energy.idle_s > 0))
             return fault_set(fault, ST_BAD_INPUT,
                              "energy is that of whole clips, and --sample runs none; leave"
                              " --power-file and --idle-power out");

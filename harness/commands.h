@@ -42,7 +42,7 @@ void help_tune(FILE *out);
 void help_inspect(FILE *out);
 
 /* What the hidden `worker <kind> ...` runs, the other end of worker.h; argv follows <kind>. */
-#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity) X(hello) X(tune)
+#define WORKER_LIST(X) X(verify) X(kernels) X(pipeline) X(parity) X(hello) X(tune) X(exec)
 #define WORKER_DECLARE(kind) int worker_##kind(int argc, char **argv, struct fault *fault);
 WORKER_LIST(WORKER_DECLARE)
 #undef WORKER_DECLARE

@@ -127,24 +127,50 @@ const char *models_shown(const char *list)
     return shown;
 }
 
-/* Flags whose values are places on somebody's disk, told by their last name alone. */
-static const char *const place_flags[] = {"--model", "--image", "--last-image"};
+const char *command_shown(const char *command)
+{
+    static char shown[4096];
+    size_t used = 0;
+    for (const char *c = command; *c && used + 1 < sizeof shown;) {
+        const bool begins = c == command || strchr(" \t;'\"=:,", c[-1]);
+        const size_t n = strcspn(c, " \t;'\"");
+        for (size_t from = n; begins && *c == '/' && from; from--)
+            if (c[from - 1] == '/') {
+                c += from;
+                break;
+            }
+        shown[used++] = *c;
+        c += *c != 0;
+    }
+    shown[used] = 0;
+    return shown;
+}
 
-/* The flag that a word is, or begins as in --model=DIR; NULL: none of them. */
-static const char *place_flag(const char *word, bool *both)
+/* Flags whose values are places on somebody's disk, told by their last names alone. */
+static const struct {
+    const char *flag;
+    const char *(*shown)(const char *value);
+} place_flags[] = {{"--model", models_shown},
+                   {"--image", models_shown},
+                   {"--last-image", models_shown},
+                   {"--engine", command_shown}};
+
+/* The flag that a word is, or begins as in --model=DIR; -1: none of them. */
+static int place_flag(const char *word, bool *both)
 {
     const size_t n = strcspn(word, "=");
     *both = word[n] == '=';
-    for (size_t i = 0; i < sizeof place_flags / sizeof *place_flags; i++)
-        if (strlen(place_flags[i]) == n && !strncmp(place_flags[i], word, n))
-            return place_flags[i];
-    return NULL;
+    int i = (int)(sizeof place_flags / sizeof *place_flags) - 1;
+    while (i >= 0 && (strlen(place_flags[i].flag) != n || strncmp(place_flags[i].flag, word, n)))
+        i--;
+    return i;
 }
 
 const char *self_command_line(void)
 {
     static char text[8192];
-    bool names_place = false, both;
+    int before = -1; /* the flag whose value the word is */
+    bool both;
     char raw[4096];
     FILE *in = text[0] ? NULL : fopen("/proc/self/cmdline", "r");
     if (!in)
@@ -154,14 +180,15 @@ const char *self_command_line(void)
     raw[n] = 0;
     for (const char *word = raw; word < raw + n; word += strlen(word) + 1) {
         char joined[4096 + 32] = "";
-        const char *flag = place_flag(word, &both);
-        if (flag && both)
-            snprintf(joined, sizeof joined, "%s=%s", flag, models_shown(word + strlen(flag) + 1));
+        const int flag = before < 0 ? place_flag(word, &both) : -1;
+        if (flag >= 0 && both)
+            snprintf(joined, sizeof joined, "%s=%s", place_flags[flag].flag,
+                     place_flags[flag].shown(strchr(word, '=') + 1));
         command_append(text, sizeof text,
                        joined[0]     ? joined
-                       : names_place ? models_shown(word)
+                       : before >= 0 ? place_flags[before].shown(word)
                                      : word);
-        names_place = flag && !both;
+        before = flag >= 0 && !both ? flag : -1;
     }
     return text;
 }

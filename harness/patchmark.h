@@ -84,6 +84,8 @@ const char *self_path(void);
 const char *self_command_line(void);
 /* A list of models as a record tells it: folders by their last name alone. Until the next call. */
 const char *models_shown(const char *list);
+/* A command as a record tells it: of paths from the root their last names alone. Likewise. */
+const char *command_shown(const char *command);
 /* Appends a blank and the word, quoted for a shell where it must be; cuts at `bytes`. */
 void command_append(char *line, size_t bytes, const char *word);
 

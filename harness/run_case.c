@@ -3,6 +3,7 @@
 /* run_case.c   The supervisor's side of a pipeline case: has the worker (run_worker.c) spawned, reads
  * its lines, decides when there are samples enough. */
 #include "run_case.h"
+#include "external.h"
 #include "gpu.h"
 #include "measure.h"
 #include "nvml.h"
@@ -146,6 +147,12 @@ static bool take_share(struct outcome *o, const char *text)
     return true;
 }
 
+/* Why a clip that was to be dumped is none for this machine. */
+static bool take_far(struct outcome *o, const char *text)
+{
+    return keep_text(o->reason, sizeof o->reason, text);
+}
+
 static bool take_part(struct outcome *o, const char *text)
 {
     return sampled_take_part(&o->sampled, text);
@@ -173,7 +180,7 @@ static const struct {
     {"part", take_part},     {"times", take_times},     {"counter", take_counter},
     {"ready", take_nothing}, {"bye", take_nothing},     {"rechecked", take_rechecked},
     {"pinned", take_pinned}, {"guard", take_look},      {"tuned", take_tuned},
-    {"took", take_took},
+    {"took", take_took},     {"far", take_far},
 };
 
 static const char *behind(const char *line, const char *word)
@@ -505,6 +512,7 @@ void outcome_free(struct outcome *o)
     throughput_free(o->throughput);
     sustained_free(o->sustained);
     free(o->audit);
+    external_free(o->external);
     free(o->step);
     free(o);
 }

@@ -67,6 +67,9 @@ struct outcome {
     int counters;
     struct audit *audit;           /* of the scenario repeat-audit (run_scenario.h), or NULL */
     struct sustained *sustained;   /* of a long run (run_sustain.h), or NULL */
+    struct external *external;     /* of another stack (external.h), or NULL */
+    const char *dump;              /* the worker's folder for stages of its first clip, or NULL */
+    double within_s;               /* and it runs where that can be had in so long */
     struct throughput *throughput; /* of replicas (run_replicas.h); NULL: one worker alone */
     char repro[4096];
     void (*progress)(const struct outcome *o, double share); /* or NULL */
@@ -80,6 +83,7 @@ struct run_limits {
     const char *counters;  /* PAPI events, comma-separated, or NULL */
     struct energy *energy; /* sensors, or NULL */
     const char *pin;       /* "cores", "none"; NULL: none */
+    double engine_check_s; /* what our own clip may take that an engine's is held against */
     double sustain_s;      /* a number over 0: cases run for so long (run_sustain.h) */
     /* times the clips, in place of the rule above; or NULL */
     enum status (*clips)(struct worker *w, const struct run_limits *limits, struct outcome *o,

@@ -5,6 +5,7 @@
 #include "case_images.h"
 #include "dump.h"
 #include "expect.h"
+#include "external.h"
 #include "record.h"
 #include "run_scenario.h"
 #include "sweep_kernels.h"
@@ -67,6 +68,13 @@ static enum status check_ways(const struct outcome *o, const struct run_limits *
                               struct fault *fault)
 {
     const struct case_spec *s = &o->c.spec;
+    if (s->engine) {
+        if (o->sampling || limits->counters || limits->sustain_s > 0)
+            return fault_set(fault, ST_BAD_INPUT,
+                             "--engine runs whole clips, and nothing of ours beside them; leave"
+                             " --sample, --counters and --sustain out");
+        TRY(external_check(s, fault));
+    }
     if (s->replicas != CASE_UNSET && limits->counters)
         return fault_set(fault, ST_BAD_INPUT,
                          "--counters counts in one worker, and --replicas has several");
@@ -108,13 +116,14 @@ static enum status check_pipeline(const struct run_case *c, const struct run_lim
     if (s == ST_OK)
         s = outcome_new(&c->spec, &o, fault);
     if (s == ST_OK)
+        o->sampling = c->sample;
+    if (s == ST_OK)
         s = check_ways(o, limits, fault);
     if (s == ST_OK)
         s = check_noise(&o->c, fault);
     if (s == ST_OK && o->c.absent == ST_OK)
         s = check_config(o, hash, fault);
     if (s == ST_OK) {
-        o->sampling = c->sample;
         words = outcome_key(o);
         if (!words || asprintf(key, "%s%s%s", words, hash[0] ? " images=" : "", hash) < 0)
             *key = NULL;
@@ -235,6 +244,8 @@ static void tell_plan(struct plan_list *p, const struct pipeline_case *c,
         json_open_object(p->document, NULL);
         json_text(p->document, "case", name);
         case_recipe(c, engine, p->document, "recipe");
+        if (c->spec.engine)
+            json_text(p->document, "engine", c->spec.engine);
         json_int(p->document, "tokens", tokens);
         json_number(p->document, "flops", planned_flops(engine));
         json_int(p->document, "planned_bytes", (int64_t)engine_peak_bytes(engine));
@@ -244,9 +255,10 @@ static void tell_plan(struct plan_list *p, const struct pipeline_case *c,
         return;
     }
     expected_text(e, time, sizeof time);
-    printf("%9s %8lld tokens %12s TFLOP %9.3f GiB   %s%s%s%s\n", time, (long long)tokens,
+    printf("%9s %8lld tokens %12s TFLOP %9.3f GiB   %s%s%s%s%s%s\n", time, (long long)tokens,
            tflop_text(planned_flops(engine), tflop), (double)engine_peak_bytes(engine) / (1 << 30),
-           name, sampled ? ", sampled" : "", fit[0] ? "; " : "", fit);
+           name, sampled ? ", sampled" : "", c->spec.engine ? ", by " : "",
+           c->spec.engine ? c->spec.engine : "", fit[0] ? "; " : "", fit);
 }
 
 static enum status plan_resolved(struct plan_list *p, const struct run_case *rc, struct outcome *o,
@@ -261,8 +273,9 @@ static enum status plan_resolved(struct plan_list *p, const struct run_case *rc,
     if (s == ST_OK) {
         int64_t problems = 0;
         engine_trace(engine, &problems);
+        const struct expectation none = {.clip_s = NAN, .case_s = NAN, .basis = EXPECT_NONE};
         const struct expectation e =
-            expect_case(p->expect, &o->c, planned_flops(engine), problems, rc->sample, &own);
+            rc->spec.engine ? none : expect_case(p->expect, &o->c, planned_flops(engine), problems, rc->sample, &own);
         count_expectation(p, &e);
         tell_plan(p, &o->c, engine, &e, rc->sample);
     }

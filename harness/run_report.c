@@ -3,6 +3,7 @@
 /* run_report.c   A pipeline case as a row for people and as the members of a record. */
 #include "device.h"
 #include "elem.h"
+#include "external.h"
 #include "run_case.h"
 #include "run_replicas.h"
 #include "run_scenario.h"
@@ -66,10 +67,11 @@ static void json_timing(const struct outcome *o, struct json *j)
     json_int(j, "outliers", o->outliers);
     guard_json(&o->guard, j);
     json_int(j, "processes_n", 1);
-    pinning_json(&o->pinning, o->openmp, o->openblas, o->pinned, o->others, j);
+    if (!o->external)
+        pinning_json(&o->pinning, o->openmp, o->openblas, o->pinned, o->others, j);
     json_text(j, "schedule", o->sampling ? "interleaved" : "sequential");
     json_int(j, "warmup_n", o->sampling ? 0 : 1);
-    json_text(j, "backend", "loop");
+    json_text(j, "backend", o->external ? "engine" : "loop");
     json_text(j, "load",
               o->sampling                      ? NULL
               : sustained_lasted(o->sustained) ? "sustained"
@@ -103,7 +105,7 @@ static void json_stages(const struct outcome *o, struct json *j)
             json_number(j, stage_names[i], o->sampling ? NAN : median_of(o->load[i], o));
     json_end(j);
     json_number(j, "first_run_ns", o->sampling ? NAN : o->first_ns);
-    if (o->c.config.device == DEVICE_CUDA) {
+    if (o->c.config.device == DEVICE_CUDA && !o->external) {
         json_int(j, "host_step_ns", o->host_step_ns);
         json_int(j, "graph_nodes", o->graph_nodes);
     }
@@ -158,6 +160,8 @@ static void json_check(const struct outcome *o, struct json *j)
 /* What was asked for; the recipe has what it became. */
 const char *outcome_plan(const struct outcome *o)
 {
+    if (o->external)
+        return o->external->name[0] ? o->external->name : "external";
     return o->c.spec.kernels ? o->c.spec.kernels : "auto";
 }
 
@@ -175,22 +179,27 @@ void outcome_json(const struct outcome *o, struct json *j)
     json_text(j, "case_kind", "pipeline");
     json_text(j, "status", outcome_state(o));
     json_text(j, "status_reason", o->reason[0] ? o->reason : NULL);
-    json_text(j, "claim", o->sampling ? "sampled" : "measured");
+    json_text(j, "claim", o->external ? "external" : o->sampling ? "sampled" : "measured");
     json_text(j, "ran_on",
-              o->check.given ? device_ran_on_of(o->c.config.device, o->c.config.device_index)
+              o->external    ? external_ran_on(o)
+              : o->check.given ? device_ran_on_of(o->c.config.device, o->c.config.device_index)
                              : NULL);
     json_text(j, "repro", o->repro);
     json_raw(j, "recipe", o->recipe[0] ? o->recipe : "null");
     json_text(j, "recipe_sha256", o->sha256[0] ? o->sha256 : NULL);
     json_open_object(j, "impl");
-    json_text(j, "requested", outcome_plan(o));
-    tuned_use_json(&o->tuned, o->c.spec.untuned, j);
+    json_text(j, "requested", o->external ? command_shown(o->c.spec.engine) : outcome_plan(o));
+    if (!o->external)
+        tuned_use_json(&o->tuned, o->c.spec.untuned, j);
     json_open_array(j, "plugins");
     for (const char *hash = o->plugins; *hash; hash += strcspn(hash, " ") + 1)
         json_bytes(j, NULL, hash, strcspn(hash, " "));
     json_end(j);
     json_end(j);
-    json_check(o, j);
+    if (o->external)
+        external_correctness_json(o, j);
+    else
+        json_check(o, j);
     if (timed) {
         json_timing(o, j);
         json_stages(o, j);
@@ -209,6 +218,7 @@ void outcome_json(const struct outcome *o, struct json *j)
     if (o->elapsed_ns > 0)
         json_number(j, "elapsed_ns", o->elapsed_ns);
     scenario_json(o, j);
+    external_json(o, j);
     if (o->gpu.used)
         json_raw(j, "gpu", o->gpu.text);
     outcome_energy_json(o, j);
@@ -261,11 +271,13 @@ static void describe_split(const struct outcome *o, char *out, size_t bytes)
         snprintf(out, bytes, "denoise only");
         return;
     }
-    const double percent = 100 / o->summary.median;
-    snprintf(out, bytes, "%.0f/%.0f/%.0f %%",
-             percent * (outcome_stage_ns(o, STAGE_TEXT) + outcome_stage_ns(o, STAGE_ENCODE)),
-             percent * outcome_stage_ns(o, STAGE_DENOISE),
-             percent * outcome_stage_ns(o, STAGE_DECODE));
+    const double ns[] = {outcome_stage_ns(o, STAGE_TEXT) + outcome_stage_ns(o, STAGE_ENCODE),
+                         outcome_stage_ns(o, STAGE_DENOISE), outcome_stage_ns(o, STAGE_DECODE)};
+    char share[3][8];
+    for (int i = 0; i < 3; i++)
+        snprintf(share[i], sizeof share[i], isnan(ns[i]) ? "-" : "%.0f",
+                 100 * ns[i] / o->summary.median);
+    snprintf(out, bytes, "%s/%s/%s %%", share[0], share[1], share[2]);
 }
 
 /* A rate of any size: what a large model makes in a second is far below one. */
@@ -369,6 +381,7 @@ void outcome_row(const struct outcome *o, FILE *out)
                    redone, sizeof redone);
     if (redone[0])
         fprintf(out, BELOW "%s\n", redone);
+    external_row(o, out);
     tuned_below(o, out);
     if (o->sampling)
         sampled_line(o, out);

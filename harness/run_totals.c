@@ -17,6 +17,10 @@ enum status totals_add(struct totals *t, const struct outcome *o)
             t->first_other = o->status;
         return ST_OK;
     }
+    if (o->external) { /* in no ratio with our own */
+        t->timed_alone++;
+        return ST_OK;
+    }
     t->bursts += !o->sampling && !sustained_lasted(o->sustained);
     if (o->unstable || !strstr(o->recipe, "\"plan_class\":\"exact\"")) {
         t->timed_alone++;

@@ -75,6 +75,7 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add(w, "--residency", strcmp(s->residency, "auto") ? s->residency : NULL);
     add(w, "--noise", s->noise);
     add(w, "--scenario", s->scenario);
+    add(w, "--engine", s->engine);
     if (s->batch != CASE_UNSET)
         add_number(w, "--batch", (double)s->batch);
     if (s->replicas != CASE_UNSET)
@@ -101,6 +102,9 @@ enum status outcome_spawn(const struct outcome *o, const struct run_limits *limi
     add(&w, "--cpus", o->pinning.list[0] ? o->pinning.list : NULL);
     if (o->visible >= 0)
         add_number(&w, "--visible", o->visible);
+    add(&w, "--dump", o->dump);
+    if (o->dump)
+        add_number(&w, "--within", o->within_s);
     return worker_spawn(w.word, out, fault);
 }
 
@@ -120,7 +124,9 @@ void outcome_repro(struct outcome *o, const struct run_limits *limits)
     snprintf(o->repro, sizeof o->repro, "build/patchmark run%s", o->sampling ? " --sample" : "");
     for (int i = 0; i < w.count; i++)
         command_append(o->repro, sizeof o->repro,
-                       i && is_place(w.word[i - 1]) ? models_shown(w.word[i]) : w.word[i]);
+                       i && is_place(w.word[i - 1])                 ? models_shown(w.word[i])
+                       : i && !strcmp(w.word[i - 1], "--engine") ? command_shown(w.word[i])
+                                                                  : w.word[i]);
     for (const char *const *plugin = registry_plugins(); *plugin; plugin++) {
         command_append(o->repro, sizeof o->repro, "--plugin");
         command_append(o->repro, sizeof o->repro, *plugin);

@@ -9,8 +9,10 @@
  *        at SHARE | pinned OPENMP OPENBLAS CPUS OTHERS | guard LOOK | took SECONDS | sample TOTAL STAGE... LOAD... FRAMES-HASH STEP... |
  *        host STEP-NS GRAPH-NODES (CUDA devices) |
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
+ *        far SENTENCE (of --dump: the clip is too long for --within, or too large) |
  *        fail STATUS SENTENCE
  *   in:  go | go N: a clip with prompt N of a scenario, where the case has one | end
+ * With --dump DIR the first clip's stages are written there, and no other clip follows.
  * With --sample SECONDS nothing is run whole, and sample.h says what follows `peak`.
  * After "end" every kernel is checked once more: one that stops computing after a while would be
  * fast. */
@@ -37,7 +39,8 @@
 #include <sys/random.h>
 
 static struct case_spec spec = CASE_DEFAULTS;
-static const char *counter_names, *cpu_list;
+static const char *counter_names, *cpu_list, *dump_folder;
+static double within_s;              /* of --dump */
 static double sample_budget_s = NAN; /* a number: the case is sampled */
 static int64_t visible = CASE_UNSET; /* the entry of CUDA_VISIBLE_DEVICES to see */
 
@@ -63,6 +66,8 @@ static const struct option options[] = {
     {"--counters", "LIST", OPTION_TEXT, &counter_names, ""},
     {"--sample", "SECONDS", OPTION_REAL, &sample_budget_s, ""},
     {"--cpus", "LIST", OPTION_TEXT, &cpu_list, ""},
+    {"--dump", "DIR", OPTION_TEXT, &dump_folder, ""},
+    {"--within", "SECONDS", OPTION_REAL, &within_s, ""},
     CASE_OPTIONS(spec),
     {0},
 };
@@ -78,6 +83,8 @@ struct session {
     struct guard guard;
     struct prompt_variant variant; /* of a scenario */
     float *noise, *extra_noise;    /* where a file gives them */
+    struct dump *dump;
+    struct fault *fault; /* of hooks */
     uint64_t frames_hash;          /* of the clip at hand, or of its latents where it ends so */
     FILE *out;
 };
@@ -106,6 +113,27 @@ static enum status take_latents(void *user, const float *latents)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     s->frames_hash = hash;
     return ST_OK;
+}
+
+static enum status dump_rgb(void *user, const float *rgb, int64_t first, int64_t count)
+{
+    struct session *s = user;
+    (void)first;
+    return dump_frames(s->dump, rgb, count, s->fault);
+}
+
+static enum status dump_rows(void *user, const float *prompt, const float *negative)
+{
+    struct session *s = user;
+    return dump_text(s->dump, prompt, negative, s->fault);
+}
+
+static enum status dump_clip(void *user, const float *latents)
+{
+    struct session *s = user;
+    const bool ends = model_ends_as_latents(s->c.request.model);
+    TRY(dump_denoised(s->dump, latents, s->fault));
+    return ends ? take_latents(user, latents) : ST_OK;
 }
 
 /* Signs of life, for the supervisor's patience and its progress line. */
@@ -312,6 +340,11 @@ static enum status plan(struct session *s, bool check_memory, struct fault *faul
     s->c.request.sink = (struct generate_sink){.user = s, .frames = take_frames};
     if (model_ends_as_latents(s->c.request.model))
         s->c.request.sink.denoised = take_latents;
+    if (dump_folder) {
+        s->c.request.sink.frames_f32 = dump_rgb;
+        s->c.request.sink.text = dump_rows;
+        s->c.request.sink.denoised = dump_clip;
+    }
     if (!(s->step_ns = calloc((size_t)s->c.request.steps, sizeof *s->step_ns)))
         return ST_NO_MEMORY;
     TRY(engine_new(&s->c.config, &s->engine, fault));
@@ -433,6 +466,52 @@ static enum status serve_sampled(struct session *s, struct fault *fault)
     return ST_OK;
 }
 
+/* No kernel reaches this share of the multiply-adds' peak over a whole small clip with certainty. */
+#define SHARE_OF_PEAK 0.05
+
+/* Whether the clip may run here at all, in one sentence where not. */
+static bool is_far(const struct session *s, double peak, char *why, size_t bytes)
+{
+    double flops = 0;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        flops += engine_stage(s->engine, (enum stage)i)->flops;
+    const double seconds = flops / (SHARE_OF_PEAK * peak);
+    const size_t needed = engine_peak_bytes(s->engine), free = engine_available_bytes(s->engine);
+    if (needed > free)
+        snprintf(why, bytes, "our own clip would take %.3g GiB of memory, and %.3g are free",
+                 (double)needed / (1 << 30), (double)free / (1 << 30));
+    else if (within_s <= 0)
+        snprintf(why, bytes, "our own clip was not asked for");
+    else
+        snprintf(why, bytes, "our own clip may take %.3g s, and --engine-check allows %.3g s",
+                 seconds, within_s);
+    return needed > free || !(seconds <= within_s);
+}
+
+static enum status serve_dump(struct session *s, struct fault *fault)
+{
+    char why[256];
+    int cleared;
+    s->fault = fault;
+    TRY(plan(s, false, fault));
+    if (is_far(s, tell_peak(s), why, sizeof why)) {
+        fprintf(s->out, "far %s\nready\n", why);
+        return ST_OK;
+    }
+    TRY(verify_plan(s, fault));
+    TRY(dump_open(dump_folder, &s->c, &s->dump, fault));
+    TRY(execute(s, fault));
+    case_describe_nonfinite(&s->c, why, sizeof why);
+    if (why[0])
+        return fault_set(fault, ST_NONFINITE, "%s", why);
+    struct dump *dump = s->dump;
+    s->dump = NULL;
+    TRY(dump_close(dump, true, &cleared, fault));
+    fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
+            s->frames_hash);
+    return ST_OK;
+}
+
 int worker_pipeline(int argc, char **argv, struct fault *fault)
 {
     struct session s = {.guard.root = ""};
@@ -443,10 +522,14 @@ int worker_pipeline(int argc, char **argv, struct fault *fault)
     if (status == ST_OK)
         status = replica_see(visible == CASE_UNSET ? -1 : (int)visible, &mine);
     if (status == ST_OK)
-        status = isnan(sample_budget_s) ? serve(&s, &mine) : serve_sampled(&s, &mine);
+        status = dump_folder              ? serve_dump(&s, &mine)
+                 : isnan(sample_budget_s) ? serve(&s, &mine)
+                                          : serve_sampled(&s, &mine);
     if (status != ST_OK)
         fprintf(s.out, "fail %d %s\n", (int)status, mine.text[0] ? mine.text : "no reason given");
     fflush(s.out);
+    int cleared;
+    dump_close(s.dump, false, &cleared, &mine);
     counters_free(s.counters);
     engine_free(s.engine);
     case_images_free(&s.images);

@@ -39,6 +39,7 @@ struct worker {
     char error_text[STDERR_BYTES + 1];
     size_t error_used;
     bool reaped, silent; /* silent: missed a deadline, so not worth a grace */
+    const char *called;  /* what sentences call it */
     int wait_status;
     size_t peak_bytes;
 };
@@ -89,10 +90,14 @@ static size_t count_words(const char *const *words)
     return count;
 }
 
-/* The program, the words given, and every plugin that is loaded here. */
+static bool is_exec(const char *const *argv) { return argv[0] && argv[1] && !strcmp(argv[1], "exec"); }
+
+/* The program, the words given, and every plugin that is loaded here: but not behind the words of
+ * another program. */
 static char **arguments_new(const char *program, const char *const *argv)
 {
-    const char *const *plugin = registry_plugins();
+    static const char *const none[] = {NULL};
+    const char *const *plugin = is_exec(argv) ? none : registry_plugins();
     size_t count = count_words(argv), plugins = count_words(plugin);
     char **copy = calloc(count + 2 * plugins + 2, sizeof *copy);
     if (!copy)
@@ -203,6 +208,7 @@ enum status worker_spawn_program(const char *program, const char *const *argv, s
     close(error[1]);
     w->line_fd = line[0];
     w->error_fd = error[0];
+    w->called = is_exec(argv) ? "engine" : "worker";
     fcntl(w->error_fd, F_SETFL, O_NONBLOCK);
     *out = w;
     return ST_OK;
@@ -283,9 +289,9 @@ static enum status ended(struct worker *w, struct fault *fault)
     reap_within(w, GRACE_SECONDS);
     last_words(w, words, sizeof words);
     if (WIFSIGNALED(w->wait_status))
-        return fault_set(fault, ST_CRASHED, "the worker was ended by signal %d (%s)%s",
+        return fault_set(fault, ST_CRASHED, "the %s was ended by signal %d (%s)%s", w->called,
                          WTERMSIG(w->wait_status), strsignal(WTERMSIG(w->wait_status)), words);
-    return fault_set(fault, ST_CRASHED, "the worker ended with exit code %d before it was done%s",
+    return fault_set(fault, ST_CRASHED, "the %s ended with exit code %d before it was done%s", w->called,
                      WEXITSTATUS(w->wait_status), words);
 }
 
@@ -358,7 +364,8 @@ static enum status make_room(struct worker *w, struct fault *fault)
     size_t size = w->size ? 2 * w->size : 16384;
     char *text = size <= LINE_MAX_BYTES ? realloc(w->text, size) : NULL;
     if (!text)
-        return fault_set(fault, ST_CRASHED, "the worker sent a line of over %zu bytes", w->size);
+        return fault_set(fault, ST_CRASHED, "the %s sent a line of over %zu bytes", w->called,
+                         w->size);
     w->text = text;
     w->size = size;
     return ST_OK;
@@ -396,7 +403,8 @@ enum status worker_receive(struct worker *w, double seconds, const char **line, 
             return ended(w, fault);
         if (left_ms <= 0) {
             w->silent = true;
-            return fault_set(fault, ST_TIMEOUT, "the worker gave no answer within %.3g s", seconds);
+            return fault_set(fault, ST_TIMEOUT, "the %s gave no answer within %.3g s", w->called,
+                             seconds);
         }
         TRY(collect(w, left_ms < SLICE_MS ? (int)left_ms + 1 : SLICE_MS, &open, fault));
     }

@@ -20,6 +20,8 @@ enum status worker_spawn(const char *const *argv, struct worker **out, struct fa
 enum status worker_spawn_program(const char *program, const char *const *argv, struct worker **out,
                                  struct fault *fault);
 enum status worker_send(struct worker *w, const char *line, struct fault *fault);
+/* Another program's are started with "worker", "exec" and its own words (external_exec.c); plugins
+ * stay away from these, and sentences call it the engine. */
 /* One line without its newline, valid until the next call. ST_TIMEOUT after seconds, ST_CRASHED
  * with the signal or exit code named when the worker ended, ST_INTERRUPTED on a signal to us. */
 enum status worker_receive(struct worker *w, double seconds, const char **line,

@@ -409,6 +409,15 @@ static void sustained_clips(void **state)
     assert_int_equal(complaints, 0);
 }
 
+static void clips_of_engines(void **state)
+{
+    (void)state;
+    record("engines", CLIP, "--engine=sh tests/support/fake_engine.sh good;no-such-engine", NULL);
+    const char *statuses = check_records("engines");
+    assert_true(has(statuses, "unavailable "));
+    assert_int_equal(complaints, 0);
+}
+
 static void scenarios(void **state)
 {
     (void)state;
@@ -617,6 +626,7 @@ int main(void)
         TEST(timed_latents),
         TEST(clip_of_a_folder),
         TEST(sustained_clips),
+        TEST(clips_of_engines),
         TEST(scenarios),
         TEST(replicas),
         TEST(failed_clips),
