@@ -77,6 +77,7 @@ static const struct export_column case_columns[] = {
     TEXT("residency", "recipe.residency", "pipelines: how long weights stay in memory"),
     INT("batch", "recipe.batch", "pipelines: clips that a forward takes together; empty: one"),
     INT("replicas", "recipe.replicas", "pipelines: workers side by side; empty: one"),
+    TEXT("engine", "recipe.engine", "pipelines of claim external: program that ran it"),
     TEXT("scenario", "recipe.scenario", "pipelines: single-stream, offline, repeat-audit"),
     TEXT("suite", "sweep.suite", "of the sweep"),
     INT("seed", "recipe.seed", ""),

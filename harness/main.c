@@ -74,7 +74,8 @@ const struct subcommand subcommands[] = {
      "run --suite quick --dry-run\n"
      "run --model tiny --size 128x72 --frames 17 --kernels base/auto --threads 1-8*2\n"
      "run --size 128x72 --frames 17 --steps 4 --threads 1 --replicas 1,2\n"
-     "run --resume\n",
+     "run --resume\n"
+     "run --engine \"default;python3 harness/engines/diffusers_wan.py\" --model FOLDER\n",
      cmd_run, help_run, false},
     {"tune", "[GLOB] --shapes WHAT", "find the fastest variants and knobs for a model's shapes",
      "tune --shapes tiny --size 128x72 --frames 17 --budget 60s\n"
