@@ -179,10 +179,11 @@ static void repro(const struct compare_suite *s, const struct compare_pair *p, c
     snprintf(seed, sizeof seed, "%" PRIu64, s->kernels.seed);
     snprintf(out, bytes,
              "build/patchmark compare --interleave '%s' '%s' --shape '%s' --threads %" PRId64
-             " --cache %s --budget %g --seed %s --device %s%s",
+             " --cache %s --budget %g --seed %s --device %s%s%s",
              a, b, p->duel->contest.shape, s->kernels.threads,
              cache_state_name(p->duel->contest.cache.state), s->kernels.budget, seed, device_text(),
-             s->blocked ? " --blocked" : "");
+             s->blocked ? " --blocked" : "",
+             !strcmp(s->kernels.pin, "none") ? " --pin none" : "");
 }
 
 void compare_json(const struct compare_suite *s, int index, struct json *j)

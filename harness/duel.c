@@ -274,6 +274,7 @@ static void forget(struct duel *d)
     for (int i = 0; i < DUEL_ARMS; i++) {
         struct duel_side *side = &d->side[i];
         side->blocks = side->units = side->processes = 0;
+        d->contest.arms[i].processes = 0;
         forget_blocks(&d->contest.arms[i]);
     }
 }
@@ -298,6 +299,7 @@ static void block_by_arm(struct duel *d, double begin)
     if (!(d->run_seconds[DUEL_A] > 0) && !meet_once(d))
         return;
     forget(d);
+    d->contest.apart = true;
     for (int turn = 0; turn < DUEL_ARMS * DUEL_PROCESSES && !interrupted_by; turn++) {
         int which = (turn + 1) / 2 % 2, left = DUEL_ARMS * DUEL_PROCESSES - turn;
         struct duel_side *side = &d->side[which];

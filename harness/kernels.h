@@ -71,6 +71,7 @@ struct arm {
     struct worker *worker; /* NULL once it has ended */
     struct watch watch;    /* what we saw of it ourselves */
     char touched[128];     /* where it faulted on a guarded page; "": nowhere */
+    int processes;         /* that took the samples */
     const char *state;     /* of the record: "passed", "refused", ... */
     char reason[1024];
     bool checked;
@@ -147,6 +148,7 @@ struct contest {
     struct roof *roof;
     struct cache_choice cache;
     uint64_t data_seed;     /* of timed blocks: drawn anew, so that no file can hold their results */
+    bool apart;             /* one arm at a time, not in turn */
     double settle_seconds;  /* of warming a device until its clock and power were flat */
     bool settled;           /* they were */
     struct nvml *nvml;      /* of the CUDA device; NULL: not watched */

@@ -155,6 +155,7 @@ void arm_start(const struct contest *c, struct arm *a)
     enum status status = spawn(a, argv, &fault);
     if (status != ST_OK)
         arm_fail(a, status, &fault);
+    a->processes += status == ST_OK;
 }
 
 bool arm_ready(const struct contest *c, struct arm *a)

@@ -21,6 +21,10 @@ static void recipe(const struct contest *c, const struct arm *a, struct json *j,
     json_int(j, "threads", a->spec.threads);
     json_text(j, "device", device_text());
     json_text(j, "cache_state", cache_state_name(c->cache.state));
+    if (c->options->pin && !strcmp(c->options->pin, "none") && device_kind() == DEVICE_CPU)
+        json_text(j, "pin", "none");
+    if (c->options->cache_bytes > 0)
+        json_int(j, "llc_bytes", c->options->cache_bytes);
     if (a->spec.slow > 0)
         json_number(j, "planted_slowdown", a->spec.slow);
     json_end(j);
@@ -156,8 +160,8 @@ static void timing(const struct contest *c, const struct arm *a, struct json *j)
     sidecar_json(&a->place, j);
     json_int(j, "outliers", a->outliers);
     guard_json(&a->guard, j);
-    json_int(j, "processes_n", 1);
-    json_text(j, "schedule", "interleaved");
+    json_int(j, "processes_n", a->processes);
+    json_text(j, "schedule", c->apart ? "blocked" : "interleaved");
     json_int(j, "warmup_n", a->warm_samples);
     json_number(j, "warmup_s", a->warm_seconds);
     if (c->nvml) {
