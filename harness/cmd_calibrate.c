@@ -37,7 +37,8 @@ struct request {
     {                                                                                              \
         {"--threads", "N", OPTION_COUNT, &(k)->threads, "of the arms (1, and then all cores)"},    \
             {"--budget", "SECONDS", OPTION_REAL, &(k)->budget, "in all (120)"}, DEVICE_OPTION,     \
-            {"--seed", "N", OPTION_SEED, &(k)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
+            {"--seed", "N", OPTION_SEED, &(k)->seed, "of checked data and of the order (1)"},      \
+            PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(k)->results,                                  \
              "where the record goes (results)"},                                                   \
             {"--format", "text|json", OPTION_TEXT, &(k)->format, "json: one document on stdout"},  \

@@ -48,7 +48,8 @@ struct request {
              "hot, cold-rotate, cold-weights, as kernels"},                                        \
             {"--pin", "cores|none", OPTION_TEXT, &(k)->pin, "as kernels (cores)"},                 \
             {"--backend", "NAME", OPTION_TEXT, &(k)->backend_text, "gbench or loop, as kernels"},  \
-            DEVICE_OPTION, {"--seed", "N", OPTION_SEED, &(k)->seed, "of data and order (1)"},      \
+            DEVICE_OPTION,                                                                         \
+            {"--seed", "N", OPTION_SEED, &(k)->seed, "of checked data and of the order (1)"},      \
             PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(k)->results,                                  \
              "where the record goes, and calibrations are (results)"},                             \

@@ -49,14 +49,15 @@ struct request {
             {"--llc-bytes", "N", OPTION_COUNT, &(o)->cache_bytes,                                  \
              "last-level cache that cold data goes through twice (what the machine says)"},        \
             {"--counters", "LIST", OPTION_TEXT, &(o)->counters,                                    \
-             "PAPI events or presets, as PAPI_TOT_CYC,cache; 'list counters' shows them"},                                     \
+             "PAPI events or presets, as PAPI_TOT_CYC,cache; 'list counters' shows them"},         \
             {"--energy", "SECONDS", OPTION_REAL, &(o)->soak_s,                                     \
-             "each variant runs alone so long as well, for joules a run: 12 or more"},      \
+             "each variant runs alone so long as well, for joules a run: 12 or more"},             \
             ENERGY_OPTIONS(&(o)->energy_request),                                                  \
             {"--profile", "VARIANT", OPTION_TEXT, &(o)->profile,                                   \
              "verify it, run it --repetitions times (10) between marks, print perf, ncu or"        \
              " nsys lines"},                                                                       \
-            {"--seed", "N", OPTION_SEED, &(o)->seed, "of data and order (1)"}, PLUGIN_OPTION,      \
+            {"--seed", "N", OPTION_SEED, &(o)->seed, "of checked data and of the order (1)"},      \
+            PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(o)->results,                                  \
              "where the record goes (results)"},                                                   \
             {"--format", "text|json", OPTION_TEXT, &(o)->format, "json: one document on stdout"},  \

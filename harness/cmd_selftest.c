@@ -62,7 +62,7 @@ struct request {
         {"--suites", "N", OPTION_COUNT, &(r)->suites,                                              \
          "of five comparisons of arms with themselves; a third as many of each slowdown (60)"},    \
             {"--budget", "SECONDS", OPTION_REAL, &(k)->budget, "for each comparison (12)"},        \
-            {"--seed", "N", OPTION_SEED, &(k)->seed, "of data and order (1)"},                     \
+            {"--seed", "N", OPTION_SEED, &(k)->seed, "of checked data and of the order (1)"},      \
             {"--results", "DIR", OPTION_TEXT, &(k)->results,                                       \
              "where journal and record go, and the calibration is (results)"},                     \
             {0},                                                                                   \

@@ -12,8 +12,6 @@
 #include "patchmark.h"
 #include "worker.h"
 
-#define FILL_BYTES_PER_SECOND 2e7 /* of a slow, busy machine */
-
 void arm_stop(struct arm *a, const char *state, const char *reason)
 {
     a->state = state;
@@ -38,22 +36,15 @@ static void arm_fail(struct arm *a, enum status status, const struct fault *faul
     arm_stop(a, status_name(status == ST_BAD_INPUT ? ST_REFUSED : status), fault->text);
 }
 
-/* The worker's own word on what went wrong: "fault STATUS SENTENCE". */
 static bool said_fault(struct arm *a, const char *line)
 {
-    int status, used = 0;
     struct fault fault = {{0}};
-    if (sscanf(line, "fault %d %n", &status, &used) != 1 || !used)
-        return false;
-    status = status > ST_OK && status < ST_COUNT ? status : ST_CRASHED;
-    fault_set(&fault, ST_OK, "%s", line + used);
-    arm_fail(a, (enum status)status, &fault);
-    return true;
+    const enum status status = worker_fault(line, &fault);
+    if (status != ST_OK)
+        arm_fail(a, status, &fault);
+    return status != ST_OK;
 }
 
-/* Sends a command (NULL: none) and waits for the answer that begins with `word`, `seconds` at most
- * from one sign of life to the next; what follows it in *answer. False: the arm has been
- * stopped. */
 /* Lines that may come before the answer. */
 static bool in_between(struct arm *a, const char *line)
 {
@@ -68,6 +59,9 @@ static bool in_between(struct arm *a, const char *line)
     return true;
 }
 
+/* Sends a command (NULL: none) and waits for the answer that begins with `word`, `seconds` at most
+ * from one sign of life to the next; what follows it in *answer. False: the arm has been
+ * stopped. */
 static bool ask(struct arm *a, const char *command, double seconds, const char *word,
                 const char **answer)
 {
@@ -98,7 +92,7 @@ static bool ask(struct arm *a, const char *command, double seconds, const char *
  * process start, and between two signs of life the filling of its operands. */
 static double patience(const struct contest *c)
 {
-    return fmax(3, 5 * c->options->budget) + problem_bytes(&c->problem) / FILL_BYTES_PER_SECOND;
+    return fmax(3, 5 * c->options->budget) + worker_fill_seconds(problem_bytes(&c->problem));
 }
 
 static void choose_pin(const struct contest *c, struct arm *a)

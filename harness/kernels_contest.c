@@ -101,11 +101,12 @@ static enum status rounds_run(struct contest *c, double deadline, struct fault *
     return interrupted_by ? fault_set(fault, ST_INTERRUPTED, "interrupted") : ST_OK;
 }
 
-/* Of the arm that has most: under a roof of fewer threads it would be called impossible. */
+/* Of the arm that has most: under a roof of fewer threads it would be called impossible. A case that
+ * is only profiled has no arms. */
 static int threads_of(const struct contest *c)
 {
-    int64_t most = 1;
-    for (int i = 0; i < c->count; i++)
+    int64_t most = c->arms ? 1 : c->options->threads;
+    for (int i = 0; c->arms && i < c->count; i++)
         most = c->arms[i].spec.threads > most ? c->arms[i].spec.threads : most;
     return (int)most;
 }

@@ -116,14 +116,12 @@ static enum status run_once(struct profiled *p, struct fault *fault)
     const char *line = "";
     enum status s = worker_spawn(p->word, &w, fault);
     while (s == ST_OK && strncmp(line, "ran ", 4) != 0) {
-        int status, used = 0;
+        struct fault why = {{0}};
         s = worker_receive(w, PATIENCE_S, &line, fault);
         if (s == ST_OK && !strncmp(line, "verified ", 9))
             snprintf(p->verified, sizeof p->verified, "%s", line);
-        if (s == ST_OK && sscanf(line, "fault %d %n", &status, &used) == 1)
-            s = fault_set(fault,
-                          status > ST_OK && status < ST_COUNT ? (enum status)status : ST_CRASHED,
-                          "%s/%s: %s", p->entry->op, p->entry->name, line + used);
+        if (s == ST_OK && (s = worker_fault(line, &why)) != ST_OK)
+            fault_set(fault, s, "%s/%s: %s", p->entry->op, p->entry->name, why.text);
     }
     worker_end(w);
     return s;

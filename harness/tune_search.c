@@ -24,7 +24,6 @@
 #define HOPELESS 3       /* times the best so far: not worth a second run */
 #define FIRST_ROUND_SHARE 0.6
 #define PATIENCE_SECONDS 10
-#define FILL_BYTES_PER_SECOND 2e7
 #define ROUNDS_MOST 64
 
 struct search {
@@ -41,7 +40,7 @@ struct search {
 
 static double patience(const struct search *s)
 {
-    return PATIENCE_SECONDS + s->budget_s + problem_bytes(&s->b->problem) / FILL_BYTES_PER_SECOND;
+    return PATIENCE_SECONDS + s->budget_s + worker_fill_seconds(problem_bytes(&s->b->problem));
 }
 
 static enum status answer(struct search *s, const char **line, struct fault *fault)
@@ -49,12 +48,7 @@ static enum status answer(struct search *s, const char **line, struct fault *fau
     do
         TRY(worker_receive(s->worker, patience(s), line, fault));
     while (!strcmp(*line, "alive"));
-    int status, used = 0;
-    if (sscanf(*line, "fault %d %n", &status, &used) == 1 && used)
-        return fault_set(fault,
-                         status > ST_OK && status < ST_COUNT ? (enum status)status : ST_CRASHED,
-                         "%s", *line + used);
-    return ST_OK;
+    return worker_fault(*line, fault);
 }
 
 static void drop_worker(struct search *s)

@@ -412,6 +412,15 @@ enum status worker_receive(struct worker *w, double seconds, const char **line, 
     return ST_OK;
 }
 
+enum status worker_fault(const char *line, struct fault *fault)
+{
+    int status, used = 0;
+    if (sscanf(line, "fault %d %n", &status, &used) != 1 || !used)
+        return ST_OK;
+    return fault_set(fault, status > ST_OK && status < ST_COUNT ? (enum status)status : ST_CRASHED,
+                     "%s", line + used);
+}
+
 /* ---- the other end ----------------------------------------------------------------------------
  */
 

@@ -26,6 +26,11 @@ enum status worker_send(struct worker *w, const char *line, struct fault *fault)
  * with the signal or exit code named when the worker ended, ST_INTERRUPTED on a signal to us. */
 enum status worker_receive(struct worker *w, double seconds, const char **line,
                            struct fault *fault);
+/* A worker's own word on what went wrong, "fault STATUS SENTENCE", as status and sentence; ST_OK: the
+ * line is another. */
+enum status worker_fault(const char *line, struct fault *fault);
+/* How long a slow, busy machine may take to fill so many bytes of operands. */
+static inline double worker_fill_seconds(double bytes) { return bytes / 2e7; }
 /* What the worker wrote to stderr so far (last 4 KiB). */
 const char *worker_stderr(struct worker *w);
 size_t worker_peak_resident(const struct worker *w); /* after it ended, bytes */
