@@ -531,6 +531,8 @@ static void recipe_members(const struct pipeline_case *c, const struct engine *e
     recipe_plan(c, engine, j);
     json_text(j, "cache_state", "pipeline");
     json_int(j, "threads", c->config.threads);
+    if (c->spec.pin && c->config.device == DEVICE_CPU)
+        json_text(j, "pin", c->spec.pin);
     if (c->spec.batch != CASE_UNSET)
         json_int(j, "batch", c->spec.batch);
     if (c->spec.replicas != CASE_UNSET)

@@ -22,6 +22,7 @@ struct case_spec {
     const char *engine; /* command of another stack that runs it (external.h); NULL: we do */
     const char *scenario; /* how clips are asked for (run_scenario.h); NULL: the same again */
     bool untuned; /* no table of tuned kernels; tuned NULL: this machine's in results/ */
+    const char *pin; /* "none": the system places threads; NULL: one on each core */
     struct size2 size;
     int64_t frames, steps, threads, class_label;
     int64_t batch;    /* clips that every forward takes together; unset: one */

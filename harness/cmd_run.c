@@ -372,6 +372,12 @@ static enum status check_options(struct fault *fault)
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
+    if (limits.budget_s <= 0)
+        return fault_set(fault, ST_BAD_INPUT, "--budget wants seconds over 0, not %g",
+                         limits.budget_s);
+    if (!(limits.deadline_s > 0))
+        return fault_set(fault, ST_BAD_INPUT, "--timeout wants seconds over 0, not %g",
+                         limits.deadline_s);
     if (!(limits.sustain_s >= 0 && limits.sustain_s <= 86400))
         return fault_set(fault, ST_BAD_INPUT, "--sustain %g is outside of 0 to 86400 seconds",
                          limits.sustain_s);
@@ -380,6 +386,7 @@ static enum status check_options(struct fault *fault)
                          limits.engine_check_s);
     if (!pinning_is_wish(limits.pin))
         return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", limits.pin);
+    base.pin = strcmp(limits.pin, "cores") ? limits.pin : NULL;
     if (against_rounds && !sample)
         return fault_set(fault, ST_BAD_INPUT,
                          "--against-full sets sampled clips beside full ones; add --sample");

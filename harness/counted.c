@@ -82,12 +82,6 @@ static double figure_of(const char *name, const struct counted *c, int count, bo
     return NAN;
 }
 
-double counted_figure(const char *name, const struct counted *c, int count)
-{
-    bool estimate = false, process = true;
-    return figure_of(name, c, count, &estimate, &process);
-}
-
 /* Floating-point operations of both widths; a processor that tells them together counts "any". */
 static double flops_of(const struct counted *c, int count, bool *estimate, bool *process)
 {

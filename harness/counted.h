@@ -20,8 +20,6 @@ void counted_say(const struct counter *c, double runs, FILE *out);
 /* The supervisor's: false where the line is not like that. */
 bool counted_take(const char *line, struct counted *out);
 
-/* A figure of counter_presets.h by the first way whose events were all counted; NaN where none. */
-double counted_figure(const char *figure, const struct counted *c, int count);
 /* Of the clip or run: median seconds and flops by formula; 0 where there are none. */
 struct counted_work {
     double seconds, flops;

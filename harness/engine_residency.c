@@ -14,13 +14,13 @@ const char *const residency_names[RESIDENCY_COUNT] = {
 };
 
 /* The autoencoder passes its levels once a chunk and is small; the others are long rows of blocks. */
-bool stage_streams(const struct engine *e, int stage)
+static bool stage_streams(const struct engine *e, int stage)
 {
     return e->residency == RESIDENCY_BLOCK_STREAM &&
            (stage == STAGE_TEXT || stage_denoises((enum stage)stage));
 }
 
-bool stage_stays(const struct engine *e) { return e->residency == RESIDENCY_RESIDENT; }
+static bool stage_stays(const struct engine *e) { return e->residency == RESIDENCY_RESIDENT; }
 
 /* What stays is only put down. */
 void weights_leave(struct engine *e)

@@ -141,8 +141,6 @@ enum status step_begin(struct engine *e);
 enum status steps_end(struct engine *e);
 
 /* engine_residency.c */
-bool stage_streams(const struct engine *e, int stage);
-bool stage_stays(const struct engine *e);
 void residency_measure(struct engine *e);                  /* every plan's bytes */
 void residency_choose(struct engine *e, size_t available); /* and lays it out */
 

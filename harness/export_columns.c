@@ -69,7 +69,7 @@ static const struct export_column case_columns[] = {
     TEXT("plan", "recipe.plan|impl.plan", "pipelines: op=variant, by blanks"),
     TEXT("plan_hash", "recipe.plan_hash", "pipelines: of the plan, shape by shape"),
     TEXT("knobs", "impl.knobs", "kernels: as JSON"),
-    REAL("planted_slowdown", "impl.planted_slowdown", "kernels: slower on purpose by this share"),
+    REAL("planted_slowdown", "recipe.planted_slowdown", "kernels: slower on purpose by this share"),
     TEXT("program_sha256", "impl.program_sha256", "kernels: of another build that ran it"),
     INT("threads", "recipe.threads", ""),
     TEXT("device", "recipe.device", "cpu, cuda:N"),

@@ -30,7 +30,7 @@ static const struct md_column kernel_columns[] = {
     {"baseline", "derived.baseline", MD_WORD, false},
     {"numerics", "impl.numerics", MD_WORD, false},
     {"knobs", "impl.knobs", MD_WORD, false},
-    {"slowed on purpose", "impl.planted_slowdown", MD_PERCENT, false},
+    {"slowed on purpose", "recipe.planted_slowdown", MD_PERCENT, false},
     {"other build", "impl.program_sha256", MD_SHORT, false},
     {"J per run", "energy.j_per_run", MD_ROUND, true},
     {"joules of", "energy.scope", MD_WORD, false},

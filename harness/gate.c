@@ -34,7 +34,9 @@ static const struct {
     {"ceiling", {10, 0}},
 };
 
-struct gate_limits gate_default_limits(const char *case_kind, double floor)
+/* Of a kind of case. floor: how far two kernels that are the same come out apart on this machine, a
+ * fraction, NAN where it was never calibrated; a kernel's percent is not under it. */
+static struct gate_limits default_limits(const char *case_kind, double floor)
 {
     struct gate_limits limits = defaults[0].limits;
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
@@ -111,8 +113,8 @@ enum status gate_add(struct gate *gate, const struct result *r, struct fault *fa
     const char *kind = result_text(r, "case_kind");
     bool may_be_timed = strcmp(kind, "verify") && strcmp(kind, "parity");
     /* A comparison may slow an arm down on purpose, or run it by another build. */
-    bool own =
-        !(result_number(r, "impl.planted_slowdown") > 0) && !*result_text(r, "impl.program_sha256");
+    bool own = !(result_number(r, "recipe.planted_slowdown") > 0) &&
+               !*result_text(r, "impl.program_sha256");
     if (strcmp(r->kind, "case") || !may_be_timed || !own || !*result_text(r, "recipe_sha256"))
         return ST_OK;
     if (gate->case_count == gate->case_room) {
@@ -230,7 +232,7 @@ static void judge_series(const struct gate *gate, struct result *const *series, 
                          const struct gate_limits *limits, double floor, int64_t window,
                          struct gate_row *row)
 {
-    struct gate_limits usual = gate_default_limits(result_text(series[0], "case_kind"), floor);
+    struct gate_limits usual = default_limits(result_text(series[0], "case_kind"), floor);
     *row = (struct gate_row){.newest = series[count - 1], .newest_ns = NAN, .before_ns = NAN};
     row->limits.percent = isnan(limits->percent) ? usual.percent : limits->percent;
     row->limits.absolute_s = isnan(limits->absolute_s) ? usual.absolute_s : limits->absolute_s;

@@ -25,9 +25,6 @@ const char *gate_verdict_name(enum gate_verdict verdict); /* "ok", "REGRESSION",
 struct gate_limits {
     double percent, absolute_s;
 };
-/* Of a kind of case. floor: how far two kernels that are the same come out apart on this machine, a
- * fraction, NAN where it was never calibrated; a kernel's percent is not under it. */
-struct gate_limits gate_default_limits(const char *case_kind, double floor);
 
 struct gate_row {
     const struct result *newest; /* of the set */

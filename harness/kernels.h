@@ -238,7 +238,6 @@ double kernels_peak_fraction(const struct contest *c, const struct arm *a);
 double kernels_bus_fraction(const struct contest *c, const struct arm *a);
 /* "36.66 ms +-0.12"; half NaN: no interval. "1.05": three digits. */
 void kernels_time_text(double seconds, double half, char *out, size_t bytes);
-const char *kernels_ratio_text(double ratio, char out[16]);
 void kernels_winner(const struct contest *c, char *out, size_t bytes);
 
 /* cmd_kernels.c: a kernel case of a sweep, given by the words that `kernels` takes (run_cases.h). */

@@ -32,7 +32,9 @@ static bool has_weights(const struct problem *p)
     return false;
 }
 
-enum cache_state cache_default(const struct problem *p)
+/* A layer's weights are cold when it runs, so that is the state of transformer ops that have any;
+ * all others, and decoder ops, whose few weights are used over and over, are hot. */
+static enum cache_state usual_state(const struct problem *p)
 {
     const char *folder = op_table[p->op]->folder;
     const bool transformer = !strcmp(folder, "attention") || !strcmp(folder, "denoise");
@@ -69,7 +71,7 @@ enum status cache_choose(const struct problem *p, const char *asked, int arms, s
                          size_t room_bytes, struct cache_choice *out, struct fault *fault)
 {
     struct fault why = {{0}};
-    *out = (struct cache_choice){.state = cache_default(p), .cache_bytes = cache_bytes};
+    *out = (struct cache_choice){.state = usual_state(p), .cache_bytes = cache_bytes};
     if (asked && !cache_state_find(asked, &out->state))
         return fault_set(fault, ST_BAD_INPUT,
                          "--cache is hot, cold-rotate or cold-weights, not '%s'", asked);

@@ -13,9 +13,6 @@ struct cache_choice {
     char why[200];      /* of a default that cannot be had here: what stands in its way; else "" */
 };
 
-/* A layer's weights are cold when it runs, so that is the state of transformer ops that have any;
- * all others, and decoder ops, whose few weights are used over and over, are hot. */
-enum cache_state cache_default(const struct problem *p);
 
 /* asked NULL: the op's own, or hot with the reason where that cannot be had. An explicit state that
  * cannot be had is ST_REFUSED or ST_NO_MEMORY with the sentence. `arms` are alive at once and share

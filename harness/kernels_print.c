@@ -68,7 +68,7 @@ static const char *print_rate(double amount, double seconds, char *out, size_t b
 }
 
 /* Three digits, the zeros too: 1.00 is not 1. */
-const char *kernels_ratio_text(double ratio, char out[16])
+static const char *ratio_text(double ratio, char out[16])
 {
     snprintf(out, 16, ratio < 99.95 ? "%#.3g" : "%.4g", ratio);
     return out;
@@ -82,8 +82,8 @@ static void print_ratio(const struct contest *c, const struct arm *a, char *out,
     else if (isnan(a->ratio[0]))
         snprintf(out, bytes, "-");
     else
-        snprintf(out, bytes, "%s (%s to %s)", kernels_ratio_text(a->ratio[0], ratio),
-                 kernels_ratio_text(a->ratio[1], lo), kernels_ratio_text(a->ratio[2], hi));
+        snprintf(out, bytes, "%s (%s to %s)", ratio_text(a->ratio[0], ratio),
+                 ratio_text(a->ratio[1], lo), ratio_text(a->ratio[2], hi));
 }
 
 double kernels_peak_fraction(const struct contest *c, const struct arm *a)
@@ -313,9 +313,9 @@ void kernels_winner(const struct contest *c, char *out, size_t bytes)
                  best->title, other->title, best->n, other->n, MEASURE_LEAST_SAMPLES);
         return;
     }
-    kernels_ratio_text(c->ratio[0], ratio);
+    ratio_text(c->ratio[0], ratio);
     snprintf(figures, sizeof figures, "interval %s-%s, %" PRId64 " and %" PRId64 " blocks",
-             kernels_ratio_text(c->ratio[1], lo), kernels_ratio_text(c->ratio[2], hi), best->n,
+             ratio_text(c->ratio[1], lo), ratio_text(c->ratio[2], hi), best->n,
              other->n);
     if (c->ratio[1] <= 1)
         snprintf(out, bytes, "no winner: %s and %s cannot be told apart, ratio %s, %s", best->title,

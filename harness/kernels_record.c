@@ -21,9 +21,9 @@ static void recipe(const struct contest *c, const struct arm *a, struct json *j,
     json_int(j, "threads", a->spec.threads);
     json_text(j, "device", device_text());
     json_text(j, "cache_state", cache_state_name(c->cache.state));
-    if (c->options->pin && !strcmp(c->options->pin, "none") && device_kind() == DEVICE_CPU)
+    if (device_kind() == DEVICE_CPU && c->options->pin && !strcmp(c->options->pin, "none"))
         json_text(j, "pin", "none");
-    if (c->options->cache_bytes > 0)
+    if (c->options->cache_bytes > 0 && c->cache.state != CACHE_HOT)
         json_int(j, "llc_bytes", c->options->cache_bytes);
     if (a->spec.slow > 0)
         json_number(j, "planted_slowdown", a->spec.slow);

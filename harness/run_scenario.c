@@ -16,7 +16,8 @@
 static const char *const scenario_names[] = {"", "single-stream", "offline", "repeat-audit"};
 enum { SCENARIOS = sizeof scenario_names / sizeof scenario_names[0] };
 
-enum status scenario_find(const char *word, enum scenario *out, struct fault *fault)
+/* Of a case's words; SCENARIO_NONE for NULL. ST_BAD_INPUT for an unknown word. */
+static enum status find_scenario(const char *word, enum scenario *out, struct fault *fault)
 {
     char near[128];
     *out = SCENARIO_NONE;
@@ -35,7 +36,7 @@ enum status scenario_find(const char *word, enum scenario *out, struct fault *fa
 static enum scenario scenario_of(const struct outcome *o)
 {
     enum scenario scenario;
-    scenario_find(o->c.spec.scenario, &scenario, NULL);
+    find_scenario(o->c.spec.scenario, &scenario, NULL);
     return scenario;
 }
 
@@ -43,7 +44,7 @@ enum status scenario_check(const struct pipeline_case *c, struct fault *fault)
 {
     const char *word = c->spec.scenario;
     enum scenario scenario;
-    TRY(scenario_find(word, &scenario, fault));
+    TRY(find_scenario(word, &scenario, fault));
     if (scenario == SCENARIO_NONE)
         return ST_OK;
     if (!c->request.model->text.layers)

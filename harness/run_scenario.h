@@ -27,8 +27,6 @@ struct audit {
 };
 
 enum scenario { SCENARIO_NONE = 0, SCENARIO_SINGLE_STREAM, SCENARIO_OFFLINE, SCENARIO_AUDIT };
-/* Of a case's words; SCENARIO_NONE for NULL. ST_BAD_INPUT for an unknown word. */
-enum status scenario_find(const char *word, enum scenario *out, struct fault *fault);
 /* What does not go together, in one sentence: a model without prompts, replicas of one stream. */
 enum status scenario_check(const struct pipeline_case *c, struct fault *fault);
 

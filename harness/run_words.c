@@ -66,6 +66,7 @@ static void words_of(const struct outcome *o, const char *counters, struct words
     add_guidance(w, s->guidance);
     add_number(w, "--shift", s->shift);
     add(w, "--seed", w->seed);
+    add(w, "--pin", s->pin);
     add(w, "--dtype", s->dtype);
     add(w, "--kernels", s->kernels);
     add(w, "--scheduler", s->scheduler);

@@ -54,6 +54,7 @@ static const struct option options[] = {
     {"--seconds", "S", OPTION_REAL, &spec.seconds, ""},
     {"--steps", "N", OPTION_COUNT, &spec.steps, ""},
     {"--threads", "N", OPTION_COUNT, &spec.threads, ""},
+    {"--pin", "HOW", OPTION_TEXT, &spec.pin, ""},
     {"--dtype", "T", OPTION_TEXT, &spec.dtype, ""},
     {"--kernels", "SPEC", OPTION_TEXT, &spec.kernels, ""},
     {"--device", "D", OPTION_TEXT, &spec.device, ""},
