@@ -8,6 +8,7 @@
 #define PATCHMARK_TUNE_H
 
 #include "arm_spec.h"
+#include "calibration.h"
 #include "case.h"
 #include "json.h"
 #include "tuned.h"
@@ -20,6 +21,7 @@ struct tune_options {
     int threads;
     uint64_t seed;
     double threshold; /* gains under it do not count: this machine's noise floor, 0.02 */
+    struct calibration calibration; /* that the floor is from; pair_seconds 0: none */
 };
 
 /* ---- shapes ---------------------------------------------------------------------------------- */

@@ -56,6 +56,16 @@ static void take_verdict(struct duel *d, double threshold, struct rematch *r)
     r->ratio[2] = j->hi;
 }
 
+/* A last word in less time than the calibration's comparisons had needs more of a gain. */
+static double threshold_at(const struct tune_options *options, double budget_s)
+{
+    struct calibration c = options->calibration;
+    if (!(c.pair_seconds > 0))
+        return options->threshold;
+    calibration_at(&c, budget_s);
+    return fmax(options->threshold, calibration_threshold(&c));
+}
+
 static struct roof roof = {.isa = ""}; /* of this machine, measured once */
 
 enum status tune_rematch(const struct tune_options *options, const struct problem *problem,
@@ -63,7 +73,7 @@ enum status tune_rematch(const struct tune_options *options, const struct proble
 {
     struct duel_options o = {
         .kernels = {.threads = options->threads, .budget = budget_s, .seed = seed, .pin = "cores"},
-        .threshold = options->threshold,
+        .threshold = threshold_at(options, budget_s),
         .interleaved = true};
     const struct arm_spec specs[DUEL_ARMS] = {spec_of(problem, r->variant[0], r->knobs[0]),
                                               spec_of(problem, r->variant[1], r->knobs[1])};
@@ -77,7 +87,7 @@ enum status tune_rematch(const struct tune_options *options, const struct proble
     if (s == ST_OK && (duel_failed(d) || !duel_measured(d)))
         take_failure(d, r);
     else if (s == ST_OK)
-        take_verdict(d, options->threshold, r);
+        take_verdict(d, o.threshold, r);
     duel_free(d);
     return interrupted_by ? fault_set(fault, ST_INTERRUPTED, "interrupted") : s;
 }
