@@ -38,8 +38,8 @@ static enum status choose_device(const char *text, struct fault *fault)
 
 static const struct option options[] = {
     {"--shapes", "WHAT", OPTION_TEXT, &shapes,
-     "of a model's clip (a preset or folder, by --size and so on), a file of shape lines, or one"
-     " line, as linear:S=512,K=1536,O=1536 (tiny)"},
+     "a preset or a folder, its clip by --size and so on; a file of shape lines; or one line "
+     "(tiny)"},
     {"--budget", "60s|N", OPTION_TEXT, &budget,
      "for all together: seconds, as 60s, 10m, 2h (60s); or N candidates a bucket, however long"},
     {"--size", "WxH", OPTION_SIZE, &options_given.spec.size, "of the clip (the model's own)"},
@@ -52,9 +52,7 @@ static const struct option options[] = {
      "CPU threads (all cores); a table line is of a count"},
     {"--device", "D", OPTION_EACH, NULL, "cpu or cuda:N (cpu)", choose_device},
     {"--check", NULL, OPTION_FLAG, &check_only,
-     "search nothing: time the table's lines for these shapes against the untuned choice, drop "
-     "those"
-     " that are slower, and time a model's clip with and without the table"},
+     "no search: time these shapes' lines, and the clip, against untuned; drop what is slower"},
     {"--afresh", NULL, OPTION_FLAG, &afresh, "forget what an interrupted search has decided"},
     {"--seed", "N", OPTION_SEED, &options_given.seed, "of data and order (1)"},
     PLUGIN_OPTION,
