@@ -15,8 +15,8 @@
 
 #include "measure.h"
 
-#define CLOCK_SLACK_S 0.003 /* two messages, and a supervisor that is woken late */
-#define CLOCK_WITHIN 1.1
+#define CLOCK_SLACK_S 0.005 /* two messages, and a supervisor that is woken late */
+#define CLOCK_WITHIN 1.2
 #define TIMES_SLACK_S 0.02 /* the guard's probes, on threads that have to be woken */
 #define TIMES_WITHIN 1.25
 /* A running thread's processor time is brought up to date once a tick. */
@@ -135,8 +135,8 @@ static bool clock_doubted(const struct watch *w, const struct watch_case *c, cha
                           size_t bytes)
 {
     (void)c;
-    const double clock = w->blocks < LEAST_BLOCKS ? 0 : low_eighth(w->clock, w->blocks);
-    const double times = w->blocks < LEAST_BLOCKS ? 0 : low_eighth(w->times, w->blocks);
+    const double clock = w->blocks < MEASURE_LEAST_SAMPLES ? 0 : low_eighth(w->clock, w->blocks);
+    const double times = w->blocks < MEASURE_LEAST_SAMPLES ? 0 : low_eighth(w->times, w->blocks);
     if (clock <= CLOCK_WITHIN && times <= TIMES_WITHIN)
         return false;
     snprintf(reason, bytes,
@@ -159,7 +159,7 @@ static bool threads_doubted(const struct watch *w, const struct watch_case *c, c
 static bool busy_doubted(const struct watch *w, const struct watch_case *c, char *reason,
                          size_t bytes)
 {
-    const double busy = w->blocks < LEAST_BLOCKS ? 0 : low_eighth(w->busy, w->blocks);
+    const double busy = w->blocks < MEASURE_LEAST_SAMPLES ? 0 : low_eighth(w->busy, w->blocks);
     if (c->device || busy <= BUSY_WITHIN)
         return false;
     snprintf(reason, bytes, "it kept %.2g processors busy where it was given %d threads",

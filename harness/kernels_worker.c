@@ -306,6 +306,7 @@ static enum status do_block(struct session *s, const char *words, struct fault *
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     TRY(witness_run(&s->witness, &s->rotation, fault));
     TRY(warm_block(s, runs, fault));
+    witness_speck(&s->witness, &s->rotation, seed);
     say_began(s);
     guard_begin(&s->guard);
     TRY(sample(s, runs, count, samples, &wall, fault));

@@ -253,6 +253,14 @@ static enum status unchanged(const struct rotation *r, const struct rotation_par
                             : op_table[r->bound->problem.op]->tensor[p->tensor].name);
 }
 
+void *rotation_data(const struct rotation *r, int tensor, int copy)
+{
+    for (int k = 0; k < r->parts; k++)
+        if (r->part[k].tensor == tensor)
+            return address(r, &r->part[k], copy);
+    return problem_tensor_const(&r->bound->problem, tensor)->data;
+}
+
 /* The hash of one copy's outputs, brought to the host where they are on a device. */
 enum status rotation_hash(const struct rotation *r, int copy, uint64_t *hash, struct fault *fault)
 {

@@ -57,6 +57,8 @@ enum status rotation_run(struct rotation *r);
 enum status rotation_left(struct rotation *r, uint64_t *hash, struct fault *fault);
 /* check_outputs_hash of one copy's outputs as they stand, brought to the host from a device. */
 enum status rotation_hash(const struct rotation *r, int copy, uint64_t *hash, struct fault *fault);
+/* Where a tensor of one copy stands; of those that do not rotate there is one. */
+void *rotation_data(const struct rotation *r, int tensor, int copy);
 /* The bound was prepared anew: its own addresses may be others. */
 void rotation_rehome(struct rotation *r);
 

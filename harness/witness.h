@@ -10,16 +10,25 @@
 #include "check.h"
 #include "rotation.h"
 
+#define WITNESS_SPECKS 16
+
 struct witness {
     double run_s, read_s; /* of this block's first run, and of reading what it left */
     double read_bytes;    /* so many */
     uint64_t hash;        /* of that */
     uint64_t blocks;      /* so far, of which one is kept, each by the same chance */
     uint64_t kept_seed, kept_hash;
+    struct witness_speck {
+        unsigned char *at, was[8];
+        size_t bytes;
+    } speck[WITNESS_SPECKS];
+    int specks, speck_copy;
 };
 
 /* After rotation_renew, before any other run. */
 enum status witness_run(struct witness *w, struct rotation *r, struct fault *fault);
+/* Before the timed runs: poison in some values of the output, too few to be found or to matter. */
+void witness_speck(struct witness *w, const struct rotation *r, uint64_t seed);
 /* After the last run of the block on that data: ST_WRONG where the outputs are no longer what the
  * first run had left when it returned. */
 enum status witness_compare(struct witness *w, struct rotation *r, uint64_t seed,
