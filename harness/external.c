@@ -171,6 +171,10 @@ static enum status get_ready(struct talk *t)
                      " external.h says");
     json_decref(answer);
     TRY(s);
+    if (!strcmp(x->device, "cpu") != (t->o->c.config.device == DEVICE_CPU))
+        return fault_set(t->fault, ST_UNAVAILABLE,
+                         "the case is for %s, and the engine says that it runs on %s",
+                         t->o->c.spec.device, x->device);
     snprintf(x->stack, sizeof x->stack, "%s %s", x->name, x->version);
     if (t->o->c.folder && !strcmp(x->weights, "own"))
         return fault_set(t->fault, ST_WRONG,
@@ -376,6 +380,8 @@ static enum status run_talk(struct talk *t)
     struct clip c = {.step_ns = calloc((size_t)o->c.request.steps, sizeof *c.step_ns)};
     enum status s = c.step_ns ? external_words(o->c.spec.engine, &t->x->command, t->fault)
                               : fault_set(t->fault, ST_NO_MEMORY, "no memory for a case");
+    if (s == ST_OK && o->c.config.device == DEVICE_CPU) /* of a device the engine knows itself */
+        s = case_ready(&o->c, t->fault);
     if (s == ST_OK)
         s = truth_new(o, t->limits, &t->truth, t->fault);
     if (s == ST_OK)

@@ -8,7 +8,7 @@
  *
  *   us      {"patchmark_engine": 1, "case": {...}, "inputs": {...}, "outputs": {...}}
  *   engine  {"event": "ready", "protocol": 1, "name": "x", "version": "1", "libraries": {"y": "2"},
- *            "device": "cpu"|"cuda", "weights": "folder"|"own", "text": "prompt"|"embeds"|"none",
+ *            "device": "cpu"|"cuda"|"other", "weights": "folder"|"own", "text": "prompt"|"embeds"|"none",
  *            "load_ns": N}
  *   us      {"event": "go", "clip": 0, "dump": true}            clip 0 warms up and is no sample
  *   engine  {"event": "clip", "clip": 0, "total_ns": N, "text_ns": N, "encode_ns": N,

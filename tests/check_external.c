@@ -108,19 +108,24 @@ static void expect(const struct job *j, int code, const char *says)
 
 static void every_failure_costs_its_row(void **state)
 {
-    struct job jobs[FAILURES + 1] = {{.argv = {NULL}}};
+    struct job jobs[FAILURES + 3] = {{.argv = {NULL}}};
     (void)state;
     for (int i = 0; i < FAILURES; i++)
         jobs[i] = job_of(job_word(FAKE "%s %s/pid", failures[i].how, folder), NULL);
     jobs[FAILURES] = job_of("no-such-engine --fast", NULL);
-    jobs_run(jobs, FAILURES + 1);
+    jobs[FAILURES + 1] = job_of(FAKE "good", "--device=cuda:0");
+    jobs[FAILURES + 2] = job_of(FAKE "good", "--model=open-sora-1.2");
+    jobs_run(jobs, FAILURES + 3);
     for (int i = 0; i < FAILURES; i++) {
         expect(&jobs[i], failures[i].code, failures[i].says);
         assert_non_null(strstr(jobs[i].out, failures[i].state));
         assert_true(failures[i].code == 0 || !strstr(jobs[i].out, " s +-"));
     }
     expect(&jobs[FAILURES], 3, "no-such-engine cannot be started");
-    jobs_free(jobs, FAILURES + 1);
+    expect(&jobs[FAILURES + 1], 3,
+           "the case is for cuda:0, and the engine says that it runs on cpu");
+    expect(&jobs[FAILURES + 2], 3, "not_built");
+    jobs_free(jobs, FAILURES + 3);
 }
 
 /* What an engine has started goes with it. */
