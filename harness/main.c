@@ -40,7 +40,7 @@ const struct subcommand subcommands[] = {
      "generate --prompt \"a lighthouse\" --size 96x96 --frames 1 -o still.png\n"
      "generate --model wan2.1-t2v-1.3b --size 832x480 --frames 81 --dry-run\n"
      "generate --model tiny-dit --class 3 --dump latents\n",
-     cmd_generate, help_generate, false},
+     cmd_generate, help_generate, false, "clips"},
     {"reconstruct", "FILE -o FILE", "a clip or still through the video autoencoder and back",
      "reconstruct clip.mp4 -o again.mp4\n"
      "reconstruct photo.png --model wan2.1-t2v-1.3b --size 832x480 --tile 256 -o again.png\n",
@@ -49,26 +49,13 @@ const struct subcommand subcommands[] = {
      "verify\n"
      "verify 'attention/*'\n"
      "verify linear --shape linear:S=33,K=100,O=7,epilogue=gelu,type=f32\n",
-     cmd_verify, help_verify, false},
+     cmd_verify, help_verify, false, "right, and how fast"},
     {"kernels", "[GLOB|OP/VARIANT:KNOB=N,...] [--shape LINE]",
      "verify and time the variants of an op",
      "kernels linear\n"
      "kernels 'attention/avx2_*' --shape attention:Sq=1560,Sk=1560,N=12,D=128,type=f32\n"
      "kernels OP/VARIANT:rows=96,depth=256@threads=1\n",
      cmd_kernels, help_kernels, false},
-    {"compare", "--interleave A B | OLD.jsonl NEW.jsonl", "is B faster than A? a tested answer",
-     "compare --interleave OP/VARIANT OP/OTHER\n"
-     "compare --interleave OP/VARIANT OP/VARIANT:rows=48 --budget 30 --gate\n"
-     "compare --interleave OP/VARIANT@bin=old/patchmark OP/VARIANT\n",
-     cmd_compare, help_compare, false},
-    {"calibrate", "[OP...]", "how far apart equal arms come out here: compare's floor",
-     "calibrate\n"
-     "calibrate linear attention --threads 2 --budget 300\n",
-     cmd_calibrate, help_calibrate, false},
-    {"selftest", "", "is compare to be believed? long; 'make selftest'",
-     "selftest\n"
-     "selftest --suites 3 --budget 2\n",
-     cmd_selftest, help_selftest, false},
     {"run", "--model M --size LIST --seconds LIST", "time the whole pipeline over many shapes",
      "run --model tiny --size 128x72,72x128 --frames 1,17-49+16 --steps 4\n"
      "run --suite quick --dry-run\n"
@@ -82,21 +69,19 @@ const struct subcommand subcommands[] = {
      "tune linear --shapes linear:S=1024,K=1536,O=1536,type=f32 --budget 20s\n"
      "tune --check --shapes tiny --size 128x72 --frames 17\n",
      cmd_tune, help_tune, false},
-    {"plot", "[RESULTS...]", "draw scaling plots from result files",
-     "plot\n"
-     "plot results/*/ --out plots/out\n",
-     cmd_plot, help_plot, false},
-    {"export", "[RESULTS...] [--format F]", "records as tables, for people and other tools",
-     "export --where op=attention\n"
-     "export results/*/ --format csv --where case_kind=pipeline -o clips.csv\n"
-     "export --format sql | sqlite3 results.db\n"
-     "export --format gbench --where 'variant=avx2_*' -o b.json\n",
-     cmd_export, help_export, false},
-    {"gate", "[RESULTS...]", "has anything become slower than its own history?",
-     "gate\n"
-     "gate --percent 3 --absolute 0 --where case_kind=pipeline\n"
-     "gate results/amd-epyc-7b13-4f2a91 --machine amd-epyc-7b13-4f2a91 --format json\n",
-     cmd_gate, help_gate, false},
+    {"compare", "--interleave A B | OLD.jsonl NEW.jsonl", "is B faster than A? a tested answer",
+     "compare --interleave OP/VARIANT OP/OTHER\n"
+     "compare --interleave OP/VARIANT OP/VARIANT:rows=48 --budget 30 --gate\n"
+     "compare --interleave OP/VARIANT@bin=old/patchmark OP/VARIANT\n",
+     cmd_compare, help_compare, false, "what to believe"},
+    {"calibrate", "[OP...]", "how far apart equal arms come out here: compare's floor",
+     "calibrate\n"
+     "calibrate linear attention --threads 2 --budget 300\n",
+     cmd_calibrate, help_calibrate, false},
+    {"selftest", "", "is compare to be believed? long; 'make selftest'",
+     "selftest\n"
+     "selftest --suites 3 --budget 2\n",
+     cmd_selftest, help_selftest, false},
     {"doctor", "[--device D]", "what can and cannot be measured here, and the cure",
      "doctor\n"
      "doctor --format json\n",
@@ -106,17 +91,32 @@ const struct subcommand subcommands[] = {
      "roofline --threads 1,8 --rounds 20\n"
      "roofline --device cuda:0\n",
      cmd_roofline, help_roofline, false},
-    {"inspect", "FILE|DIR", "what a weights file or a model's folder holds",
-     "inspect Wan2.1-T2V-1.3B-Diffusers\n"
-     "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
-     "inspect Wan2.1-T2V-1.3B-Diffusers --headers --format json\n",
-     cmd_inspect, help_inspect, false},
+    {"export", "[RESULTS...] [--format F]", "records as tables, for people and other tools",
+     "export --where op=attention\n"
+     "export results/*/ --format csv --where case_kind=pipeline -o clips.csv\n"
+     "export --format sql | sqlite3 results.db\n"
+     "export --format gbench --where 'variant=avx2_*' -o b.json\n",
+     cmd_export, help_export, false, "records"},
+    {"gate", "[RESULTS...]", "has anything become slower than its own history?",
+     "gate\n"
+     "gate --percent 3 --absolute 0 --where case_kind=pipeline\n"
+     "gate results/amd-epyc-7b13-4f2a91 --machine amd-epyc-7b13-4f2a91 --format json\n",
+     cmd_gate, help_gate, false},
+    {"plot", "[RESULTS...]", "draw scaling plots from result files",
+     "plot\n"
+     "plot results/*/ --out plots/out\n",
+     cmd_plot, help_plot, false},
     {"list", "[ops|variants|models|counters|suites [NAME]]", "what there is, and what can run here",
      "list\n"
      "list models --format json\n"
      "list counters\n"
      "list suites quick\n",
-     cmd_list, help_list, false},
+     cmd_list, help_list, false, "what there is"},
+    {"inspect", "FILE|DIR", "what a weights file or a model's folder holds",
+     "inspect Wan2.1-T2V-1.3B-Diffusers\n"
+     "inspect vae/diffusion_pytorch_model.safetensors --tensors\n"
+     "inspect Wan2.1-T2V-1.3B-Diffusers --headers --format json\n",
+     cmd_inspect, help_inspect, false},
     {"worker", "", "", "", cmd_worker, help_worker, true},
     {0},
 };
@@ -126,9 +126,12 @@ static void usage(FILE *out)
     fputs("patchmark: how fast and how correctly does this machine make video with a diffusion"
           " transformer?\n\nusage: patchmark COMMAND [options]\n\n",
           out);
-    for (const struct subcommand *c = subcommands; c->name; c++)
+    for (const struct subcommand *c = subcommands; c->name; c++) {
+        if (c->group)
+            fprintf(out, "%s%s\n", c == subcommands ? "" : "\n", c->group);
         if (!c->hidden)
             fprintf(out, "  %-11s %s\n", c->name, c->summary);
+    }
     fputs(
         "\n'patchmark COMMAND --help' shows the options and examples of one.\n"
         "exit codes: 0 ok, 1 a check failed or a row went wrong, 2 bad input or too little memory,"

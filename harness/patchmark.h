@@ -54,6 +54,7 @@ struct subcommand {
     int (*run)(int argc, char **argv, struct fault *fault); /* returns an exit code */
     void (*help)(FILE *out);                                /* prints the option table */
     bool hidden;
+    const char *group; /* of the help: begins here; NULL: goes on */
 };
 extern const struct subcommand subcommands[];
 
