@@ -257,7 +257,7 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
         snprintf(batch, sizeof batch, " b%lld", (long long)s->batch);
     if (s->replicas != CASE_UNSET)
         snprintf(replicas, sizeof replicas, " x%lld", (long long)s->replicas);
-    snprintf(out, bytes, "%s %lldx%lld f%lld s%lld %s%s%s%s%s%s%s", o->c.request.model->name,
+    snprintf(out, bytes, "%s %lldx%lldx%lld s%lld %s%s%s%s%s%s%s", o->c.request.model->name,
              (long long)g->width, (long long)g->height, (long long)g->frames,
              (long long)o->c.request.steps, where, batch, replicas, f32 ? "" : " ",
              f32 ? "" : elem_name(o->c.config.type), s->scenario ? " " : "",

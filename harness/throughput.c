@@ -78,7 +78,9 @@ void throughput_json(const struct outcome *o, struct json *j, const char *key)
 {
     const struct throughput *t = o->throughput;
     double slowest, fastest;
-    const char *const alone = "one replica of as many threads was not timed before in this run";
+    const char *const alone =
+        t->replicas == 1 ? "one replica is what more are held against"
+                         : "one replica of as many threads was not timed before in this run";
     extremes(t, &slowest, &fastest);
     json_open_object(j, key);
     json_int(j, "count", t->replicas);
