@@ -63,8 +63,7 @@ const struct axis axis_table[] = {
      " each device of --device cuda:0-3: clips per hour of them all",
      ",", AXIS_WHOLE, FIELD(replicas), 1},
     {"--engine", "LIST",
-     "another stack that runs the case in our place, a command as \"python3"
-     " harness/engines/diffusers_wan.py\"; several by ';', 'default' is us",
+     "commands of other stacks that run the case, between ';'; default: we do (README has one)",
      ";", AXIS_TEXT, FIELD(engine), 0},
     {"--kernels", "LIST", "plans, separated by '/', as base/auto", "/", AXIS_TEXT, FIELD(kernels),
      0},

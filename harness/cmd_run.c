@@ -51,8 +51,7 @@ static const struct option own_options[] = {
      "clips without pause for so long, as 600: the rate of the first minute and the one that "
      "lasts"},
     {"--engine-check", "SECONDS", OPTION_REAL, &limits.engine_check_s,
-     "with --engine: our own clip, which its clip is held against, may take so long (120); 0:"
-     " no such"},
+     "with --engine: our clip, which its clips are held against, may take so long (120)"},
     {"--counters", "LIST", OPTION_TEXT, &limits.counters,
      "PAPI events or presets, as PAPI_TOT_CYC,software; 'list counters' shows them"},
     ENERGY_OPTIONS(&energy),
