@@ -10,6 +10,7 @@
 #include "run_sustain.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,6 +244,37 @@ void outcome_heading(FILE *out)
             "GFLOP/s", "of peak");
 }
 
+static void append(char *text, size_t bytes, const char *form, ...)
+{
+    const size_t used = strlen(text);
+    va_list args;
+    va_start(args, form);
+    vsnprintf(text + used, bytes - used, form, args);
+    va_end(args);
+}
+
+/* What was given otherwise than usual, so that rows of a list over it can be told apart. */
+static void append_unusual(const struct case_spec *s, char *out, size_t bytes)
+{
+    const bool two = !isnan(s->guidance.second);
+    if (!isnan(s->guidance.first))
+        append(out, bytes, " g%g", s->guidance.first);
+    if (two)
+        append(out, bytes, ",%g", s->guidance.second);
+    if (!isnan(s->shift))
+        append(out, bytes, " shift%g", s->shift);
+    if (!isnan(s->fps))
+        append(out, bytes, " %gfps", s->fps);
+    if (s->scheduler)
+        append(out, bytes, " %s", s->scheduler);
+    if (s->seed != 42)
+        append(out, bytes, " seed%llu", (unsigned long long)s->seed);
+    if (strcmp(s->residency, "auto"))
+        append(out, bytes, " %s", s->residency);
+    if (strcmp(s->fill, "normal"))
+        append(out, bytes, " %s", s->fill);
+}
+
 void outcome_name(const struct outcome *o, char *out, size_t bytes)
 {
     const struct geometry *g = &o->c.request.geometry;
@@ -262,6 +294,7 @@ void outcome_name(const struct outcome *o, char *out, size_t bytes)
              (long long)o->c.request.steps, where, batch, replicas, f32 ? "" : " ",
              f32 ? "" : elem_name(o->c.config.type), s->scenario ? " " : "",
              s->scenario ? s->scenario : "");
+    append_unusual(s, out, bytes);
 }
 
 /* What the encoders of text and image, the denoiser and the decoder took of the clip's time. */
