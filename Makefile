@@ -300,12 +300,13 @@ CXX_asan := $(CXX)
 CXX_tsan := clang++
 NEEDS_asan := $(CC) and its sanitizers
 NEEDS_tsan := clang with OpenMP (Debian: clang libomp-dev)
+# Freed memory is held back, but little of it: a process that grows is mistrusted as one that leaks.
 asan tsan:
 	@mkdir -p build/$@ && rm -f build/$@/found.*
 	@echo 'int main(void) { return 0; }' | $(CC_$@) -fopenmp $(FLAGS_$@) -x c -o build/$@/probe - || \
 	 { echo "make $@ needs $(NEEDS_$@)" >&2; exit 2; }
 	@export TEST_LIMIT_S=600 UBSAN_OPTIONS="print_stacktrace=1 log_path=build/$@/found" \
-	     ASAN_OPTIONS="log_path=build/$@/found" \
+	     ASAN_OPTIONS="log_path=build/$@/found:quarantine_size_mb=16" \
 	     TSAN_OPTIONS="ignore_noninstrumented_modules=1 handle_segv=0 log_path=build/$@/found"; \
 	 $(MAKE) --no-print-directory test B=build/$@ CC=$(CC_$@) CXX=$(CXX_$@) SANITIZE="$(FLAGS_$@)"; \
 	 code=$$?; ! cat build/$@/found.* 2>/dev/null && [ $$code = 0 ]

@@ -230,8 +230,18 @@ static void judge_watch(const struct contest *c, struct arm *a)
                                     .threads = (int)a->spec.threads,
                                     .own_threads = !v || v->open,
                                     .device = c->roof->device};
-    if (a->n > 0 && watch_doubts(&a->watch, &seen, reason, sizeof reason))
+    if (watch_doubts(&a->watch, &seen, reason, sizeof reason))
         arm_stop(a, "mistrusted", reason);
+}
+
+/* What was seen of the variant says more than that its time cannot be: the roof comes last. */
+static void judge_trust(const struct contest *c, struct arm *a)
+{
+    judge_watch(c, a);
+    if (a->n > 0)
+        judge_apart(a);
+    if (a->n > 0)
+        judge_roof(c, a);
 }
 
 static void judge(const struct contest *c, struct arm *a)
@@ -240,9 +250,7 @@ static void judge(const struct contest *c, struct arm *a)
         judge_spread(c, a);
         a->outliers = raw_flag_outliers(&a->raw);
         judge_clocks(a);
-        judge_roof(c, a);
-        judge_apart(a);
-        judge_watch(c, a);
+        judge_trust(c, a);
     }
     if (!a->state)
         arm_stop(a, status_name(ST_CRASHED), "no sample was taken");

@@ -167,17 +167,10 @@ static bool busy_doubted(const struct watch *w, const struct watch_case *c, char
     return true;
 }
 
-/* AddressSanitizer holds back what was freed, so that every process grows under it. */
-#ifdef __SANITIZE_ADDRESS__
-#define GROWTH_TELLS false
-#else
-#define GROWTH_TELLS true
-#endif
-
 static bool memory_doubted(const struct watch *w, const struct watch_case *c, char *reason,
                            size_t bytes)
 {
-    if (!GROWTH_TELLS || c->device || w->grown_bytes <= GROWN_BYTES ||
+    if (c->device || w->grown_bytes <= GROWN_BYTES ||
         (double)w->grown_bytes <= c->operand_bytes / 4)
         return false;
     snprintf(reason, bytes,
