@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -431,8 +432,8 @@ static void one_idle_time_for_each_device(void **state)
 /* 50 W for each counter. */
 static void *count_on(void *user)
 {
-    volatile bool *ending = user;
-    for (double joules = 1000; !*ending; joules += 0.5) {
+    atomic_bool *ending = user;
+    for (double joules = 1000; !atomic_load(ending); joules += 0.5) {
         plant_counters(joules);
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
@@ -442,11 +443,11 @@ static void *count_on(void *user)
 static void counters_are_followed_while_we_wait(void **state)
 {
     (void)state;
-    volatile bool ending = false;
+    atomic_bool ending = false;
     pthread_t thread;
     struct energy_window w;
     struct energy *e = open_with(&(struct energy_request){.idle_s = 0});
-    assert_int_equal(pthread_create(&thread, NULL, count_on, (void *)&ending), 0);
+    assert_int_equal(pthread_create(&thread, NULL, count_on, &ending), 0);
     for (int i = 0; i < 2; i++) {
         energy_window_open(e, &w);
         nanosleep(&(struct timespec){.tv_sec = 1 - i, .tv_nsec = 300000000}, NULL);
@@ -458,7 +459,7 @@ static void counters_are_followed_while_we_wait(void **state)
             assert_true(i == 1 || (w.track[k].peak_w > 0 && w.track[k].peak_w <= 60));
         }
     }
-    ending = true;
+    atomic_store(&ending, true);
     pthread_join(thread, NULL);
     energy_close(e);
     energy_close(NULL);

@@ -28,6 +28,7 @@
 #include "sidecar.h"
 #include "support/files.h"
 #include "support/json_check.h"
+#include "support/sanitizer.h"
 #include "support/spawn.h"
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -566,6 +567,8 @@ static void a_full_disk_loses_no_case(void **state)
 {
     char limited[128];
     (void)state;
+    if (UNDER_TSAN)
+        skip();
     assert_true(whole_bytes > 0);
     snprintf(limited, sizeof limited, "ulimit -f %ld; exec \"$0\" \"$@\"",
              whole_bytes * 7 / 8 / 512);
