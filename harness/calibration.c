@@ -33,6 +33,8 @@ double calibration_threshold(const struct calibration *c)
     return fmax(VERDICT_LEAST_EFFECT, calibration_floor(c));
 }
 
+double calibration_luck(const struct calibration *c) { return calibration_threshold(c) / 2; }
+
 void calibration_describe(const struct calibration *c, char *out, size_t bytes)
 {
     if (!c)

@@ -27,8 +27,8 @@ struct calibration {
 bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,
                         size_t bytes);
 
-/* The floor for comparisons of another length: blocks are independent, so it goes with the inverse
- * square root of their number. What does not shrink so is guarded against by going no lower than to
+/* The floor for comparisons of another length: blocks are independent, and so are processes, so it goes
+ * with the inverse square root of their number. What does not shrink so is guarded against by going no lower than to
  * half. */
 void calibration_at(struct calibration *c, double pair_seconds);
 
@@ -36,6 +36,9 @@ void calibration_at(struct calibration *c, double pair_seconds);
  * that was never calibrated. */
 double calibration_floor(const struct calibration *c);
 double calibration_threshold(const struct calibration *c);
+/* For verdict_processes: all but a twentieth of the comparisons of equal arms stay under the threshold,
+ * which is then about twice their deviation. */
+double calibration_luck(const struct calibration *c);
 /* "1.2 % by the calibration of 2026-01-31 (40 comparisons)", or that there is none. */
 void calibration_describe(const struct calibration *c, char *out, size_t bytes);
 

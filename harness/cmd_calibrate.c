@@ -15,7 +15,7 @@
 #include "record.h"
 #include "verify.h"
 
-#define PAIR_SECONDS 4.0 /* of one comparison, where the budget has room for enough of them */
+#define PAIR_SECONDS 8.0 /* of one comparison, where the budget has room for enough of them */
 #define ARMS_MAX 64
 #define COUNTS_MAX 4 /* numbers of threads in one run */
 
@@ -36,7 +36,7 @@ struct request {
 #define OPTIONS(k)                                                                                 \
     {                                                                                              \
         {"--threads", "N", OPTION_COUNT, &(k)->threads, "of the arms (1, and then all cores)"},    \
-            {"--budget", "SECONDS", OPTION_REAL, &(k)->budget, "in all (120)"}, DEVICE_OPTION,     \
+            {"--budget", "SECONDS", OPTION_REAL, &(k)->budget, "in all (240)"}, DEVICE_OPTION,     \
             {"--seed", "N", OPTION_SEED, &(k)->seed, "of checked data and of the order (1)"},      \
             PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(k)->results,                                  \
@@ -81,7 +81,7 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     struct kernels_options *k = &r->kernels;
     const struct option options[] = OPTIONS(k);
     *k = (struct kernels_options){
-        .results = "results", .format = "text", .pin = "cores", .budget = 120, .seed = 1};
+        .results = "results", .format = "text", .pin = "cores", .budget = 240, .seed = 1};
     r->words = ARMS_MAX;
     TRY(options_parse(options, argc, argv, r->word, &r->words, fault));
     k->json = !strcmp(k->format, "json");
@@ -110,8 +110,10 @@ static enum status one_pair(struct request *r, struct compare_suite *s, int numb
     s->kernels.seed = r->kernels.seed + 1000003 * (uint64_t)number;
     enum status status = suite_add(s, arm, arm, fault);
     if (status == ST_OK) {
-        s->pair[0].options = (struct duel_options){
-            .kernels = s->kernels, .threshold = VERDICT_LEAST_EFFECT, .interleaved = true};
+        s->pair[0].options = (struct duel_options){.kernels = s->kernels,
+                                                   .threshold = VERDICT_LEAST_EFFECT,
+                                                   .luck = VERDICT_LEAST_EFFECT / 2,
+                                                   .interleaved = true};
         status = suite_run(s, 0, &r->roof, fault);
     }
     if (status == ST_OK) {

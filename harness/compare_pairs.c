@@ -99,7 +99,8 @@ static enum status settle_pair(struct compare_suite *s, struct compare_pair *p, 
     if (note[0])
         memcpy(s->note, note, sizeof note);
     const struct calibration *c = p->calibrated ? &p->calibration : NULL;
-    p->options = (struct duel_options){.kernels = s->kernels, .blocked = s->blocked};
+    p->options = (struct duel_options){
+        .kernels = s->kernels, .blocked = s->blocked, .luck = calibration_luck(c)};
     p->options.threshold = isnan(s->threshold) ? calibration_threshold(c) : s->threshold;
     if (p->options.threshold >= calibration_floor(c))
         return ST_OK;

@@ -41,10 +41,16 @@ void compare_sentence(const struct judgement *j, double threshold, int tests, ch
                  100 * threshold, j->ratio, numbers);
         break;
     case VERDICT_AMBIGUOUS:
-        snprintf(out, bytes,
-                 "AMBIGUOUS: B has %.4g times A's speed %s, neither over %.3g %% apart nor within;"
-                 " a larger --budget may tell",
-                 j->ratio, numbers, 100 * threshold);
+        if (j->p_units < VERDICT_ALPHA && j->p_processes >= VERDICT_ALPHA)
+            snprintf(out, bytes,
+                     "AMBIGUOUS: B has %.4g times A's speed %s, which may be the luck of %" PRId64
+                     " process%s each; a larger --budget may tell",
+                     j->ratio, numbers, j->processes, j->processes == 1 ? "" : "es");
+        else
+            snprintf(out, bytes,
+                     "AMBIGUOUS: B has %.4g times A's speed %s, neither over %.3g %% apart nor"
+                     " within; a larger --budget may tell",
+                     j->ratio, numbers, 100 * threshold);
         break;
     case VERDICT_NONE:
         snprintf(out, bytes,
@@ -167,6 +173,8 @@ static void figures_json(const struct judgement *q, struct json *j)
     json_number(j, "level", 0.95);
     json_number(j, "independent", q->independent);
     json_number(j, "p", q->p);
+    json_number(j, "p_units", q->p_units);
+    json_number(j, "p_processes", q->p_processes);
     json_number(j, "p_adjusted", q->adjusted);
 }
 
@@ -182,8 +190,7 @@ static void repro(const struct compare_suite *s, const struct compare_pair *p, c
              " --cache %s --budget %g --seed %s --device %s%s%s",
              a, b, p->duel->contest.shape, s->kernels.threads,
              cache_state_name(p->duel->contest.cache.state), s->kernels.budget, seed, device_text(),
-             s->blocked ? " --blocked" : "",
-             !strcmp(s->kernels.pin, "none") ? " --pin none" : "");
+             s->blocked ? " --blocked" : "", !strcmp(s->kernels.pin, "none") ? " --pin none" : "");
 }
 
 void compare_json(const struct compare_suite *s, int index, struct json *j)

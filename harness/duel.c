@@ -5,21 +5,27 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "patchmark.h"
 #include "random.h"
 #include "worker.h"
 
-#define CHECK_SHARE 0.04  /* of the budget, for one check of one process */
-#define CHECK_SECONDS 2.0 /* at most */
-#define WARM_SECONDS 0.3  /* at most, of a process that is new */
-#define START_SHARE 0.25  /* of the budget, for starting and checking processes */
-#define GENERATIONS_MAX 4 /* times that both arms are started */
+#define CHECK_SECONDS 0.1 /* for rows of the reference in one check of an arm's first process */
+#define CHECK_SHARE 0.01  /* or so much of a larger budget */
+#define AGAIN_CHECK_SECONDS 0.02 /* and of the others */
+#define WARM_SECONDS 0.3         /* at most, of a process that is new */
+#define AGAIN_WARM_SECONDS 0.05
+#define START_SHARE 0.5   /* of the budget, for starting and checking processes */
+#define GENERATIONS_MAX 6 /* times that both arms are started */
 #define PROBE_SHARE 0.15  /* of the budget, for blocks without the other arm between them */
 #define PROBE_CYCLES 3    /* each: rounds, then three blocks of one arm, three of the other */
 #define PROBE_ROUNDS 4
 #define DISTURBED_LEAST 0.02 /* less is not worth another schedule */
+#define DISTURBED_BY_CHANCE 0.01
 #define SETTLE_BLOCKS 2
 #define ALIKE 1.25          /* runs of two arms, one over the other */
 #define BLOCK_LEAST 3       /* samples, so that a block has a median */
@@ -28,14 +34,20 @@
 
 /* ---- processes ------------------------------------------------------------------------------- */
 
-static double check_seconds(const struct duel *d)
+/* Every process is checked; only the rows held against the reference are few, and after an arm's first
+ * process fewer: of two processes with half the time each more is learnt than of one. */
+static double check_seconds(struct duel *d, int which)
 {
-    return fmin(CHECK_SECONDS, CHECK_SHARE * d->options->kernels.budget);
+    double most = fmax(CHECK_SECONDS, CHECK_SHARE * d->options->kernels.budget);
+    double seconds = d->side[which].processes > 1 ? AGAIN_CHECK_SECONDS : most;
+    d->contest.arms[which].sample_seconds = seconds;
+    return seconds;
 }
 
-static double warm_seconds(const struct duel *d)
+static double warm_seconds(const struct duel *d, int which)
 {
-    return fmin(WARM_SECONDS, 0.02 * d->options->kernels.budget);
+    double most = d->side[which].processes > 1 ? AGAIN_WARM_SECONDS : WARM_SECONDS;
+    return fmin(most, 0.02 * d->options->kernels.budget);
 }
 
 static void set_sample(struct duel *d, int which)
@@ -52,23 +64,29 @@ static bool process_start(struct duel *d, int which)
     if (a->state || interrupted_by)
         return false;
     arm_start(&d->contest, a);
-    if (!a->worker || !arm_ready(&d->contest, a) ||
-        !arm_check(&d->contest, a, "check", check_seconds(d)))
+    if (!a->worker || !arm_ready(&d->contest, a))
         return false;
-    if (d->contest.roof->device && d->side[which].processes == 0)
+    d->side[which].processes++;
+    double ready = clock_seconds();
+    if (!arm_check(&d->contest, a, "check", check_seconds(d, which)))
+        return false;
+    double checked = clock_seconds();
+    d->check_seconds += checked - ready;
+    if (d->contest.roof->device && d->side[which].processes == 1)
         arm_launches(&d->contest, a);
-    if (!a->worker || !arm_warm(&d->contest, a, warm_seconds(d)))
+    if (!a->worker || !arm_warm(&d->contest, a, warm_seconds(d, which)))
         return false;
+    d->warm_seconds += clock_seconds() - checked;
     if (d->run_seconds[which] > 0)
         set_sample(d, which); /* one and the same in all of them */
-    d->side[which].processes++;
     return true;
 }
 
 static void process_end(struct duel *d, int which)
 {
     struct arm *a = &d->contest.arms[which];
-    if (a->worker && !interrupted_by && arm_check(&d->contest, a, "recheck", check_seconds(d) / 2))
+    if (a->worker && !interrupted_by &&
+        arm_check(&d->contest, a, "recheck", check_seconds(d, which)))
         arm_finish(&d->contest, a);
 }
 
@@ -177,37 +195,50 @@ static bool alone(struct duel *d, int which, uint64_t *round)
     return true;
 }
 
-static bool probe(struct duel *d, uint64_t *round, double deadline)
+/* Rounds, and then each arm by itself. Six blocks without a partner cost what three rounds do; where
+ * that is too much of the budget it is left. */
+static bool probe_once(struct duel *d, uint64_t *round, double deadline)
 {
     double begin = clock_seconds(), share = PROBE_SHARE * d->options->kernels.budget;
-    for (int cycle = 0; cycle < PROBE_CYCLES; cycle++) {
-        for (int i = 0; i < PROBE_ROUNDS; i++)
-            if (clock_seconds() > deadline || !round_run(d, (*round)++))
-                return false;
-        /* Six blocks without a partner cost what three rounds do. */
-        double spent = clock_seconds() - begin;
-        double each = spent / (cycle * (PROBE_ROUNDS + 3) + PROBE_ROUNDS);
-        if (3 * each * PROBE_CYCLES > share)
-            return true;
-        int first = coin(d, (uint64_t)-1 - (uint64_t)cycle) ? DUEL_B : DUEL_A;
-        if (!alone(d, first, round) || !alone(d, 1 - first, round))
+    for (int i = 0; i < PROBE_ROUNDS; i++)
+        if (clock_seconds() > deadline || !round_run(d, (*round)++))
             return false;
+    double each = (clock_seconds() - begin) / PROBE_ROUNDS;
+    if (3 * each * PROBE_CYCLES > share) {
+        d->probes = PROBE_CYCLES;
+        return true;
     }
+    int first = coin(d, (uint64_t)-1 - (uint64_t)d->probes++) ? DUEL_B : DUEL_A;
+    return alone(d, first, round) && alone(d, 1 - first, round);
+}
+
+/* Spread over the generations that are left, so that each has its share of the rounds. */
+static bool probe(struct duel *d, int generations, uint64_t *round, double deadline)
+{
+    int cycles = (PROBE_CYCLES - d->probes + generations - 1) / generations;
+    for (int i = 0; i < cycles && d->probes < PROBE_CYCLES; i++)
+        if (!probe_once(d, round, deadline))
+            return false;
     return true;
 }
 
-/* All of them beyond the threshold on the same side: with six, chance does that in one of 32 at most,
- * and only where the blocks are as noisy as the threshold is wide. */
+/* All of them beyond the threshold on the same side, and far from 1 for how much they scatter. */
 bool duel_disturbed(const struct duel_side *side, double threshold, double *ratio)
 {
-    double away = 1 + fmax(threshold, DISTURBED_LEAST);
+    double least = log1p(fmax(threshold, DISTURBED_LEAST)), mean = 0, squares = 0;
     bool above = side->solos > 0, below = side->solos > 0;
     for (int i = 0; i < side->solos; i++) {
-        above = above && side->solo[i] > away;
-        below = below && side->solo[i] < 1 / away;
+        double value = log(side->solo[i]), before = mean;
+        above = above && value > least;
+        below = below && value < -least;
+        mean += (value - before) / (i + 1);
+        squares += (value - before) * (value - mean);
     }
     *ratio = side->solos > 0 ? stats_median(side->solo, side->solos) : NAN;
-    return side->solos >= 2 * PROBE_CYCLES && (above || below);
+    if (side->solos < 2 * PROBE_CYCLES || !(above || below))
+        return false;
+    double deviation = sqrt(squares / (side->solos - 1) / side->solos);
+    return fabs(mean) > stats_student_t(DISTURBED_BY_CHANCE, side->solos - 1) * deviation;
 }
 
 static void look_for_disturbance(struct duel *d)
@@ -218,6 +249,56 @@ static void look_for_disturbance(struct duel *d)
         if (d->blocked)
             snprintf(d->blocked_why, sizeof d->blocked_why,
                      "%s takes %.3g times as long alone as beside the other", i ? "B" : "A", ratio);
+    }
+}
+
+/* ---- where copies lie ------------------------------------------------------------------------ */
+
+#define STORES_SHARE 4 /* of free memory, one part may stay taken */
+
+/* Files without a name, which live as long as this process: the next duel's copies take them too. */
+static struct {
+    int file; /* 0: none */
+    char path[64];
+} stores[DUEL_ARMS];
+
+/* What they hold counts as taken where the next cache state is chosen. */
+static void stores_spare_memory(void)
+{
+    struct stat has;
+    double held = 0;
+    for (int i = 0; i < DUEL_ARMS; i++)
+        if (stores[i].file && fstat(stores[i].file, &has) == 0)
+            held += (double)has.st_size;
+    if (held * STORES_SHARE <= (double)host_memory_available())
+        return;
+    for (int i = 0; i < DUEL_ARMS; i++)
+        if (stores[i].file)
+            close(stores[i].file);
+    memset(stores, 0, sizeof stores);
+}
+
+/* Pages stay where a first process has put them: not where another has other threads, or the nodes of
+ * memory are several; nor does another build know of stores. */
+static bool stores_fit(const struct duel *d)
+{
+    const struct arm *a = d->contest.arms;
+    return d->contest.cache.state != CACHE_HOT && !d->contest.roof->device &&
+           a[DUEL_A].spec.threads == a[DUEL_B].spec.threads && !a[DUEL_A].spec.program[0] &&
+           !a[DUEL_B].spec.program[0] && access("/sys/devices/system/node/node1", F_OK) != 0;
+}
+
+/* turn: which arm has which. */
+static void take_stores(struct duel *d, int turn)
+{
+    for (int i = 0; i < DUEL_ARMS; i++) {
+        if (!stores[i].file && stores_fit(d)) {
+            int file = memfd_create("copies", MFD_CLOEXEC);
+            stores[i].file = file < 0 ? 0 : file;
+            snprintf(stores[i].path, sizeof stores[i].path, "/proc/%d/fd/%d", (int)getpid(), file);
+        }
+        bool has = stores_fit(d) && stores[i].file;
+        d->contest.arms[i == turn].store = has ? stores[i].path : NULL;
     }
 }
 
@@ -241,29 +322,58 @@ static void rounds_until(struct duel *d, uint64_t *round, double deadline)
     while (both_alive(d) && round_run(d, (*round)++) && time_left(d, begin, deadline));
 }
 
-/* Both arms started anew a few times, as far as starting and checking them leaves time for blocks. */
+/* Seconds of both arms' processes: starting them, and about what ending them and starting the next
+ * will take. */
+struct upkeep {
+    double start, end, next, spent;
+};
+
+/* Who is started second finds other memory, so they take turns at that, and at the stores. */
+static void both_start(struct duel *d, int generation, struct upkeep *u)
+{
+    double begin = clock_seconds();
+    int first = coin(d, (uint64_t)-64) == (generation % 2 == 0) ? DUEL_B : DUEL_A;
+    take_stores(d, first);
+    d->check_seconds = d->warm_seconds = 0;
+    process_start(d, first);
+    process_start(d, 1 - first);
+    u->start = clock_seconds() - begin;
+    u->end = d->check_seconds;
+    /* The first warms up longer, and takes memory that is there for the others. */
+    u->next = generation ? u->start : u->start - d->warm_seconds + u->end;
+    u->spent += u->start + u->end;
+}
+
+/* How often in all, as far as that leaves time for blocks. */
+static int generations_of(const struct duel *d, int done, const struct upkeep *u)
+{
+    double left = START_SHARE * d->options->kernels.budget - u->spent;
+    return (int)fmax(done, fmin(GENERATIONS_MAX, done + left / (u->next + u->end)));
+}
+
+/* An equal share of the time that is left for blocks. */
+static double share_until(const struct upkeep *u, int left, double deadline)
+{
+    double now = clock_seconds(), upkeep = left * u->end + (left - 1) * u->next;
+    return now + fmax(0, deadline - now - upkeep) / left;
+}
+
+/* Both arms started anew a few times. */
 static void interleave(struct duel *d, double begin)
 {
-    double budget = d->options->kernels.budget, deadline = begin + budget;
+    double deadline = begin + d->options->kernels.budget;
+    struct upkeep u = {0};
     uint64_t round = 0;
     int generations = 1;
     for (int g = 0; g < generations && !d->blocked; g++) {
-        double started = clock_seconds();
-        for (int i = 0; i < DUEL_ARMS; i++)
-            process_start(d, i);
-        double start = clock_seconds() - started, end = start / 2;
-        if (!both_alive(d))
+        both_start(d, g, &u);
+        if (!both_alive(d) || (g == 0 && !settle_samples(d)))
             break;
-        if (g == 0 && !settle_samples(d))
-            break;
-        if (g == 0) {
-            generations = (int)fmax(1, fmin(GENERATIONS_MAX, START_SHARE * budget / (start + end)));
-            if (!d->options->interleaved && probe(d, &round, deadline - end))
-                look_for_disturbance(d);
-        }
+        generations = generations_of(d, g + 1, &u);
+        if (!d->options->interleaved && probe(d, generations - g, &round, deadline - u.end))
+            look_for_disturbance(d);
         if (!d->blocked)
-            rounds_until(d, &round,
-                         fmin(deadline - end, begin + budget * (g + 1) / generations - end));
+            rounds_until(d, &round, share_until(&u, generations - g, deadline));
         for (int i = 0; i < DUEL_ARMS; i++)
             process_end(d, i);
     }
@@ -343,9 +453,17 @@ static void excuse(struct duel *d)
             arm_stop(&a[i], status_name(ST_UNAVAILABLE), "not timed: the other arm has no times");
 }
 
+static bool judge_processes(struct duel *d)
+{
+    const struct duel_side *a = &d->side[DUEL_A], *b = &d->side[DUEL_B];
+    return d->blocked || verdict_processes(a->unit, b->unit, a->process, a->units, d->options->luck,
+                                           &d->judgement);
+}
+
 enum status duel_run(struct duel *d, struct fault *fault)
 {
     double begin = clock_seconds();
+    stores_spare_memory();
     contest_choose_cache(&d->contest);
     if (!d->blocked)
         interleave(d, begin);
@@ -361,9 +479,11 @@ enum status duel_run(struct duel *d, struct fault *fault)
     take_units(d);
     const struct duel_side *a = &d->side[DUEL_A], *b = &d->side[DUEL_B];
     bool measured = duel_measured(d);
-    double independent = d->blocked ? 1 : verdict_independent(a->unit, b->unit, a->units);
+    double independent =
+        d->blocked ? 1 : verdict_independent(a->unit, b->unit, a->process, a->units);
     if (!verdict_judge(a->unit, measured ? a->units : 0, b->unit, measured ? b->units : 0,
-                       independent, &d->judgement))
+                       independent, &d->judgement) ||
+        !judge_processes(d))
         return fault_set(fault, ST_NO_MEMORY, "no memory for a verdict");
     return ST_OK;
 }

@@ -19,6 +19,7 @@ enum { DUEL_A = 0, DUEL_B, DUEL_ARMS };
 struct duel_options {
     struct kernels_options kernels; /* threads, seed, back end, budget: of one pair */
     double threshold;
+    double luck;      /* as verdict_processes takes it */
     bool blocked;     /* declared: these two disturb each other */
     bool interleaved; /* declared: they do not, it need not be looked for */
 };
@@ -41,7 +42,9 @@ struct duel {
     struct kernels_options kernels; /* the same, with blocks that have a median */
     struct contest contest;         /* of two arms: DUEL_A, DUEL_B */
     struct duel_side side[DUEL_ARMS];
-    double run_seconds[DUEL_ARMS]; /* of one run, about; decides how many make a sample */
+    double check_seconds, warm_seconds; /* of the processes started last */
+    double run_seconds[DUEL_ARMS];      /* of one run, about; decides how many make a sample */
+    int probes;                         /* of whether they disturb each other, done */
     bool blocked;
     char blocked_why[256]; /* declared, or what was seen */
     double seconds;        /* spent in all */

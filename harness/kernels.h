@@ -76,6 +76,8 @@ struct arm {
     char reason[1024];
     bool checked;
     double worst, l2, max_abs, checked_ratio;
+    const char *store;     /* rotation_new_in's; NULL: none */
+    double sample_seconds; /* for rows of the reference in one check; 0: as check.h has it */
     int64_t nonfinite;
     enum numerics numerics;
     char knobs[256];                              /* "rows=96,keys=128" or "-" */
@@ -147,11 +149,11 @@ struct contest {
     const struct arm *against;
     struct roof *roof;
     struct cache_choice cache;
-    uint64_t data_seed;     /* of timed blocks: drawn anew, so that no file can hold their results */
-    bool apart;             /* one arm at a time, not in turn */
-    double settle_seconds;  /* of warming a device until its clock and power were flat */
-    bool settled;           /* they were */
-    struct nvml *nvml;      /* of the CUDA device; NULL: not watched */
+    uint64_t data_seed;    /* of timed blocks: drawn anew, so that no file can hold their results */
+    bool apart;            /* one arm at a time, not in turn */
+    double settle_seconds; /* of warming a device until its clock and power were flat */
+    bool settled;          /* they were */
+    struct nvml *nvml;     /* of the CUDA device; NULL: not watched */
     struct fault unwatched; /* why not */
 };
 

@@ -141,6 +141,10 @@ void arm_start(const struct contest *c, struct arm *a)
         argv[n++] = "--knobs";
         argv[n++] = a->spec.knobs;
     }
+    if (a->store) {
+        argv[n++] = "--store";
+        argv[n++] = a->store;
+    }
     if (a->spec.slow > 0) {
         snprintf(slow, sizeof slow, "%.9g", a->spec.slow);
         argv[n++] = "--slow";
@@ -169,7 +173,8 @@ bool arm_ready(const struct contest *c, struct arm *a)
     return true;
 }
 
-/* command: "check" or "recheck". The worst of both is what the row reports. */
+/* command: "check" or "recheck". The worst of all is what the row reports; of what was checked the
+ * least, but for checks that were cut short because others were not. */
 bool arm_check(const struct contest *c, struct arm *a, const char *command, double seconds)
 {
     char text[64];
@@ -178,7 +183,9 @@ bool arm_check(const struct contest *c, struct arm *a, const char *command, doub
     double worst, l2, max_abs, ratio;
     int64_t nonfinite;
     struct fault fault = {{0}};
-    snprintf(text, sizeof text, "%s %.6g", command, seconds);
+    int length = snprintf(text, sizeof text, "%s %.6g", command, seconds);
+    if (a->sample_seconds > 0)
+        snprintf(text + length, sizeof text - (size_t)length, " %.6g", a->sample_seconds);
     if (!ask(a, text, patience(c), "checked", &answer))
         return false;
     if (sscanf(answer, "%d %lf %lf %lf %lf %" SCNd64 " %n", &status, &worst, &l2, &max_abs, &ratio,
@@ -190,7 +197,9 @@ bool arm_check(const struct contest *c, struct arm *a, const char *command, doub
     a->worst = fmax(a->worst, worst);
     a->l2 = fmax(a->l2, l2);
     a->max_abs = fmax(a->max_abs, max_abs);
-    a->checked_ratio = a->checked ? fmin(a->checked_ratio, ratio) : ratio;
+    a->checked_ratio = !a->checked             ? ratio
+                       : a->sample_seconds > 0 ? a->checked_ratio
+                                               : fmin(a->checked_ratio, ratio);
     a->nonfinite += nonfinite;
     a->checked = true;
     if (status == ST_OK)

@@ -3,7 +3,7 @@
 /* kernels_worker.c   The measuring end of `kernels`: one variant at one shape, driven line by line
  * by the supervisor (kernels_arm.c). Every command is answered by one line, `counters` by several:
  *   (start)             ready BYTES FLOPS MOVED NUMERICS KNOBS     memory planned, work really done
- *   check SECONDS       checked STATUS WORST L2 MAX RATIO NONFINITE TEXT
+ *   check SECONDS [S]   checked STATUS WORST L2 MAX RATIO NONFINITE TEXT    S: for sampled rows alone
  *   launches            launch GRID*3 BLOCK*3 SHARED REGISTERS LOCAL BLOCKS OCCUPANCY KERNEL |
  *                       algorithm TEXT, then: launched COUNT | launched -1 WHY
  *   warm SECONDS        warmed SECONDS_PER_RUN COUNT SECONDS COPIES COPY_BYTES OPENMP OPENBLAS CPUS
@@ -11,7 +11,7 @@
  *   block SEED RUNS N   began FIRST READ BYTES    the first run on this data, and reading its output
  *                       stopped SECONDS    since then; the supervisor's own clock runs between the two
  *                       times GUARD WALL T1 ... TN GUARD: guard_print. WALL: of all by our clock; 0 where T are by it
- *   recheck SECONDS     as check, and the outputs of the last block must come out again
+ *   recheck SECONDS [S] as check, and the outputs of the last block must come out again
  *   counters RUNS       counter NAME VALUE SCOPE | counter NAME null WHY, then: counted (counted.h)
  *   soak SECONDS RUNS   soaked COUNT SECONDS    runs over and over, RUNS between two looks at the clock
  *   copy                copied BYTES_PER_SECOND    within the device's memory; 0: no room
@@ -46,11 +46,12 @@
 #define PROFILE_CHECK_SECONDS 2.0
 #define PROFILE_WARM_RUNS 3
 #define STACK_MOVES_BYTES 4096
+#define STACK_STEP_BYTES 16 /* as every frame is aligned */
 
 struct session {
     FILE *out; /* to the supervisor; stdout itself goes to stderr */
     const char *counter_names, *backend_text, *variant_name, *shape, *knobs, *perf_control,
-        *cache_text, *pin_list;
+        *cache_text, *pin_list, *store;
     int64_t cache_bytes;
     int64_t threads, profile_runs; /* above 0: run so often between marks, and nothing else */
     uint64_t seed;
@@ -65,9 +66,9 @@ struct session {
     struct witness witness;
     struct counters *counters;
     bool have_operands, have_bound;
-    double began_s; /* the marked part of a block */
+    double began_s;          /* the marked part of a block */
     double said_alive, slow; /* slow: planted, share of a run's time */
-    size_t stack_bytes;      /* by which the stack is moved during a block */
+    size_t stack_bytes;      /* of its page, that lie above the stack during a block */
 };
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -86,6 +87,7 @@ static enum status read_arguments(struct session *s, int argc, char **argv, stru
                                      {"--cache", "STATE", OPTION_TEXT, &s->cache_text, ""},
                                      {"--llc-bytes", "N", OPTION_COUNT, &s->cache_bytes, ""},
                                      {"--cpus", "LIST", OPTION_TEXT, &s->pin_list, ""},
+                                     {"--store", "FILE", OPTION_TEXT, &s->store, ""},
                                      DEVICE_OPTION,
                                      {0}};
     const char *word[2];
@@ -179,11 +181,21 @@ static void say_checked(struct session *s, const struct check_result *r)
             r->l2, r->max_abs, r->checked_ratio, r->nonfinite, r->text);
 }
 
+static void check_within(struct session *s, uint64_t seed, const char *words,
+                         struct check_result *result)
+{
+    double seconds = 0, sampled = 0;
+    if (sscanf(words, "%lf %lf", &seconds, &sampled) == 2)
+        check_bound_within(&s->bound, seed, seconds, sampled, result);
+    else
+        check_bound(&s->bound, seed, seconds, result);
+}
+
 static enum status do_check(struct session *s, const char *words, struct fault *fault)
 {
     (void)fault;
     struct check_result result;
-    check_bound(&s->bound, s->seed, strtod(words, NULL), &result);
+    check_within(s, s->seed, words, &result);
     say_checked(s, &result);
     return ST_OK;
 }
@@ -197,7 +209,8 @@ static void idle_until(double seconds)
 static enum status run_many(void *user, int64_t iterations)
 {
     struct session *s = user;
-    volatile char *below = __builtin_alloca(s->stack_bytes + 1);
+    size_t here = (uintptr_t)__builtin_frame_address(0) % STACK_MOVES_BYTES;
+    volatile char *below = __builtin_alloca(s->stack_bytes + here + 1);
     double begin = s->slow > 0 ? clock_seconds() : 0;
     below[0] = 0;
     for (int64_t i = 0; i < iterations; i++)
@@ -235,7 +248,8 @@ static enum status do_warm(struct session *s, const char *words, struct fault *f
     int64_t n = 0, most = sizeof samples / sizeof *samples;
     if (s->bound.mirror.gpu && gpu_info(s->bound.mirror.gpu)->emulated)
         return fault_set(fault, ST_UNAVAILABLE, "emulated devices are never timed");
-    TRY(rotation_new(s->cache, (size_t)s->cache_bytes, &s->bound, &s->rotation, fault));
+    TRY(rotation_new_in(s->store, s->cache, (size_t)s->cache_bytes, &s->bound, &s->rotation,
+                        fault));
     pinning_apply(s->pin_list, (int)s->threads, &s->pinned);
     begin = clock_seconds();
     deadline = begin + strtod(words, NULL);
@@ -268,13 +282,15 @@ static enum status warm_block(struct session *s, int64_t runs, struct fault *fau
     return ST_OK;
 }
 
-/* Where the stack stands within its page decides which of its addresses get in the data's way. It is
- * drawn for every block, as the data's pages are, so that a process is not lucky or unlucky for life. */
+/* Where the stack stands within its page decides which of its addresses get in the data's way, and what
+ * on it crosses cache lines. It begins below the words of the command line, so that a longer option
+ * would make an arm faster or slower; and it is drawn for every block, as the data's pages are, so that
+ * a process is not lucky or unlucky for life. */
 static void move_stack(struct session *s, uint64_t seed)
 {
-    uint64_t lines = STACK_MOVES_BYTES / TENSOR_ALIGN;
+    uint64_t places = STACK_MOVES_BYTES / STACK_STEP_BYTES;
     s->stack_bytes =
-        (size_t)(random_bits(random_stream_of(seed, "stack"), 0) % lines) * TENSOR_ALIGN;
+        (size_t)(random_bits(random_stream_of(seed, "stack"), 0) % places) * STACK_STEP_BYTES;
 }
 
 /* Between the two marks the supervisor's own clock runs too (kernels_watch.h). */
@@ -329,7 +345,7 @@ static enum status do_recheck(struct session *s, const char *words, struct fault
     struct check_result result;
     uint64_t timed;
     TRY(rotation_left(&s->rotation, &timed, fault));
-    check_bound(&s->bound, s->operands.seed, strtod(words, NULL), &result);
+    check_within(s, s->operands.seed, words, &result);
     if (result.status == ST_OK && check_outputs_hash(&s->operands) != timed) {
         result.status = ST_WRONG;
         snprintf(result.text, sizeof result.text,

@@ -9,7 +9,7 @@
 
 #include "json.h"
 
-#define RECORD_SCHEMA_VERSION "2.0"
+#define RECORD_SCHEMA_VERSION "2.1"
 
 struct record_file;
 

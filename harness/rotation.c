@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rotation.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -106,7 +110,24 @@ static enum status copy_part(const struct rotation *r, const struct rotation_par
     return ST_OK;
 }
 
-static enum status take_memory(struct rotation *r, struct fault *fault)
+static enum status map_store(const char *store, size_t bytes, void **memory, struct fault *fault)
+{
+    struct stat has;
+    int file = open(store, O_RDWR | O_CLOEXEC);
+    if (file < 0 || fstat(file, &has) ||
+        ((size_t)has.st_size < bytes && ftruncate(file, (off_t)bytes))) {
+        enum status status = fault_set(fault, ST_IO, "cannot take %zu bytes in %s for copies: %s",
+                                       bytes, store, strerror(errno));
+        if (file >= 0)
+            close(file);
+        return status;
+    }
+    *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+    close(file);
+    return ST_OK;
+}
+
+static enum status take_memory(struct rotation *r, const char *store, struct fault *fault)
 {
     struct gpu *gpu = r->bound->mirror.gpu;
     void *memory = NULL;
@@ -115,6 +136,8 @@ static enum status take_memory(struct rotation *r, struct fault *fault)
         return fault_set(fault, ST_NO_MEMORY, "copies need more bytes than can be counted");
     if (gpu)
         TRY(gpu_alloc(gpu, bytes, "copies that rotate through the cache", &memory, fault));
+    else if (store)
+        TRY(map_store(store, bytes, &memory, fault));
     else
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
@@ -126,7 +149,8 @@ static enum status take_memory(struct rotation *r, struct fault *fault)
     return ST_OK;
 }
 
-static enum status fill(struct rotation *r, size_t cache_bytes, struct fault *fault)
+static enum status fill(struct rotation *r, const char *store, size_t cache_bytes,
+                        struct fault *fault)
 {
     find_parts(r);
     r->copies = rotation_copies(r->turn_bytes, cache_bytes);
@@ -136,7 +160,7 @@ static enum status fill(struct rotation *r, size_t cache_bytes, struct fault *fa
         return fault_set(fault, ST_REFUSED,
                          "%zu bytes are too few to be had cold: over %d copies would be needed",
                          r->turn_bytes, ROTATION_COPIES_MAX);
-    TRY(take_memory(r, fault));
+    TRY(take_memory(r, store, fault));
     for (int k = 0; k < r->parts; k++)
         TRY(copy_part(r, &r->part[k], fault));
     return ST_OK;
@@ -145,12 +169,18 @@ static enum status fill(struct rotation *r, size_t cache_bytes, struct fault *fa
 enum status rotation_new(enum cache_state state, size_t cache_bytes, struct bound *b,
                          struct rotation *out, struct fault *fault)
 {
+    return rotation_new_in(NULL, state, cache_bytes, b, out, fault);
+}
+
+enum status rotation_new_in(const char *store, enum cache_state state, size_t cache_bytes,
+                            struct bound *b, struct rotation *out, struct fault *fault)
+{
     *out = (struct rotation){.state = state, .bound = b, .copies = 1};
     if (state == CACHE_HOT)
         return ST_OK;
     b->operands->keep_weights = true;
     b->operands->weight_seed = b->operands->seed;
-    enum status status = fill(out, cache_bytes, fault);
+    enum status status = fill(out, store, cache_bytes, fault);
     if (status != ST_OK)
         rotation_free(out);
     return status;

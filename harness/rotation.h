@@ -46,6 +46,12 @@ struct rotation {
  * ST_REFUSED where nothing can rotate or copies would be too many, ST_NO_MEMORY. Hot takes nothing. */
 enum status rotation_new(enum cache_state state, size_t cache_bytes, struct bound *b,
                          struct rotation *out, struct fault *fault);
+/* The copies lie in the file `store`, which grows as far as they need and keeps its pages for the next
+ * process: a process that takes them anew pays for a gibibyte of zeroes, and in virtual machines whose
+ * host takes free memory back, seconds. NULL: memory of their own. ST_IO where it cannot be opened.
+ * Not on a device. */
+enum status rotation_new_in(const char *store, enum cache_state state, size_t cache_bytes,
+                            struct bound *b, struct rotation *out, struct fault *fault);
 void rotation_free(struct rotation *r);
 /* Fresh inputs for the next runs; outputs of all copies are poisoned. Hot: weights too. */
 enum status rotation_renew(struct rotation *r, uint64_t seed, struct fault *fault);

@@ -5,6 +5,7 @@
 #include "stats.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,4 +196,35 @@ double stats_mann_whitney(const double *a, int64_t na, const double *b, int64_t 
     /* Half a step towards the centre: U moves in whole steps, the normal curve does not. */
     double z = fmax(0, fabs(u - pairs / 2) - 0.5) / sqrt(variance);
     return erfc(z / M_SQRT2);
+}
+
+/* The finite sums for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4). */
+double stats_student_p(double t, int64_t degrees)
+{
+    const double angle = atan(fabs(t) / sqrt((double)degrees)), cosine = cos(angle);
+    const bool odd = degrees % 2;
+    double term = odd ? cosine : 1, sum = 0;
+    for (int64_t k = odd ? 1 : 0; k <= degrees - 2; k += 2) {
+        sum += term;
+        term *= cosine * cosine * (double)(k + 1) / (double)(k + 2);
+    }
+    double within = sin(angle) * sum;
+    if (odd)
+        within = 2 / M_PI * (angle + within);
+    return fmax(0, 1 - within);
+}
+
+double stats_student_t(double share, int64_t degrees)
+{
+    double low = 0, high = 1;
+    while (stats_student_p(high, degrees) > share && high < 1e12)
+        high *= 2;
+    for (int i = 0; i < 80; i++) {
+        double middle = (low + high) / 2;
+        if (stats_student_p(middle, degrees) > share)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
 }

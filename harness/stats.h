@@ -27,4 +27,9 @@ double stats_loglog_slope(const double *x, const double *y, int64_t n);
 /* Two-sided Mann-Whitney U with normal approximation and tie correction. */
 double stats_mann_whitney(const double *a, int64_t na, const double *b, int64_t nb);
 
+/* Student's t: the share of it beyond -t and t, and the t beyond which `share` of it lies. degrees >= 1,
+ * 0 < share <= 1. Shares under 1e-15 are not told from 0. */
+double stats_student_p(double t, int64_t degrees);
+double stats_student_t(double share, int64_t degrees);
+
 #endif

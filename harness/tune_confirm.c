@@ -74,6 +74,7 @@ enum status tune_rematch(const struct tune_options *options, const struct proble
     struct duel_options o = {
         .kernels = {.threads = options->threads, .budget = budget_s, .seed = seed, .pin = "cores"},
         .threshold = threshold_at(options, budget_s),
+        .luck = threshold_at(options, budget_s) / 2,
         .interleaved = true};
     const struct arm_spec specs[DUEL_ARMS] = {spec_of(problem, r->variant[0], r->knobs[0]),
                                               spec_of(problem, r->variant[1], r->knobs[1])};

@@ -59,21 +59,50 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double verdict_independent(const double *a, const double *b, int64_t rounds)
+static int64_t next_process(const int *process, int64_t first, int64_t rounds)
 {
-    double mean = 0, with_next = 0, with_self = 0;
+    int64_t next = first;
+    while (next < rounds && (!process || process[next] == process[first]))
+        next++;
+    return next;
+}
+
+double verdict_independent(const double *a, const double *b, const int *process, int64_t rounds)
+{
+    double with_next = 0, with_self = 0;
     if (rounds < CORRELATED_LEAST)
         return 1;
-    for (int64_t i = 0; i < rounds; i++)
-        mean += log(a[i] / b[i]) / (double)rounds;
-    for (int64_t i = 0; i < rounds; i++) {
-        double here = log(a[i] / b[i]) - mean;
-        with_self += here * here;
-        if (i + 1 < rounds)
-            with_next += here * (log(a[i + 1] / b[i + 1]) - mean);
+    for (int64_t first = 0, next; first < rounds; first = next) {
+        double mean = 0;
+        next = next_process(process, first, rounds);
+        for (int64_t i = first; i < next; i++)
+            mean += log(a[i] / b[i]) / (double)(next - first);
+        for (int64_t i = first; i < next; i++) {
+            double here = log(a[i] / b[i]) - mean;
+            with_self += here * here;
+            if (i + 1 < next)
+                with_next += here * (log(a[i + 1] / b[i + 1]) - mean);
+        }
     }
     double r = with_self > 0 ? with_next / with_self : 0;
     return r > 0 ? (1 - r) / (1 + r) : 1;
+}
+
+/* Of each of a by each of b, in order; the caller's to free. NULL: no memory. */
+static double *quotients(const double *a, int64_t na, const double *b, int64_t nb)
+{
+    double *all = malloc((size_t)(na * nb) * sizeof *all);
+    for (int64_t i = 0; all && i < na; i++)
+        for (int64_t j = 0; j < nb; j++)
+            all[i * nb + j] = a[i] / b[j];
+    if (all)
+        qsort(all, (size_t)(na * nb), sizeof *all, by_value);
+    return all;
+}
+
+static double middle(const double *ordered, int64_t n)
+{
+    return n % 2 ? ordered[n / 2] : sqrt(ordered[n / 2 - 1] * ordered[n / 2]);
 }
 
 /* All quotients in order, and p: U is how many of them are above 1, ties counting half. Times hardly
@@ -89,8 +118,8 @@ static void judge_quotients(const double *all, struct judgement *out)
     double z = fmax(0, fabs(above - (double)n / 2) - 0.5) / deviation;
     double rank = (double)n / 2 - NORMAL_95 * deviation;
     int64_t k = rank < 1 ? 1 : (int64_t)rank;
-    out->p = out->adjusted = erfc(z / M_SQRT2);
-    out->ratio = n % 2 ? all[n / 2] : sqrt(all[n / 2 - 1] * all[n / 2]);
+    out->p = out->adjusted = out->p_units = erfc(z / M_SQRT2);
+    out->ratio = middle(all, n);
     out->lo = all[k - 1];
     out->hi = all[n - k];
 }
@@ -98,22 +127,75 @@ static void judge_quotients(const double *all, struct judgement *out)
 bool verdict_judge(const double *a, int64_t na, const double *b, int64_t nb, double independent,
                    struct judgement *out)
 {
-    *out = (struct judgement){na, nb, NAN, NAN, NAN, NAN, NAN, independent, NAN, NAN, VERDICT_NONE};
+    *out = (struct judgement){.na = na,
+                              .nb = nb,
+                              .median_a = NAN,
+                              .median_b = NAN,
+                              .ratio = NAN,
+                              .lo = NAN,
+                              .hi = NAN,
+                              .independent = independent,
+                              .p = NAN,
+                              .adjusted = NAN,
+                              .p_units = NAN,
+                              .p_processes = NAN};
     if (na > 0)
         out->median_a = stats_median(a, na);
     if (nb > 0)
         out->median_b = stats_median(b, nb);
     if (na < VERDICT_LEAST || nb < VERDICT_LEAST)
         return true;
-    double *all = malloc((size_t)(na * nb) * sizeof *all);
-    if (!all)
-        return false;
-    for (int64_t i = 0; i < na; i++)
-        for (int64_t j = 0; j < nb; j++)
-            all[i * nb + j] = a[i] / b[j];
-    qsort(all, (size_t)(na * nb), sizeof *all, by_value);
-    judge_quotients(all, out);
+    double *all = quotients(a, na, b, nb);
+    if (all)
+        judge_quotients(all, out);
     free(all);
+    return all;
+}
+
+/* ---- luck ------------------------------------------------------------------------------------ */
+
+struct luck {
+    int64_t count;
+    double mean, squares; /* of the logarithms; sum of squares about it */
+};
+
+static void luck_add(struct luck *l, double ratio)
+{
+    double value = log(ratio), before = l->mean;
+    l->count++;
+    l->mean += (value - before) / (double)l->count;
+    l->squares += (value - before) * (value - l->mean);
+}
+
+static void judge_luck(const struct luck *l, double usual, struct judgement *j)
+{
+    int64_t degrees = VERDICT_PRIOR + l->count - 1;
+    double variance = (VERDICT_PRIOR * usual * usual + l->squares) / (double)degrees;
+    double deviation = sqrt(variance / (double)l->count);
+    double reach = stats_student_t(VERDICT_ALPHA, degrees) * deviation;
+    j->processes = l->count;
+    j->p_processes = stats_student_p(l->mean / deviation, degrees);
+    j->p = j->adjusted = fmax(j->p_units, j->p_processes);
+    j->lo = fmin(j->lo, exp(l->mean - reach));
+    j->hi = fmax(j->hi, exp(l->mean + reach));
+}
+
+bool verdict_processes(const double *a, const double *b, const int *process, int64_t rounds,
+                       double luck, struct judgement *j)
+{
+    struct luck l = {0};
+    if (isnan(j->ratio))
+        return true;
+    for (int64_t first = 0, next; first < rounds; first = next) {
+        next = next_process(process, first, rounds);
+        int64_t n = next - first;
+        double *all = quotients(a + first, n, b + first, n);
+        if (!all)
+            return false;
+        luck_add(&l, middle(all, n * n));
+        free(all);
+    }
+    judge_luck(&l, luck, j);
     return true;
 }
 

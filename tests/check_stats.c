@@ -113,6 +113,25 @@ static void mann_whitney_known_values(void **state)
     near(stats_mann_whitney(same, 3, same, 3), 1, 0);
 }
 
+/* By scipy.stats.t. */
+static void student_known_values(void **state)
+{
+    (void)state;
+    near(stats_student_p(1, 1), 0.5, 1e-12);
+    near(stats_student_p(-2.5, 2), 0.12961172022151082, 1e-12);
+    near(stats_student_p(3, 3), 0.0576688856224373, 1e-12);
+    near(stats_student_p(4.3, 4), 0.012645618935102639, 1e-12);
+    near(stats_student_p(2, 7), 0.08561932856297605, 1e-12);
+    near(stats_student_p(6, 10), 0.00013210886035478557, 1e-12);
+    near(stats_student_p(0, 5), 1, 0);
+    assert_true(stats_student_p(1e9, 9) >= 0);
+    near(stats_student_t(0.05, 1), 12.706204736174705, 1e-9);
+    near(stats_student_t(0.05, 2), 4.302652729749464, 1e-9);
+    near(stats_student_t(0.05, 6), 2.4469118511449794, 1e-9);
+    near(stats_student_t(0.01, 5), 4.032142983555229, 1e-9);
+    near(stats_student_t(1, 5), 0, 1e-9);
+}
+
 static void slope_of_a_power_law(void **state)
 {
     (void)state;
@@ -151,6 +170,7 @@ int main(void)
         cmocka_unit_test(summary_of_known_samples),
         cmocka_unit_test(spread_survives_an_offset),
         cmocka_unit_test(mann_whitney_known_values),
+        cmocka_unit_test(student_known_values),
         cmocka_unit_test(slope_of_a_power_law),
         cmocka_unit_test(ratio_interval_encloses_the_truth),
     };

@@ -61,7 +61,16 @@ static void too_few_have_no_verdict(void **state)
 
 static struct judgement of(double ratio, double lo, double hi, double p)
 {
-    return (struct judgement){50, 50, 1, 1 / ratio, ratio, lo, hi, 1, p, p, VERDICT_NONE};
+    return (struct judgement){.na = 50,
+                              .nb = 50,
+                              .median_a = 1,
+                              .median_b = 1 / ratio,
+                              .ratio = ratio,
+                              .lo = lo,
+                              .hi = hi,
+                              .independent = 1,
+                              .p = p,
+                              .adjusted = p};
 }
 
 static void verdicts_need_all_three(void **state)
@@ -145,7 +154,7 @@ static double share_said(int suites, double sd, double drift, double planted, do
             make_rounds((uint64_t)(suite * SUITE + i), sd, drift, planted, a, b);
             verdict_level(a, b, UNITS);
             assert_true(
-                verdict_judge(a, UNITS, b, UNITS, verdict_independent(a, b, UNITS), &all[i]));
+                verdict_judge(a, UNITS, b, UNITS, verdict_independent(a, b, NULL, UNITS), &all[i]));
             each[i] = &all[i];
         }
         verdict_holm(each, SUITE);
@@ -194,7 +203,7 @@ static void luck_that_lasts_is_no_proof(void **state)
             a[i] = exp(0.03 * random_normal(s, i / 4) + 0.01 * random_normal(s, 100 + i));
             b[i] = exp(0.03 * random_normal(s, 200 + i / 4) + 0.01 * random_normal(s, 300 + i));
         }
-        double share = verdict_independent(a, b, UNITS);
+        double share = verdict_independent(a, b, NULL, UNITS);
         assert_true(share > 0 && share < 1);
         assert_true(verdict_judge(a, UNITS, b, UNITS, 1, &j));
         counted += j.p < VERDICT_ALPHA;
@@ -203,6 +212,94 @@ static void luck_that_lasts_is_no_proof(void **state)
     }
     assert_true(counted > 40); /* rounds taken as independent: the error this is about */
     assert_true(said < 20);
+}
+
+/* What sets processes apart is no bond between their rounds: a large difference stays proved. */
+static void processes_are_told_from_bonds(void **state)
+{
+    (void)state;
+    struct random_stream s = random_stream_of(1, "bonds");
+    double a[UNITS], b[UNITS];
+    int process[UNITS];
+    struct judgement j;
+    for (uint64_t i = 0; i < UNITS; i++) {
+        process[i] = (int)(i / 25);
+        a[i] = (process[i] ? 1.0 : 1.1) * exp(0.003 * random_normal(s, i));
+        b[i] = 4 * exp(0.003 * random_normal(s, 100 + i));
+    }
+    assert_true(verdict_independent(a, b, NULL, UNITS) < 0.1);
+    double share = verdict_independent(a, b, process, UNITS);
+    assert_true(share > 0.5);
+    assert_true(verdict_judge(a, UNITS, b, UNITS, share, &j));
+    assert_true(verdict_processes(a, b, process, UNITS, 0.01, &j));
+    verdict_decide(&j, 0.02);
+    assert_int_equal(j.verdict, VERDICT_SLOWER);
+}
+
+/* Three pairs of processes with ratios 1.04, 1.05 and 1.06, by scipy: variance (2 x 0.01^2 + squares)
+ * over 4. One pair alone has the expected luck for its deviation. */
+static void figures_among_processes(void **state)
+{
+    (void)state;
+    double a[9], b[9];
+    int process[9];
+    struct judgement j;
+    for (int i = 0; i < 9; i++) {
+        process[i] = i / 3;
+        b[i] = 1 + 0.001 * (i % 3);
+        a[i] = (1.04 + 0.01 * process[i]) * b[i];
+    }
+    assert_true(verdict_judge(a, 9, b, 9, 1, &j));
+    double p = j.p;
+    near(j.p_units, p, 0);
+    assert_true(verdict_processes(a, b, process, 9, 0.01, &j));
+    assert_int_equal(j.processes, 3);
+    near(j.p_processes, 0.0009830850141775355, 1e-9);
+    near(j.p, fmax(p, j.p_processes), 0);
+    near(j.adjusted, j.p, 0);
+    assert_true(j.lo <= 1.033661001151708 && j.hi >= 1.066532771476471);
+    assert_true(verdict_processes(a, b, (int[9]){0}, 9, 0.01, &j));
+    assert_int_equal(j.processes, 1);
+    near(j.p_processes, 0.0395339447553893, 1e-3); /* 5 %, five times the luck of one process */
+    assert_true(verdict_judge(a, 5, b, 5, 1, &j)); /* too few for a verdict stay so */
+    assert_true(verdict_processes(a, b, process, 5, 0.01, &j));
+    assert_true(isnan(j.p) && isnan(j.lo));
+}
+
+/* Each process has its own speed for life. Its blocks agree, and U believes them. */
+static void luck_of_processes_is_no_proof(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 5, EACH = 6, ROUNDS = PROCESSES * EACH, TRIES = 400 };
+    const double luck_of_pair = 0.01 * sqrt(2);
+    int by_blocks = 0, said = 0, found = 0;
+    for (uint64_t seed = 0; seed < TRIES; seed++) {
+        struct random_stream s = random_stream_of(seed, "luck");
+        double a[ROUNDS], b[ROUNDS], slow[ROUNDS];
+        int process[ROUNDS];
+        struct judgement j;
+        for (uint64_t i = 0; i < ROUNDS; i++) {
+            double luck_a = 0.01 * random_normal(s, 1000 + i / EACH);
+            double luck_b = 0.01 * random_normal(s, 2000 + i / EACH);
+            process[i] = (int)(i / EACH);
+            a[i] = exp(luck_a + 0.003 * random_normal(s, i));
+            b[i] = exp(luck_b + 0.003 * random_normal(s, 500 + i));
+            slow[i] = b[i] * 1.1;
+        }
+        assert_true(verdict_judge(a, ROUNDS, b, ROUNDS, 1, &j));
+        verdict_decide(&j, 0.01);
+        by_blocks += j.verdict == VERDICT_FASTER || j.verdict == VERDICT_SLOWER;
+        assert_true(verdict_processes(a, b, process, ROUNDS, luck_of_pair, &j));
+        verdict_decide(&j, 0.01);
+        said += j.verdict == VERDICT_FASTER || j.verdict == VERDICT_SLOWER;
+        assert_true(verdict_judge(a, ROUNDS, slow, ROUNDS, 1, &j));
+        assert_true(verdict_processes(a, slow, process, ROUNDS, luck_of_pair, &j));
+        verdict_decide(&j, 0.01);
+        found += j.verdict == VERDICT_SLOWER;
+    }
+    assert_true(by_blocks > 2 * VERDICT_ALPHA * TRIES); /* the error this is about */
+    assert_true(said <= VERDICT_ALPHA * TRIES);
+    assert_true(found >= 99 * TRIES / 100);
 }
 
 /* What both have in common goes, what tells them apart stays. */
@@ -227,10 +324,17 @@ static void drift_is_taken_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_of_a_small_sample),   cmocka_unit_test(too_few_have_no_verdict),
-        cmocka_unit_test(verdicts_need_all_three),     cmocka_unit_test(holm_raises_in_order),
-        cmocka_unit_test(equal_arms_raise_no_alarm),   cmocka_unit_test(slow_arms_are_found),
-        cmocka_unit_test(luck_that_lasts_is_no_proof), cmocka_unit_test(drift_is_taken_out),
+        cmocka_unit_test(figures_of_a_small_sample),
+        cmocka_unit_test(too_few_have_no_verdict),
+        cmocka_unit_test(verdicts_need_all_three),
+        cmocka_unit_test(holm_raises_in_order),
+        cmocka_unit_test(equal_arms_raise_no_alarm),
+        cmocka_unit_test(slow_arms_are_found),
+        cmocka_unit_test(luck_that_lasts_is_no_proof),
+        cmocka_unit_test(figures_among_processes),
+        cmocka_unit_test(processes_are_told_from_bonds),
+        cmocka_unit_test(luck_of_processes_is_no_proof),
+        cmocka_unit_test(drift_is_taken_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
