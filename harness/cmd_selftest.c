@@ -22,7 +22,7 @@
 #define SUITE_PAIRS 5
 #define ARMS_MAX 64
 #define ARM_BYTES 160
-#define JOURNAL_FORM 1
+#define JOURNAL_FORM 2
 
 /* Of `shares` of all suites; the bounds are shares of the comparisons. */
 static const struct phase {
@@ -272,24 +272,36 @@ static void print_suite(const struct request *r, int phase, int suite)
     fflush(stdout);
 }
 
+static enum status suite_next(struct request *r, int phase, int suite, struct fault *fault)
+{
+    uint64_t seed = r->suite.kernels.seed;
+    enum status status = suite_make(r, phase, suite, fault);
+    suite_free(&r->suite);
+    r->suite.pair = NULL;
+    r->suite.count = 0;
+    r->suite.kernels.seed = seed;
+    if (status == ST_OK)
+        print_suite(r, phase, suite);
+    return status;
+}
+
+/* Whether the next suite of this phase is due, `turn` suites of the first phase having been made. */
+static bool due(const struct request *r, int phase, int turn, int made)
+{
+    return made < suites_of(r, phase) && made * 3 < (turn + 1) * phases[phase].suites_of_3;
+}
+
+/* By turns, so that what the machine does in these hours befalls all phases alike. */
 static enum status suites_run(struct request *r, struct fault *fault)
 {
-    int done = r->count / SUITE_PAIRS, number = 0;
-    uint64_t seed = r->suite.kernels.seed;
+    int done = r->count / SUITE_PAIRS, number = 0, made[PHASES] = {0};
     if (done)
         printf("going on after %d suites that are in %s\n", done, r->journal);
-    for (int phase = 0; phase < PHASES; phase++)
-        for (int suite = 0; suite < suites_of(r, phase); suite++) {
-            if (number++ < done)
-                continue;
-            enum status status = suite_make(r, phase, suite, fault);
-            suite_free(&r->suite);
-            r->suite.pair = NULL;
-            r->suite.count = 0;
-            r->suite.kernels.seed = seed;
-            TRY(status);
-            print_suite(r, phase, suite);
-        }
+    for (int turn = 0; turn < r->suites; turn++)
+        for (int phase = 0; phase < PHASES; phase++)
+            for (; due(r, phase, turn, made[phase]); made[phase]++)
+                if (number++ >= done)
+                    TRY(suite_next(r, phase, made[phase], fault));
     return ST_OK;
 }
 

@@ -140,6 +140,69 @@ static void disturbance_is_told_from_noise(void **state)
     assert_true(isnan(ratio));
 }
 
+/* ---- where the stack stands ------------------------------------------------------------------ */
+
+#define STACK_PROCESSES 16
+#define STACK_PLACES 256     /* of 16 bytes in a page */
+#define STACK_TIMED_RUNS 100 /* at one place: more than checks and first runs of blocks are */
+#define STACK_ARM "rms_norm/broken_90_tells_stack"
+
+struct stack_seen {
+    int process[STACK_PROCESSES], processes;
+    int runs[STACK_PROCESSES][STACK_PLACES];
+};
+
+static void stack_read(const char *path, struct stack_seen *seen)
+{
+    int process, at, i;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    *seen = (struct stack_seen){.processes = 0};
+    while (fscanf(file, "%d %d", &process, &at) == 2) {
+        for (i = 0; i < seen->processes && seen->process[i] != process;)
+            i++;
+        assert_true(i < STACK_PROCESSES && at >= 0 && at < 16 * STACK_PLACES);
+        seen->process[i] = process;
+        seen->processes += i == seen->processes;
+        seen->runs[i][at / 16]++;
+    }
+    fclose(file);
+}
+
+/* Timed at a place, and whether some other process was, too. */
+static bool stack_shared(const struct stack_seen *seen, int process, int place)
+{
+    for (int i = 0; i < seen->processes; i++)
+        if (i != process && seen->runs[i][place] > STACK_TIMED_RUNS)
+            return true;
+    return false;
+}
+
+/* A stack begins where the command line ends. Still both arms' blocks of a round are run with it in
+ * the same place, and of different rounds in different ones. */
+static void longer_words_do_not_move_the_stack(void **state)
+{
+    (void)state;
+    static struct stack_seen seen;
+    int timed = 0, shared = 0;
+    const char *path = strdup(at("%s/stack", folder));
+    setenv("STACK_FILE", path, 1);
+    struct spawned s = ARMS("--plugin=" BUILD_DIR "/tests/broken/tells_stack.so", STACK_ARM,
+                            STACK_ARM "@slow=0.001%");
+    unsetenv("STACK_FILE");
+    expect(&s, 0, "blocks in", NULL);
+    stack_read(path, &seen);
+    for (int i = 0; i < seen.processes; i++)
+        for (int place = 0; place < STACK_PLACES; place++) {
+            bool here = seen.runs[i][place] > STACK_TIMED_RUNS;
+            timed += here;
+            shared += here && stack_shared(&seen, i, place);
+        }
+    assert_true(seen.processes >= 2 && timed >= 8);
+    assert_true(4 * shared >= 3 * timed); /* a block that was disturbed is done again elsewhere */
+    free((char *)path);
+}
+
 /* ---- calibrations ---------------------------------------------------------------------------- */
 
 static void calibration_put(const char *name, const char *utc, const char *threads,
@@ -291,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_suite_is_judged_together),
         cmocka_unit_test(a_wrong_arm_is_a_row),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
+        cmocka_unit_test(longer_words_do_not_move_the_stack),
         cmocka_unit_test(disturbance_is_told_from_noise),
         cmocka_unit_test(the_newest_calibration_is_read),
         cmocka_unit_test(a_floor_is_of_comparisons_of_one_length),

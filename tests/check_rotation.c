@@ -9,7 +9,11 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "elem.h"
@@ -244,6 +248,49 @@ static void inputs_edited_while_timed_are_seen(void **state)
         }
 }
 
+/* One store serves small and large copies in turn, whatever the one before has left in it. */
+static void copies_may_lie_in_a_store(void **state)
+{
+    (void)state;
+    static const enum cache_state states[] = {CACHE_COLD_WEIGHTS, CACHE_COLD_ROTATE,
+                                              CACHE_COLD_WEIGHTS, CACHE_HOT};
+    struct fault fault = {""};
+    struct rotation r;
+    struct stat before, after;
+    uint64_t hash, wanted;
+    char path[64];
+    int file = memfd_create("copies", MFD_CLOEXEC);
+    assert_true(file > 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    for (int i = 0; i < 4; i++) {
+        open_bound(PLAIN);
+        r = rotate(states[i], 3 * WEIGHT_BYTES, 9);
+        assert_int_equal(rotation_left(&r, &wanted, &fault), ST_OK);
+        close_bound(&r);
+        open_bound(PLAIN);
+        assert_int_equal(fstat(file, &before), 0);
+        if (rotation_new_in(path, states[i], 3 * WEIGHT_BYTES, &bound, &r, &fault) != ST_OK ||
+            rotation_renew(&r, 8, &fault) != ST_OK)
+            fail_msg("%s", fault.text);
+        assert_int_equal(fstat(file, &after), 0);
+        assert_true(after.st_size >= before.st_size && (size_t)after.st_size >= r.memory_bytes);
+        for (int k = 0; k < 9; k++)
+            assert_int_equal(rotation_run(&r), ST_OK);
+        assert_int_equal(different(weights_at, 9), r.copies);
+        if (rotation_left(&r, &hash, &fault) != ST_OK)
+            fail_msg("%s", fault.text);
+        assert_true(hash == wanted);
+        close_bound(&r);
+    }
+    close(file);
+    open_bound(PLAIN);
+    assert_int_equal(
+        rotation_new_in("/nowhere/store", CACHE_COLD_WEIGHTS, 3 * WEIGHT_BYTES, &bound, &r, &fault),
+        ST_IO);
+    assert_non_null(strstr(fault.text, "/nowhere/store"));
+    close_bound(&r);
+}
+
 static void too_many_copies_are_refused(void **state)
 {
     (void)state;
@@ -328,6 +375,7 @@ int main(void)
         cmocka_unit_test(what_is_left_is_checked),
         cmocka_unit_test(a_copy_that_was_not_worked_on_is_seen),
         cmocka_unit_test(inputs_edited_while_timed_are_seen),
+        cmocka_unit_test(copies_may_lie_in_a_store),
         cmocka_unit_test(too_many_copies_are_refused),
         cmocka_unit_test(transformer_weights_are_cold_by_default),
         cmocka_unit_test(what_does_not_fit_is_said),

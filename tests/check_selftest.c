@@ -49,7 +49,7 @@ static void journal_put(const char *head, const char *same, const char *slow2, c
 
 static const char *own_head(void)
 {
-    return at("selftest 1 %.40s budget 12 seed 1 suites %d\n", build_commit(), SUITES);
+    return at("selftest 2 %.40s budget 12 seed 1 suites %d\n", build_commit(), SUITES);
 }
 
 static struct spawned selftest(void)
