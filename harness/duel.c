@@ -5,11 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "duel_stores.h"
 #include "patchmark.h"
 #include "random.h"
 #include "worker.h"
@@ -252,56 +250,6 @@ static void look_for_disturbance(struct duel *d)
     }
 }
 
-/* ---- where copies lie ------------------------------------------------------------------------ */
-
-#define STORES_SHARE 4 /* of free memory, one part may stay taken */
-
-/* Files without a name, which live as long as this process: the next duel's copies take them too. */
-static struct {
-    int file; /* 0: none */
-    char path[64];
-} stores[DUEL_ARMS];
-
-/* What they hold counts as taken where the next cache state is chosen. */
-static void stores_spare_memory(void)
-{
-    struct stat has;
-    double held = 0;
-    for (int i = 0; i < DUEL_ARMS; i++)
-        if (stores[i].file && fstat(stores[i].file, &has) == 0)
-            held += (double)has.st_size;
-    if (held * STORES_SHARE <= (double)host_memory_available())
-        return;
-    for (int i = 0; i < DUEL_ARMS; i++)
-        if (stores[i].file)
-            close(stores[i].file);
-    memset(stores, 0, sizeof stores);
-}
-
-/* Pages stay where a first process has put them: not where another has other threads, or the nodes of
- * memory are several; nor does another build know of stores. */
-static bool stores_fit(const struct duel *d)
-{
-    const struct arm *a = d->contest.arms;
-    return d->contest.cache.state != CACHE_HOT && !d->contest.roof->device &&
-           a[DUEL_A].spec.threads == a[DUEL_B].spec.threads && !a[DUEL_A].spec.program[0] &&
-           !a[DUEL_B].spec.program[0] && access("/sys/devices/system/node/node1", F_OK) != 0;
-}
-
-/* turn: which arm has which. */
-static void take_stores(struct duel *d, int turn)
-{
-    for (int i = 0; i < DUEL_ARMS; i++) {
-        if (!stores[i].file && stores_fit(d)) {
-            int file = memfd_create("copies", MFD_CLOEXEC);
-            stores[i].file = file < 0 ? 0 : file;
-            snprintf(stores[i].path, sizeof stores[i].path, "/proc/%d/fd/%d", (int)getpid(), file);
-        }
-        bool has = stores_fit(d) && stores[i].file;
-        d->contest.arms[i == turn].store = has ? stores[i].path : NULL;
-    }
-}
-
 /* ---- schedules ------------------------------------------------------------------------------- */
 
 /* A verdict needs a least number of rounds; for these the budget is overrun, and where starting alone
@@ -328,12 +276,23 @@ struct upkeep {
     double start, end, next, spent;
 };
 
+/* Pages stay where a first process has put them: not where another has other threads, or the nodes of
+ * memory are several; nor does another build know of stores. */
+static bool stores_fit(const struct duel *d)
+{
+    const struct arm *a = d->contest.arms;
+    return d->contest.cache.state != CACHE_HOT && !d->contest.roof->device &&
+           a[DUEL_A].spec.threads == a[DUEL_B].spec.threads && !a[DUEL_A].spec.program[0] &&
+           !a[DUEL_B].spec.program[0] && access("/sys/devices/system/node/node1", F_OK) != 0;
+}
+
 /* Who is started second finds other memory, so they take turns at that, and at the stores. */
 static void both_start(struct duel *d, int generation, struct upkeep *u)
 {
     double begin = clock_seconds();
     int first = coin(d, (uint64_t)-64) == (generation % 2 == 0) ? DUEL_B : DUEL_A;
-    take_stores(d, first);
+    for (int i = 0; i < DUEL_ARMS; i++)
+        d->contest.arms[i].store = stores_fit(d) ? duel_store(i == first) : NULL;
     d->check_seconds = d->warm_seconds = 0;
     process_start(d, first);
     process_start(d, 1 - first);
@@ -463,7 +422,7 @@ static bool judge_processes(struct duel *d)
 enum status duel_run(struct duel *d, struct fault *fault)
 {
     double begin = clock_seconds();
-    stores_spare_memory();
+    duel_stores_spare();
     contest_choose_cache(&d->contest);
     if (!d->blocked)
         interleave(d, begin);
