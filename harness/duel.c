@@ -19,8 +19,9 @@
 #define AGAIN_WARM_SECONDS 0.05
 #define START_SHARE 0.5   /* of the budget, for starting and checking processes */
 #define GENERATIONS_MAX 6 /* times that both arms are started */
-#define PROBE_SHARE 0.15  /* of the budget, for blocks without the other arm between them */
-#define PROBE_CYCLES 3    /* each: rounds, then three blocks of one arm, three of the other */
+#define GENERATION_ROUNDS 5
+#define PROBE_SHARE 0.15 /* of the budget, for blocks without the other arm between them */
+#define PROBE_CYCLES 3   /* each: rounds, then three blocks of one arm, three of the other */
 #define PROBE_ROUNDS 4
 #define DISTURBED_LEAST 0.02 /* less is not worth another schedule */
 #define DISTURBED_BY_CHANCE 0.01
@@ -273,7 +274,7 @@ static void rounds_until(struct duel *d, uint64_t *round, double deadline)
 /* Seconds of both arms' processes: starting them, and about what ending them and starting the next
  * will take. */
 struct upkeep {
-    double start, end, next, spent;
+    double start, end, next, spent, round; /* round: of one block of each */
 };
 
 /* Pages stay where a first process has put them: not where another has other threads, or the nodes of
@@ -303,11 +304,15 @@ static void both_start(struct duel *d, int generation, struct upkeep *u)
     u->spent += u->start + u->end;
 }
 
-/* How often in all, as far as that leaves time for blocks. */
-static int generations_of(const struct duel *d, int done, const struct upkeep *u)
+/* How often in all, as far as that leaves time for blocks: `left` seconds from here on, the present
+ * generation's blocks included. One of few rounds says more of its noise than of its luck. */
+static int generations_of(const struct duel *d, int done, const struct upkeep *u, double left)
 {
-    double left = START_SHARE * d->options->kernels.budget - u->spent;
-    return (int)fmax(done, fmin(GENERATIONS_MAX, done + left / (u->next + u->end)));
+    double share = START_SHARE * d->options->kernels.budget - u->spent, each = u->next + u->end;
+    int more = (int)fmax(0, fmin(GENERATIONS_MAX - done, share / each));
+    while (more > 0 && (left - more * each) / u->round < GENERATION_ROUNDS * (more + 1))
+        more--;
+    return done + more;
 }
 
 /* An equal share of the time that is left for blocks. */
@@ -326,9 +331,12 @@ static void interleave(struct duel *d, double begin)
     int generations = 1;
     for (int g = 0; g < generations && !d->blocked; g++) {
         both_start(d, g, &u);
+        double settling = clock_seconds();
         if (!both_alive(d) || (g == 0 && !settle_samples(d)))
             break;
-        generations = generations_of(d, g + 1, &u);
+        if (g == 0)
+            u.round = (clock_seconds() - settling) / SETTLE_BLOCKS;
+        generations = generations_of(d, g + 1, &u, deadline - clock_seconds() - u.end);
         if (!d->options->interleaved && probe(d, generations - g, &round, deadline - u.end))
             look_for_disturbance(d);
         if (!d->blocked)
