@@ -264,6 +264,10 @@ static enum status files(struct request *r, struct fault *fault)
         return fault_set(fault, ST_BAD_INPUT,
                          "compare wants two result files, OLD.jsonl NEW.jsonl, or --interleave and"
                          " arms");
+    if (r->suite.blocked || r->suite.kernels.shape || r->suite.kernels.cache)
+        return fault_set(fault, ST_BAD_INPUT,
+                         "--blocked, --shape and --cache are for arms (--interleave); result files"
+                         " were measured as they were");
     struct compare_files c = {.old_paths = r->word[0],
                               .new_paths = r->word[1],
                               .calibrations = r->suite.calibrations,

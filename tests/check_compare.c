@@ -117,6 +117,8 @@ static void what_cannot_be_compared_is_refused(void **state)
     expect(&s, 2, NULL, "/worse, line 1: no variant of rms_norm is called 'c_01_plane'");
     s = COMPARE("--pairs", at("%s/nowhere", folder));
     expect(&s, 2, NULL, "cannot read the pairs");
+    s = COMPARE("old.jsonl", "new.jsonl", "--blocked");
+    expect(&s, 2, NULL, "--blocked, --shape and --cache are for arms (--interleave)");
     s = COMPARE("--results=none");
     expect(&s, 2, NULL, "compare wants two result files, OLD.jsonl NEW.jsonl, or --interleave");
 }

@@ -95,6 +95,25 @@ static int walk(const char *dir, visit_fn *visit)
     return files;
 }
 
+/* ---- the top level --------------------------------------------------------------------------- */
+
+/* What a test that writes beside its folder leaves behind is seen here. */
+static void names_at_the_top_are_words(void **state)
+{
+    (void)state;
+    DIR *d = opendir(".");
+    assert_non_null(d);
+    complaints = 0;
+    for (struct dirent *e; (e = readdir(d));)
+        for (const char *c = e->d_name; *c; c++)
+            if (!isalnum((unsigned char)*c) && !strchr("._-+~#", *c)) {
+                complain(e->d_name, "is no name for a file of this tree", NULL);
+                break;
+            }
+    closedir(d);
+    assert_int_equal(complaints, 0);
+}
+
 /* ---- includes -------------------------------------------------------------------------------- */
 
 typedef void include_fn(const char *path, const char *name, bool quoted);
@@ -472,6 +491,7 @@ static void plots_read_data_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_at_the_top_are_words),
         cmocka_unit_test(includes),
         cmocka_unit_test(rules_notice),
         cmocka_unit_test(kernels_for_gpus_can_be_emulated),
