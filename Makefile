@@ -35,15 +35,15 @@ all: deps
 	@$(MAKE) --no-print-directory $(JOBS) program
 bench: deps
 	@$(MAKE) --no-print-directory $(JOBS) program
-	@harness/bench.sh $(B)
+	@harness/scripts/bench.sh $(B)
 test: deps
 	@$(MAKE) --no-print-directory $(JOBS) program tests
 	@$(MAKE) --no-print-directory check
 deps:
-	@WITHOUT="$(WITHOUT)" harness/deps.sh $(MAKECMDGOALS)
+	@WITHOUT="$(WITHOUT)" harness/scripts/deps.sh $(MAKECMDGOALS)
 cuda-report: deps
 	@$(MAKE) --no-print-directory $(JOBS) program
-	@harness/cuda_report.sh $(B)
+	@harness/scripts/cuda_report.sh $(B)
 # Is compare to be believed? 100 minutes; what is done is kept when it is interrupted.
 # SELFTEST="--suites 6 --budget 4" scales it.
 selftest: deps
@@ -51,9 +51,9 @@ selftest: deps
 	@$(B)/patchmark selftest $(SELFTEST)
 gpu-check: deps
 	@$(MAKE) --no-print-directory $(JOBS) program $(if $(HAVE_cuda),$(B)/calibrate)
-	@harness/gpu_check.sh $(B)
+	@harness/scripts/gpu_check.sh $(B)
 gpu-bundle: deps
-	@harness/gpu_bundle.sh
+	@harness/scripts/gpu_bundle.sh
 clean:
 	rm -rf $(B)
 
@@ -152,7 +152,7 @@ VARIANT_BUILT := $(foreach s,$(VARIANT_SRC),$(if $(call why_not,$(s)),,$(s)))
 
 REFERENCE_SRC := $(wildcard reference/*.c reference/*/*.c)
 HARNESS_SRC   := $(filter-out harness/main.c,$(wildcard harness/*.c harness/*/*.c))
-HARNESS_CC    := $(if $(HAVE_benchmark),harness/gbench.cc) $(if $(HAVE_sentencepiece),harness/sentencepiece.cc)
+HARNESS_CC    := $(if $(HAVE_benchmark),harness/timing/gbench.cc) $(if $(HAVE_sentencepiece),harness/prompt/sentencepiece.cc)
 obj = $(patsubst %,$(B)/obj/%.o,$(1))
 LIB_OBJ := $(call obj,$(VARIANT_BUILT) $(REFERENCE_SRC) $(HARNESS_SRC) $(HARNESS_CC)) $(B)/obj/registry.c.o \
            $(B)/obj/suites.c.o
@@ -174,19 +174,19 @@ $(B)/choice: FORCE
 	@echo '$(CHOICE)' | cmp -s - $@ || echo '$(CHOICE)' >$@
 $(B)/build_info.h: FORCE
 	@mkdir -p $(B)
-	@harness/build_info.sh '$(CC)' '$(CFLAGS) $(SANITIZE)' '$(MISSING)' >$@.new; \
+	@harness/scripts/build_info.sh '$(CC)' '$(CFLAGS) $(SANITIZE)' '$(MISSING)' >$@.new; \
 	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/registry.c: FORCE
 	@mkdir -p $(B)
-	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call why_not,$(s))';) } | harness/registry.sh >$@.new; \
+	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call why_not,$(s))';) } | harness/scripts/registry.sh >$@.new; \
 	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/obj/registry.c.o: $(B)/registry.c $(B)/choice
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
 # The suites that come with the program are text, held in it.
-$(B)/suites.c: harness/suites.sh $(sort $(wildcard harness/suites/*.txt))
+$(B)/suites.c: harness/scripts/suites.sh $(sort $(wildcard harness/suites/*.txt))
 	@mkdir -p $(B)
-	@harness/suites.sh $(filter %.txt,$^) >$@
+	@harness/scripts/suites.sh $(filter %.txt,$^) >$@
 $(B)/obj/suites.c.o: $(B)/suites.c $(B)/choice
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
@@ -195,8 +195,8 @@ compile = mkdir -p $(@D) && echo "  $(if $(filter %.cc,$<),CXX,$(if $(filter %.c
 $(B)/obj/kernels/%.c.o: kernels/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_kernels) $(TARGET_FLAGS_$(call variant_target,$<)) -c $< -o $@
 # nvcc.sh keeps the assembler's report beside the object and fails on what must not be.
-$(B)/obj/kernels/%.cu.o: kernels/%.cu $(B)/choice harness/nvcc.sh
-	@$(compile) && NVCC=$(NVCC) harness/nvcc.sh $< $@ -ccbin $(CXX) $(NVCC_FLAGS) \
+$(B)/obj/kernels/%.cu.o: kernels/%.cu $(B)/choice harness/scripts/nvcc.sh
+	@$(compile) && NVCC=$(NVCC) harness/scripts/nvcc.sh $< $@ -ccbin $(CXX) $(NVCC_FLAGS) \
 	  -MMD -MP -MF $(@:.o=.d) $(NVCC_FLAGS_$(call variant_target,$<))
 $(B)/obj/reference/%.c.o: reference/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_reference) -c $< -o $@
@@ -205,8 +205,8 @@ $(B)/obj/harness/peak/%.c.o: harness/peak/%.c $(B)/choice
 	@$(compile) && flags='$(TARGET_FLAGS_$(call variant_target,$(*F)))' && \
 	  { $(CC) $$flags -x c -c /dev/null -o $@ 2>/dev/null || flags=-O3; } && \
 	  $(CC) $(BASE) $(FLAGS_harness) $$flags -c $< -o $@
-$(B)/obj/harness/host.c.o: $(B)/build_info.h
-$(B)/obj/harness/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
+$(B)/obj/harness/machine/host.c.o: $(B)/build_info.h
+$(B)/obj/harness/machine/gpu_cuda.c.o: harness/machine/gpu_cuda.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) $(if $(HAVE_cuda),-isystem $(CUDA_DIR)/include) -c $< -o $@
 $(B)/obj/harness/%.c.o: harness/%.c $(B)/choice
 	@$(compile) && $(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
@@ -214,9 +214,9 @@ $(B)/obj/harness/%.cc.o: harness/%.cc $(B)/choice
 	@$(compile) && $(CXX) -std=c++17 $(WARN) $(CFLAGS) $(SANITIZE) -MMD -MP $(FLAGS_harness) -c $< -o $@
 
 # A test of each name of kernels/target/gpu.h, whose outputs on a GPU and in emulation must agree.
-$(B)/calibrate: tests/emu/calibrate.cu kernels/target/gpu.h harness/nvcc.sh $(B)/choice
+$(B)/calibrate: tests/emu/calibrate.cu kernels/target/gpu.h harness/scripts/nvcc.sh $(B)/choice
 	@echo "  NVCC $<"
-	@NVCC=$(NVCC) harness/nvcc.sh $< $(B)/calibrate.cu.o -ccbin $(CXX) $(NVCC_FLAGS) $(SM_80) $(SM_90A)
+	@NVCC=$(NVCC) harness/scripts/nvcc.sh $< $(B)/calibrate.cu.o -ccbin $(CXX) $(NVCC_FLAGS) $(SM_80) $(SM_90A)
 	@$(CXX) -o $@ $(B)/calibrate.cu.o -L$(CUDA_DIR)/lib64 -lcudart_static -lrt -ldl -lpthread
 
 # ---- the emulated program ----------------------------------------------------------------------
@@ -245,11 +245,11 @@ $(B)/emu/flags: FORCE
 	@{ :; $(foreach m,$(EMU_MODES),printf '$(m)\t%s\n' '$(CXX) -x c++ $(filter-out -MMD -MP,$(EMU_BASE)) $(EMU_kernel_$(m))';) } >$@
 $(B)/emu/registry.c: FORCE
 	@mkdir -p $(@D)
-	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call emu_why,$(s))';) } | harness/registry.sh >$@.new; \
+	@{ $(foreach s,$(VARIANT_SRC),echo '$(s)|$(call emu_why,$(s))';) } | harness/scripts/registry.sh >$@.new; \
 	 cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/emu/registry.c.o: $(B)/emu/registry.c $(B)/choice
 	@$(CC) $(BASE) $(FLAGS_harness) -c $< -o $@
-$(B)/emu/gpu_cuda.c.o: harness/gpu_cuda.c $(B)/choice
+$(B)/emu/machine/gpu_cuda.c.o: harness/machine/gpu_cuda.c $(B)/choice
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(FLAGS_harness) -DHAVE_CUDA -DPATCHMARK_EMULATED -Itests/emu -c $< -o $@
 define EMU_RULES
@@ -259,7 +259,8 @@ $(B)/emu/$(1)/kernels/%.cu.o: kernels/%.cu $(B)/choice
 $(B)/emu/$(1)/%.cc.o: tests/emu/%.cc $(B)/choice
 	@mkdir -p $$(@D) && echo "  EMU $(1) $$<"
 	@$(CXX) $(EMU_BASE) $(EMU_model_$(1)) -c $$< -o $$@
-$(B)/emu/$(1)/patchmark: $(B)/obj/harness/main.c.o $(B)/emu/registry.c.o $(B)/emu/gpu_cuda.c.o \
+$(B)/emu/$(1)/patchmark: $(B)/obj/harness/main.c.o $(B)/emu/registry.c.o \
+    $(B)/emu/machine/gpu_cuda.c.o \
     $(EMU_SRC:%=$(B)/emu/$(1)/%.o) $(EMU_CC:tests/emu/%=$(B)/emu/$(1)/%.o) $(B)/libpatchmark.a
 	@$(CXX) $(CFLAGS) $(SANITIZE) $(EMU_link_$(1)) -fopenmp -rdynamic -o $$@ $$^ $(LIBS) -lstdc++
 $(B)/emu/$(1)/calibrate: tests/emu/calibrate.cu $(EMU_CC:tests/emu/%=$(B)/emu/$(1)/%.o)
@@ -320,8 +321,8 @@ fuzz:
 	@$(MAKE) --no-print-directory $(JOBS) program build/tests/check_safetensors
 	@PATCHMARK_CORPUS=build/fuzz/corpus build/tests/check_safetensors >/dev/null
 	@clang -g -O1 -std=c11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	  -Ikernels -Ireference -Iharness tests/fuzz_safetensors.c harness/safetensors.c \
-	  harness/safetensors_header.c reference/elem.c -lm -o build/fuzz/safetensors
+	  -Ikernels -Ireference -Iharness tests/fuzz_safetensors.c harness/weights/safetensors.c \
+	  harness/weights/safetensors_header.c reference/elem.c -lm -o build/fuzz/safetensors
 	build/fuzz/safetensors -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 build/fuzz/corpus
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc' '*.cu')

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* main.c   A table of subcommands and the only exit. */
-#include "commands.h"
-#include "host.h"
-#include "library.h"
-#include "threads.h"
+#include "cmd/commands.h"
+#include "machine/host.h"
+#include "machine/threads.h"
+#include "variant/library.h"
 
 #include <fcntl.h>
 #include <locale.h>

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arm_spec.h"
+#include "contest/arm_spec.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "engine/engine.h"
 #include "model/clip.h"
 #include "model/vae.h"
 #include "model/vae_encoder.h"

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "check.h"
+#include "check/check.h"
+#include "contest/rotation.h"
 #include "elem.h"
-#include "gpu.h"
-#include "measure.h"
+#include "machine/gpu.h"
 #include "ref.h"
-#include "rotation.h"
+#include "timing/measure.h"
 
 /* ---- a device in host memory ----------------------------------------------------------------- */
 

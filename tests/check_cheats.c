@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernels_watch.h"
+#include "contest/kernels_watch.h"
 #include "support/jobs.h"
 #include "support/sanitizer.h"
 #include "support/spawn.h"

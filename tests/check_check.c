@@ -12,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "check.h"
-#include "check_rows.h"
+#include "check/check.h"
+#include "check/check_rows.h"
 #include "elem.h"
 #include "ref.h"
 

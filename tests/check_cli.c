@@ -324,7 +324,7 @@ static void a_new_file_is_a_new_entry(void **state)
                "kernels/denoise/linear/c_01_plain.c|\n"
                "kernels/denoise/linear/rvv_07_new.c|unknown target rvv\n",
                false);
-    file_write(script, "#!/bin/sh\nexec harness/registry.sh < \"$1\"\n", true);
+    file_write(script, "#!/bin/sh\nexec harness/scripts/registry.sh < \"$1\"\n", true);
     const char *argv[] = {script, names, NULL};
     struct spawned s = spawn_program((char *const *)argv, NULL);
     assert_ok(&s);

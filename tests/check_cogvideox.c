@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "case.h"
-#include "engine.h"
+#include "engine/case.h"
+#include "engine/engine.h"
 #include "model/cogvideox.h"
 #include "model/generate.h"
 #include "model/sampler.h"

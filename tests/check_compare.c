@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "calibration.h"
-#include "duel.h"
-#include "host.h"
-#include "out_file.h"
+#include "base/out_file.h"
+#include "compare/calibration.h"
+#include "compare/duel.h"
+#include "machine/host.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

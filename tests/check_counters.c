@@ -18,9 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "counted.h"
-#include "counter_presets.h"
-#include "patchmark.h"
+#include "base/patchmark.h"
+#include "counters/counted.h"
+#include "counters/counter_presets.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "case.h"
+#include "engine/case.h"
 #include "model/dit.h"
 #include "model/sampler.h"
 #include "random.h"

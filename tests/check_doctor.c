@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "doctor.h"
-#include "out_file.h"
-#include "record.h"
+#include "base/out_file.h"
+#include "doctor/doctor.h"
+#include "records/record.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

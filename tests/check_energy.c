@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "energy.h"
-#include "energy_state.h"
-#include "patchmark.h"
+#include "base/patchmark.h"
+#include "energy/energy.h"
+#include "energy/energy_state.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

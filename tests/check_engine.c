@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
-#include "case.h"
-#include "choice.h"
+#include "engine/arena.h"
+#include "engine/case.h"
 #include "presets/wan.h"
 #include "support/spawn.h"
+#include "variant/choice.h"
 
 /* ---- arena ---- */
 

@@ -15,14 +15,14 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "external.h"
+#include "external/external.h"
 #include "presets/wan.h"
-#include "safetensors.h"
 #include "support/drawn_folder.h"
 #include "support/files.h"
 #include "support/jobs.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
+#include "weights/safetensors.h"
 
 #define CASE "--size=32x32", "--frames=5", "--steps=2", "--threads=1"
 #define FAKE "sh tests/support/fake_engine.sh "

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_gpu_scripts.c   harness/nvcc.sh, cuda_report.sh and gpu_check.sh where there is neither a
- * GPU nor the CUDA Toolkit: scripts in a temporary folder stand in for nvcc and for the program. */
+/* check_gpu_scripts.c   harness/scripts/nvcc.sh, cuda_report.sh and gpu_check.sh where there is
+ * neither a GPU nor the CUDA Toolkit: scripts in a temporary folder stand in for nvcc and for the
+ * program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +49,8 @@ static struct spawned compile(const char *report, int code)
              report, code);
     snprintf(nvcc, sizeof nvcc, "NVCC=%s", script("nvcc", body));
     const char *argv[] = {
-        "env", nvcc, "harness/nvcc.sh", "kernels/a.cu", at("%s/obj/a.cu.o", folder), "-O3", NULL};
+        "env", nvcc, "harness/scripts/nvcc.sh", "kernels/a.cu", at("%s/obj/a.cu.o", folder),
+        "-O3", NULL};
     return spawn_program((char *const *)argv, NULL);
 }
 
@@ -113,13 +115,13 @@ static void the_report_has_every_kernel(void **state)
 {
     (void)state;
     assert_int_equal(compile(CLEAN SPILLS, 0).code, 1);
-    const char *argv[] = {"harness/cuda_report.sh", folder, NULL};
+    const char *argv[] = {"harness/scripts/cuda_report.sh", folder, NULL};
     struct spawned s = spawn_program((char *const *)argv, NULL);
     assert_int_equal(s.code, 0);
     assert_true(has(s.out, "good") && has(s.out, "tight"));
     assert_true(has(s.out, "sm_90a          40    4096      0       0      0        2"));
     assert_true(has(s.out, "sm_80           64       0    440     812    880        0"));
-    const char *none[] = {"harness/cuda_report.sh", "/nonexistent", NULL};
+    const char *none[] = {"harness/scripts/cuda_report.sh", "/nonexistent", NULL};
     assert_int_equal(spawn_program((char *const *)none, NULL).code, 3);
 }
 
@@ -137,7 +139,7 @@ static struct spawned check(const char *parts, const char *facts, const char *ve
     snprintf(out, sizeof out, "GPU_CHECK_OUT=%s/out", folder);
     snprintf(which, sizeof which, "GPU_CHECK=%s", parts);
     const char *argv[] = {
-        "env", program, out, which, "GPU_CHECK_SECONDS=60", "harness/gpu_check.sh", NULL};
+        "env", program, out, which, "GPU_CHECK_SECONDS=60", "harness/scripts/gpu_check.sh", NULL};
     return spawn_program((char *const *)argv, NULL);
 }
 

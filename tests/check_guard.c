@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard.h"
-#include "out_file.h"
+#include "base/out_file.h"
 #include "support/files.h"
+#include "timing/guard.h"
 
 static void put(const char *name, const char *text)
 {

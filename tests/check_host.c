@@ -15,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cgroup.h"
-#include "host.h"
-#include "out_file.h"
+#include "base/out_file.h"
+#include "base/sysfile.h"
+#include "machine/cgroup.h"
+#include "machine/host.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
-#include "sysfile.h"
 
 /* ---- this machine ---------------------------------------------------------------------------- */
 

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "safetensors.h"
 #include "support/files.h"
 #include "support/spawn.h"
+#include "weights/safetensors.h"
 
 enum { WIDTH = 50, HEIGHT = 38 };
 

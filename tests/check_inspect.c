@@ -14,13 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "inspect.h"
 #include "presets/wan.h"
 #include "support/files.h"
 #include "support/jobs.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
 #include "support/weights_folder.h"
+#include "weights/inspect.h"
 
 /* A geometry of no preset, a few kilobytes large. */
 static struct model_config small_model(void)

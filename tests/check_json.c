@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "support/json_check.h"
-#include "text.h"
 
 static void all_members_in_one_line(void **state)
 {

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernels.h"
+#include "contest/kernels.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
 

@@ -257,13 +257,13 @@ static void rules_notice(void **state)
     (void)state;
     complaints = 0;
     quiet = true;
-    kernel_include("kernels/denoise/linear/c_99_x.c", "harness/registry.h", true);
+    kernel_include("kernels/denoise/linear/c_99_x.c", "harness/variant/registry.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "decode/conv3d/conv3d.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "cblas.h", false);
     kernel_include("kernels/denoise/linear/cuda_99_x.cu", "cuda_runtime.h", false);
-    reference_include("reference/ops/linear.c", "registry.h", true);
+    reference_include("reference/ops/linear.c", "variant/registry.h", true);
     reference_include("reference/ops/linear.c", "target/c.h", true);
-    harness_include("harness/check.c", "target/c.h", true);
+    harness_include("harness/check/check.c", "target/c.h", true);
     assert_int_equal(complaints, 7);
     kernel_include("kernels/denoise/linear/c_99_x.c", "denoise/linear/linear.h", true);
     kernel_include("kernels/denoise/linear/c_99_x.c", "op.h", true);

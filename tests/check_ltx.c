@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "case.h"
+#include "engine/case.h"
 #include "model/denoiser.h"
 #include "model/generate.h"
 #include "model/ltx_2.h"

@@ -11,11 +11,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "gbench.h"
-#include "host.h"
-#include "measure.h"
-#include "stats.h"
+#include "base/stats.h"
+#include "machine/host.h"
 #include "support/sanitizer.h"
+#include "timing/gbench.h"
+#include "timing/measure.h"
 
 #define ROUNDS 8
 #define PER_BLOCK 5

@@ -20,7 +20,7 @@
 #include <libavformat/avformat.h>
 #endif
 
-#include "media.h"
+#include "media/media.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "case.h"
 #include "elem.h"
+#include "engine/case.h"
 #include "presets/dit.h"
 #include "presets/wan.h"
 #include "support/drawn_folder.h"

@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nvml.h"
-#include "patchmark.h"
+#include "base/patchmark.h"
+#include "machine/nvml.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

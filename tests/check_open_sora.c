@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "case.h"
+#include "engine/case.h"
 #include "model/denoiser.h"
 
 static struct denoiser_figures figures_of(const char *name)

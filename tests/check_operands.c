@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "elem.h"
-#include "operands.h"
+#include "variant/operands.h"
 
 static struct operands make(const char *line, bool in_place, bool spread)
 {

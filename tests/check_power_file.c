@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "power_file.h"
+#include "energy/power_file.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

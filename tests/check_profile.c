@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "profile.h"
+#include "counters/profile.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ran_on.h"
+#include "records/ran_on.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "energy.h"
-#include "rapl.h"
+#include "energy/energy.h"
+#include "energy/rapl.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

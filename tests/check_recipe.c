@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-#include "case.h"
-#include "case_geometry.h"
+#include "engine/case.h"
+#include "engine/case_geometry.h"
 #include "model/cogvideox.h"
 #include "model/dit.h"
 #include "model/hunyuan.h"

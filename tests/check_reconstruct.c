@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "media.h"
-#include "media_read.h"
+#include "media/media.h"
+#include "media/media_read.h"
 #include "support/files.h"
 #include "support/jobs.h"
 #include "support/json_check.h"

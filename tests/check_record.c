@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host.h"
-#include "out_file.h"
-#include "record.h"
+#include "base/out_file.h"
+#include "machine/host.h"
+#include "records/record.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "ops/op_info.h"
-#include "registry.h"
+#include "variant/registry.h"
 
 static void globs(void **state)
 {

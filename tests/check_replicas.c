@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
-#include "replica_place.h"
+#include "machine/host.h"
+#include "run/replica_place.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

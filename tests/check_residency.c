@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "case.h"
+#include "engine/case.h"
 #include "support/spawn.h"
 
 struct ran {

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "results_read.h"
+#include "records/results_read.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

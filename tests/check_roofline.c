@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bandwidth.h"
-#include "cache_levels.h"
-#include "out_file.h"
+#include "base/out_file.h"
+#include "machine/cache_levels.h"
+#include "roofline/bandwidth.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

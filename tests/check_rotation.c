@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "check/check.h"
+#include "contest/kernels_cache.h"
 #include "elem.h"
-#include "kernels_cache.h"
 #include "ref.h"
 
 #define SHAPE "linear:S=5,K=16,O=24,type=f32"

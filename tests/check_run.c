@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "safetensors.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
+#include "weights/safetensors.h"
 
 static struct spawned patchmark(const char *const *words)
 {

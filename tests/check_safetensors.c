@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "safetensors.h"
 #include "support/files.h"
 #include "support/spawn.h"
+#include "weights/safetensors.h"
 
 /* ---- files from text ------------------------------------------------------------------------- */
 

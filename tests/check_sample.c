@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "case.h"
-#include "sample.h"
+#include "engine/case.h"
+#include "run/sample.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

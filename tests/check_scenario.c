@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prompt_variant.h"
-#include "run_scenario.h"
+#include "prompt/prompt_variant.h"
+#include "run/run_scenario.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
+#include "machine/host.h"
 #include "presets/wan.h"
 #include "support/drawn_folder.h"
 #include "support/files.h"

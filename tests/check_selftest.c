@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host.h"
-#include "out_file.h"
+#include "base/out_file.h"
+#include "machine/host.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
-/* check_setup.c   harness/deps.sh on machines that lack things: a folder of links stands in for
- * PATH, and scripts in it for id, apt-get and the compiler. Nothing is installed. */
+/* check_setup.c   harness/scripts/deps.sh on machines that lack things: a folder of links stands in
+ * for PATH, and scripts in it for id, apt-get and the compiler. Nothing is installed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,7 @@ static struct spawned set_up(const struct machine *m, const char *goal, const ch
     char path[512], copy[128];
     snprintf(path, sizeof path, "PATH=%s", m->folder);
     snprintf(copy, sizeof copy, "%s", extra);
-    char *argv[] = {"/bin/sh", "harness/deps.sh", (char *)goal, NULL};
+    char *argv[] = {"/bin/sh", "harness/scripts/deps.sh", (char *)goal, NULL};
     char *environment[] = {path, copy, NULL};
     return spawn_program(argv, environment);
 }

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
-#include "record.h"
-#include "sidecar.h"
+#include "machine/host.h"
+#include "records/record.h"
+#include "records/sidecar.h"
 #include "support/files.h"
 #include "support/spawn.h"
 

@@ -10,8 +10,8 @@
 
 #include <math.h>
 
+#include "base/stats.h"
 #include "random.h"
-#include "stats.h"
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
 #define LARGEST 2000

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "random.h"
-#include "stopping.h"
+#include "timing/stopping.h"
 
 #define VALUES 400
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "run_sustain.h"
+#include "run/run_sustain.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

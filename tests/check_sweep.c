@@ -19,17 +19,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
-#include "journal.h"
-#include "measure.h"
+#include "machine/host.h"
 #include "random.h"
-#include "run_cases.h"
-#include "run_plan.h"
-#include "sidecar.h"
+#include "records/sidecar.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/sanitizer.h"
 #include "support/spawn.h"
+#include "sweep/journal.h"
+#include "sweep/run_cases.h"
+#include "sweep/run_plan.h"
+#include "timing/measure.h"
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 

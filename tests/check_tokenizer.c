@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "prompt/tokenizer.h"
 #include "support/files.h"
 #include "support/spawn.h"
-#include "tokenizer.h"
 
 #define GOLDEN "tests/golden/tokenizer"
 #define ROWS_MAX 512

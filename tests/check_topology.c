@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "out_file.h"
+#include "base/out_file.h"
+#include "machine/topology.h"
 #include "support/files.h"
-#include "topology.h"
 
 #ifdef HAVE_OPENBLAS
 #include <cblas.h>

@@ -20,11 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "machine/host.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"
-#include "tuned.h"
+#include "tune/tuned.h"
 
 #define PROGRAM BUILD_DIR "/patchmark"
 #define PLUGIN_FILE BUILD_DIR "/tests/plugin/upsample_knobs.so"

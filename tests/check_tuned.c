@@ -19,11 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "base/sysfile.h"
+#include "machine/host.h"
 #include "support/files.h"
 #include "support/spawn.h"
-#include "sysfile.h"
-#include "tune.h"
+#include "tune/tune.h"
 
 /* ---- tables made here ------------------------------------------------------------------------ */
 
@@ -425,7 +425,7 @@ static void hashes_follow_includes(void **state)
         "echo '#include \"target/t.h\"' >kernels/f/a/idea.h\n"
         "echo 1 >kernels/target/t.h\necho 2 >kernels/f/b/c_01_x.c\n"
         "list() { printf 'kernels/f/a/c_01_x.c|\\nkernels/f/b/c_01_x.c|\\n' |"
-        " $root/harness/registry.sh | grep -o 'UINT64_C([^)]*)'; }\n"
+        " $root/harness/scripts/registry.sh | grep -o 'UINT64_C([^)]*)'; }\n"
         "list >before\necho 3 >kernels/target/t.h\nlist >after\n"
         "[ \"$(head -1 before)\" != \"$(head -1 after)\" ]\n"
         "[ \"$(tail -1 before)\" = \"$(tail -1 after)\" ]\n",

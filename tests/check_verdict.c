@@ -12,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "compare/verdict.h"
 #include "random.h"
-#include "verdict.h"
 
 #define UNITS 50
 #define SUITE 5

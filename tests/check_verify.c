@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ran_on.h"
+#include "records/ran_on.h"
 #include "support/files.h"
 #include "support/json_check.h"
 #include "support/spawn.h"

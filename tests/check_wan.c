@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/picture.h"
 #include "model/generate.h"
 #include "model/image.h"
 #include "model/transformer.h"
-#include "picture.h"
 #include "presets/wan.h"
 #include "support/golden.h"
 #include "support/mini.h"

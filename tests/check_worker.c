@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "patchmark.h"
-#include "worker.h"
+#include "base/patchmark.h"
+#include "base/worker.h"
 
 static double seconds_now(void)
 {

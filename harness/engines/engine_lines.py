@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The Patchmark authors
 # SPDX-License-Identifier: Apache-2.0
-"""The lines between Patchmark and an engine written in Python; harness/external.h says what they are.
-Needs nothing but Python. An engine makes a class with
+"""The lines between Patchmark and an engine written in Python; harness/external/external.h says
+what they are. Needs nothing but Python. An engine makes a class with
 
     name, version, libraries, device, weights, text   as `ready` tells them, after
     __init__(case, inputs)                            which loads weights; may raise GiveUp

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/patchmark.h"
 #include "elem.h"
-#include "patchmark.h"
 
 #define OP_EXTERN(folder, op) extern const struct op_info op_info_##op;
 OP_LIST(OP_EXTERN)

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drawn_folder.h"
 
+#include "base/json.h"
 #include "elem.h"
 #include "files.h"
-#include "json.h"
 #include "model/weights.h"
 #include "spawn.h"
 #include "weights_folder.h"

@@ -5,7 +5,7 @@
 #ifndef PATCHMARK_TESTS_DRAWN_FOLDER_H
 #define PATCHMARK_TESTS_DRAWN_FOLDER_H
 
-#include "checkpoint.h"
+#include "weights/checkpoint.h"
 
 /* dir/<name>/config.json and its tensors, in one file or in that many with an index. Matrices and
  * embeddings are written as `large` (f32, bf16, f16), vectors and tables as f32; values are drawn

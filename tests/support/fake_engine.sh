@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: The Patchmark authors
 # SPDX-License-Identifier: Apache-2.0
-# fake_engine.sh HOW   An engine (harness/external.h) of two steps that makes nothing: for tests of what
-# becomes of good ones and of every kind of bad one. Needs a shell and coreutils alone.
+# fake_engine.sh HOW   An engine (harness/external/external.h) of two steps that makes nothing: for
+# tests of what becomes of good ones and every kind of bad one. Needs a shell and coreutils alone.
 how=$1
 ours=$2 # a folder with what `generate --dump` wrote of the same case; of silent: where its pid goes
 

@@ -4,8 +4,8 @@
 #ifndef PATCHMARK_GOLDEN_H
 #define PATCHMARK_GOLDEN_H
 
-#include "safetensors.h"
 #include "support/plain_ops.h"
+#include "weights/safetensors.h"
 
 /* tests/golden/<name>.safetensors; safetensors_free() it. */
 struct safetensors *golden_open(const char *name);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "json_check.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "elem.h"
-#include "registry.h"
+#include "variant/registry.h"
 
 #define PLAIN_VARIANT "c_01_plain"
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weights_folder.h"
 
+#include "base/json.h"
 #include "files.h"
-#include "json.h"
 #include "spawn.h"
 
 #include <inttypes.h>

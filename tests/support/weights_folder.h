@@ -5,7 +5,7 @@
 #ifndef PATCHMARK_TESTS_WEIGHTS_FOLDER_H
 #define PATCHMARK_TESTS_WEIGHTS_FOLDER_H
 
-#include "checkpoint.h"
+#include "weights/checkpoint.h"
 
 /* Tensors first .. first + count - 1 of the list as one file; dtype as the file says it. Returns
  * the bytes of the contents. */
