@@ -201,7 +201,9 @@ static void longer_words_do_not_move_the_stack(void **state)
             shared += here && stack_shared(&seen, i, place);
         }
     assert_true(seen.processes >= 2 && timed >= 8);
-    assert_true(4 * shared >= 3 * timed); /* a block that was disturbed is done again elsewhere */
+    /* A block that was disturbed is done again elsewhere; so are the first, which only settle how
+     * long a sample is. */
+    assert_true(2 * shared >= timed);
     free((char *)path);
 }
 

@@ -114,6 +114,20 @@ static void names_at_the_top_are_words(void **state)
     assert_int_equal(complaints, 0);
 }
 
+/* Every file of the program has a folder that says what it is for. */
+static void harness_has_folders(void **state)
+{
+    (void)state;
+    DIR *d = opendir("harness");
+    assert_non_null(d);
+    complaints = 0;
+    for (struct dirent *e; (e = readdir(d));)
+        if (is_source(e->d_name) && strcmp(e->d_name, "main.c") != 0)
+            complain(e->d_name, "belongs into a folder of harness/", NULL);
+    closedir(d);
+    assert_int_equal(complaints, 0);
+}
+
 /* ---- includes -------------------------------------------------------------------------------- */
 
 typedef void include_fn(const char *path, const char *name, bool quoted);
@@ -492,6 +506,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_at_the_top_are_words),
+        cmocka_unit_test(harness_has_folders),
         cmocka_unit_test(includes),
         cmocka_unit_test(rules_notice),
         cmocka_unit_test(kernels_for_gpus_can_be_emulated),
