@@ -124,6 +124,11 @@ void throughput_row(const struct outcome *o, FILE *out)
     if (t->replicas > 1)
         fprintf(out, "; the slowest at %.0f%% of the fastest", 100 * slowest / fastest);
     fputc('\n', out);
+    if (t->replicas > 1)
+        fprintf(out,
+                "    in the row above frames and video are of all %d, tokens, GFLOP/s and of"
+                " peak of one\n",
+                t->replicas);
     if (!isnan(t->efficiency) && t->replicas > 1)
         fprintf(out, "    efficiency %.0f%%: %.2fx one replica of %d thread%s\n",
                 100 * t->efficiency, t->speedup, t->one_threads, t->one_threads == 1 ? "" : "s");
