@@ -173,6 +173,28 @@ static void clips_by_a_patched_timer_are_not_believed(void **state)
     }
 }
 
+/* Of the clips that a figure needs all but the last have noise that no clip had before, so whoever keeps
+ * what he made of earlier ones gains nothing by it. */
+static void a_clip_kept_is_not_the_time_of_clips(void **state)
+{
+    (void)state;
+    double s[4];
+    struct job job = {.argv = {BUILD_DIR "/patchmark", "run", "--size=64x64", "--frames=5",
+                               "--steps=4", "--threads=1", "--budget=0.1", "--repetitions=4",
+                               "--results=none", "--format=json", "--plugin",
+                               BUILD_DIR "/tests/broken/keeps_rows.so",
+                               "--kernels=modulate=broken_90_keeps_rows"}};
+    jobs_run(&job, 1);
+    const char *samples = strstr(job.out, "\"samples\": [");
+    if (job.code != 0 || !samples ||
+        sscanf(samples, "\"samples\": [ %lf , %lf , %lf , %lf", &s[0], &s[1], &s[2], &s[3]) != 4)
+        fail_msg("exit %d:\n%s%s", job.code, job.out, job.err);
+    for (int i = 0; i < 3; i++)
+        if (!(s[i] > 1.2 * s[3]))
+            fail_msg("clips took %g %g %g %g", s[0], s[1], s[2], s[3]);
+    jobs_free(&job, 1);
+}
+
 /* ---- rules ----------------------------------------------------------------------------------- */
 
 /* A run of 10 ms over 10 MB, 4 runs a block, on 2 threads; on new data it takes 12 ms. */
@@ -293,6 +315,7 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(results_in_files_are_of_no_use);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(compare_has_no_times_for_a_cheat);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(clips_by_a_patched_timer_are_not_believed);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_clip_kept_is_not_the_time_of_clips);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_honest_worker_is_believed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(each_rule_doubts);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(rules_have_their_exceptions);

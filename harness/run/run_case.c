@@ -18,7 +18,17 @@
 /* ---- what the worker says: a handler per word, false where the line is not as it should be ----
  */
 
-/* One sample per "go", as long as the plan's steps, its frames those of the first clip. */
+/* The first clip's noise makes the first clip's frames, and other noise makes others. */
+static void compare_frames(struct outcome *o)
+{
+    const bool same = o->clip_hash == o->frames_hash;
+    if (o->clip == 0 || o->c.spec.noise)
+        o->frames_differ = o->frames_differ || !same;
+    else
+        o->frames_kept = o->frames_kept || same;
+}
+
+/* One sample per `go`, with as many steps as the plan. */
 static bool take_sample(struct outcome *o, const char *text)
 {
     char *end;
@@ -33,9 +43,9 @@ static bool take_sample(struct outcome *o, const char *text)
         o->load[s][i] = (double)strtoll(end, &end, 10);
     o->stage[STAGE_ENCODE][i] += o->stage[STAGE_IMAGE][i];
     o->stage[STAGE_DENOISE][i] += o->stage[STAGE_DENOISE_LOW][i];
-    uint64_t frames = strtoull(end, &end, 16);
-    o->clip_hash = frames;
-    o->frames_differ = o->frames_differ || (!o->c.spec.scenario && frames != o->frames_hash);
+    o->clip_hash = strtoull(end, &end, 16);
+    if (!o->c.spec.scenario)
+        compare_frames(o);
     for (int64_t k = 0; k < steps; k++)
         o->step[k * SAMPLES_MAX + i] = (double)strtoll(end, &end, 10);
     o->samples++;
@@ -270,7 +280,7 @@ double outcome_stage_ns(const struct outcome *o, enum stage stage)
                                            : s[stage]);
 }
 
-/* The worker's process is the kernels' too, and its clock what they make of it. From "go" to the
+/* The worker's process is the kernels' too, and its clock what they make of it. From `go` to the
  * sample both clocks run over the same stretch; what of it is no clip has room of its own. On a busy
  * machine the least disturbed clip counts. */
 #define CLOCK_SLACK_S 0.005
@@ -341,9 +351,12 @@ static void watch_clip(struct outcome *o, double wall_s)
 }
 
 static enum status time_clip(struct worker *w, const struct run_limits *limits, struct outcome *o,
-                             const char *go, struct fault *fault)
+                             int64_t clip, struct fault *fault)
 {
+    char go[32];
+    snprintf(go, sizeof go, "go %" PRId64, clip);
     o->asked = true;
+    o->clip = clip;
     const double begin = clock_seconds();
     TRY(worker_send(w, go, fault));
     TRY(outcome_wait(o, w, limits, "sample", fault));
@@ -352,13 +365,18 @@ static enum status time_clip(struct worker *w, const struct run_limits *limits, 
     return ST_OK;
 }
 
+int64_t outcome_next_clip(struct outcome *o, const struct run_limits *limits)
+{
+    return o->samples == limits->least_samples - 1 ? 0 : ++o->last_clip;
+}
+
 static enum status time_clips(struct worker *w, const struct run_limits *limits, struct outcome *o,
                               struct fault *fault)
 {
     const struct stop_rule rule = clip_rule(limits);
     const double start = clock_seconds();
     for (o->stop = STOP_NOT; !o->stop;) {
-        TRY(time_clip(w, limits, o, "go", fault));
+        TRY(time_clip(w, limits, o, outcome_next_clip(o, limits), fault));
         TRY(guard_clip(o, fault));
         o->stop = stop_decide(&rule, &o->stopping, &o->summary, clock_seconds() - start,
                               o->summary.median * 1e-9);
@@ -367,9 +385,9 @@ static enum status time_clips(struct worker *w, const struct run_limits *limits,
 }
 
 enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_limits *limits,
-                         const char *go, struct fault *fault)
+                         int64_t clip, struct fault *fault)
 {
-    TRY(time_clip(w, limits, o, go, fault));
+    TRY(time_clip(w, limits, o, clip, fault));
     return outcome_keep(o, o->total[o->samples - 1] * 1e-9, 0, fault);
 }
 
@@ -413,8 +431,12 @@ enum status outcome_end(struct outcome *o, struct worker *w, const struct run_li
     outcome_judge(o);
     if (o->frames_differ)
         return fault_set(fault, ST_WRONG,
-                         "the timed clips differ from the first one; every run of a plan"
-                         " must give the same frames");
+                         "a timed clip of the first one's noise differs from it; every run of a"
+                         " plan must give the same frames");
+    if (o->frames_kept)
+        return fault_set(fault, ST_WRONG,
+                         "a timed clip of new noise has the frames of the first one: they were"
+                         " kept, not made");
     return ST_OK;
 }
 
@@ -476,7 +498,7 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
     place_threads(o, limits);
     enum status status = start(o, limits, &w, &fault);
     for (int i = 0; status == ST_OK && i < clips; i++) {
-        status = outcome_clip(o, w, limits, "go", &fault);
+        status = outcome_clip(o, w, limits, outcome_next_clip(o, limits), &fault);
         if (status == ST_OK)
             status = between(user, i);
     }

@@ -50,9 +50,12 @@ struct outcome {
     int64_t samples;
     int64_t passes; /* timed ones, those that are no samples too, and the time of them all */
     double passes_ns;
-    uint64_t frames_hash; /* of the first clip; all must agree, but those of a scenario */
-    uint64_t clip_hash;   /* of the last clip */
-    bool asked, frames_differ, rechecked;
+    int64_t clip,
+        last_clip; /* what the clip at hand is made of, as outcome_clip has it; the last new */
+    uint64_t frames_hash; /* of the first clip */
+    uint64_t clip_hash;   /* of the last one */
+    bool asked, rechecked;
+    bool frames_differ, frames_kept; /* of the same clip; of another one */
     struct stopping stopping;
     enum stop stop;
     struct guard_look look; /* of the clip at hand */
@@ -104,12 +107,16 @@ void run_case_between(struct outcome *o, const struct run_limits *limits, int cl
                       enum status (*between)(void *user, int clip), void *user);
 
 /* For those who drive workers themselves. The worker's lines are taken in until `until`; one clip,
- * as `go` asks for it, kept whatever befell it; unstable and mistrusted from the samples; no more
+ * kept whatever befell it: 0 is made of what the first one was, any other number of noise of its own
+ * (in a scenario, of a prompt of its own); unstable and mistrusted from the samples; no more
  * clips, and all is checked once more; what became of it, and the worker's end. */
 enum status outcome_wait(struct outcome *o, struct worker *w, const struct run_limits *limits,
                          const char *until, struct fault *fault);
 enum status outcome_clip(struct outcome *o, struct worker *w, const struct run_limits *limits,
-                         const char *go, struct fault *fault);
+                         int64_t clip, struct fault *fault);
+/* A new one each time, but the last of those that a figure needs is the first again: so it shows that
+ * equal noise makes equal frames, and what was kept of earlier clips is of no use to the others. */
+int64_t outcome_next_clip(struct outcome *o, const struct run_limits *limits);
 void outcome_judge(struct outcome *o);
 /* The raw sample of what was just timed, with RAW_* flags. */
 enum status outcome_keep(struct outcome *o, double seconds, uint8_t flags, struct fault *fault);

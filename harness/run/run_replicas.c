@@ -105,13 +105,13 @@ static enum status live(struct replica *r)
 {
     const struct run_limits *limits = r->team->limits;
     const int64_t place = r - r->team->replica;
-    char go[SCENARIO_GO_BYTES];
     TRY(outcome_wait(r->o, r->w, limits, "ready", &r->fault));
     if (!meet(r))
         return ST_OK;
     do {
-        const int64_t clip = r->o->samples * r->team->count + place + 1;
-        TRY(outcome_clip(r->o, r->w, limits, scenario_go(r->o, clip, go), &r->fault));
+        const int64_t clip = r->o->c.spec.scenario ? r->o->samples * r->team->count + place + 1
+                                                   : outcome_next_clip(r->o, limits);
+        TRY(outcome_clip(r->o, r->w, limits, clip, &r->fault));
     } while (!finished(r));
     return outcome_end(r->o, r->w, limits, &r->fault);
 }

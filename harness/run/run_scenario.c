@@ -60,12 +60,6 @@ enum status scenario_check(const struct pipeline_case *c, struct fault *fault)
     return ST_OK;
 }
 
-const char *scenario_go(const struct outcome *o, int64_t clip, char out[SCENARIO_GO_BYTES])
-{
-    snprintf(out, SCENARIO_GO_BYTES, o->c.spec.scenario ? "go %" PRId64 : "go", clip);
-    return out;
-}
-
 /* ---- single stream --------------------------------------------------------------------------- */
 
 static bool time_left(const struct outcome *o, const struct run_limits *limits, double start_s,
@@ -79,14 +73,13 @@ static bool time_left(const struct outcome *o, const struct run_limits *limits, 
 static enum status stream(struct worker *w, const struct run_limits *limits, struct outcome *o,
                           struct fault *fault)
 {
-    char go[SCENARIO_GO_BYTES];
     const double start_s = clock_seconds();
     while (time_left(o, limits, start_s, limits->least_samples - 1) &&
            o->samples < SAMPLES_MAX - 1) {
-        TRY(outcome_clip(o, w, limits, scenario_go(o, o->samples + 1, go), fault));
+        TRY(outcome_clip(o, w, limits, o->samples + 1, fault));
         outcome_progress(o, fmin(1, (clock_seconds() - start_s) / limits->budget_s));
     }
-    TRY(outcome_clip(o, w, limits, scenario_go(o, 0, go), fault));
+    TRY(outcome_clip(o, w, limits, 0, fault));
     o->frames_differ = o->frames_differ || o->clip_hash != o->frames_hash;
     o->stop = STOP_BUDGET;
     return ST_OK;
@@ -112,10 +105,9 @@ static enum status audit_block(struct worker *w, const struct run_limits *limits
                                bool repeated, int64_t *next, struct fault *fault)
 {
     struct audit *a = o->audit;
-    char go[SCENARIO_GO_BYTES];
     int64_t at = a->count;
     for (int i = 0; i < BLOCK; i++) {
-        TRY(outcome_clip(o, w, limits, scenario_go(o, repeated ? 0 : ++*next, go), fault));
+        TRY(outcome_clip(o, w, limits, repeated ? 0 : ++*next, fault));
         TRY(look_at(o, repeated, fault));
         if (i)
             (repeated ? a->repeated_ns : a->fresh_ns)[at++] = o->total[o->samples - 1];

@@ -30,10 +30,6 @@ enum scenario { SCENARIO_NONE = 0, SCENARIO_SINGLE_STREAM, SCENARIO_OFFLINE, SCE
 /* What does not go together, in one sentence: a model without prompts, replicas of one stream. */
 enum status scenario_check(const struct pipeline_case *c, struct fault *fault);
 
-/* "go 7", what makes a worker run clip 7 of its scenario; "go" of none. Returns out. */
-#define SCENARIO_GO_BYTES 32
-const char *scenario_go(const struct outcome *o, int64_t clip, char out[SCENARIO_GO_BYTES]);
-
 /* In place of run_case(), for all scenarios but offline; a sampled case of any: refused but for
  * single-stream. */
 void run_scenario(struct outcome *o, const struct run_limits *limits);

@@ -119,7 +119,7 @@ static enum status clips_for_long(struct worker *w, const struct run_limits *lim
     while (s->spent_s < s->asked_s) {
         if (o->samples == SAMPLES_MAX)
             drop(o, SAMPLES_MAX / 2);
-        TRY(outcome_clip(o, w, limits, "go", fault));
+        TRY(outcome_clip(o, w, limits, outcome_next_clip(o, limits), fault));
         s->spent_s = clock_seconds() - start_s;
         TRY(note(s, o->total[o->samples - 1], s->spent_s));
         outcome_progress(o, fmin(1, s->spent_s / s->asked_s));

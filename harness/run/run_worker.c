@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* run_worker.c   The process that runs one pipeline case. It plans, verifies every kernel of the
- * plan on the shapes of this very case, runs once, and then runs once for every "go" it is sent.
+ * plan on the shapes of this very case, runs once, and then runs once for every `go` it is sent.
  *
  *   out: recipe JSON | sha256 HEX | work JSON | plugin HASH | planned BYTES |
  *        tuned SHAPES OF LINES STALE FILE-HASH WHY-NOT (where there is a table) |
@@ -11,7 +11,7 @@
  *        counter NAME VALUE SCOPE | counter NAME null REASON (counted.h) | rechecked | resident BYTES | bye |
  *        far SENTENCE (of --dump: the clip is too long for --within, or too large) |
  *        fail STATUS SENTENCE
- *   in:  go | go N: a clip with prompt N of a scenario, where the case has one | end
+ *   in:  go N: clip N, which has prompt N of a scenario, or noise N, 0 being the first clip's | end
  * With --dump DIR the first clip's stages are written there, and no other clip follows.
  * With --sample SECONDS nothing is run whole, and sample.h says what follows `peak`.
  * After "end" every kernel is checked once more: one that stops computing after a while would be
@@ -79,14 +79,14 @@ struct session {
     struct engine *engine;
     struct counters *counters;
     int64_t *step_ns;
-    int clips;            /* counted */
+    int clips; /* counted */
     struct pinned pinned;
     struct guard guard;
     struct prompt_variant variant; /* of a scenario */
     float *noise, *extra_noise;    /* where a file gives them */
     struct dump *dump;
-    struct fault *fault; /* of hooks */
-    uint64_t frames_hash;          /* of the clip at hand, or of its latents where it ends so */
+    struct fault *fault;  /* of hooks */
+    uint64_t frames_hash; /* of the clip at hand, or of its latents where it ends so */
     FILE *out;
 };
 
@@ -378,12 +378,22 @@ static enum status execute(struct session *s, struct fault *fault)
     return engine_execute(s->engine, &s->c.request, s->step_ns, fault);
 }
 
-static enum status sample(struct session *s, const char *go, struct fault *fault)
+/* What is in the clip: no two have the same, unless that is asked for, or noise comes from a file. */
+static enum status turn_to(struct session *s, int64_t clip, struct fault *fault)
+{
+    struct generate_request *r = &s->c.request;
+    if (spec.scenario)
+        return prompt_variant_set(&s->variant, &s->c, clip, fault);
+    if (!spec.noise)
+        r->seed = spec.seed + (uint64_t)(clip * generate_clips(r)) * r->seed_step;
+    return ST_OK;
+}
+
+static enum status sample(struct session *s, int64_t clip, struct fault *fault)
 {
     struct guard_look look;
     const double begin = clock_seconds();
-    if (spec.scenario)
-        TRY(prompt_variant_set(&s->variant, &s->c, strtoll(go + strlen("go"), NULL, 10), fault));
+    TRY(turn_to(s, clip, fault));
     guard_begin(&s->guard);
     if (s->counters) /* one pass a clip, where events do not fit together */
         counters_start(s->counters, s->clips++ % counters_passes(s->counters));
@@ -425,6 +435,7 @@ static void tell_host(const struct session *s)
 static enum status serve(struct session *s, struct fault *fault)
 {
     char line[64], nonfinite[512];
+    int64_t clip;
     struct verdict again = {0};
     TRY(prepare(s, fault));
     TRY(execute(s, fault));
@@ -435,8 +446,8 @@ static enum status serve(struct session *s, struct fault *fault)
     fprintf(s->out, "first %" PRId64 " %016" PRIx64 "\nready\n", engine_total_ns(s->engine),
             s->frames_hash);
     fflush(s->out);
-    while (fgets(line, sizeof line, stdin) && !strncmp(line, "go", 2)) {
-        TRY(sample(s, line, fault));
+    while (fgets(line, sizeof line, stdin) && sscanf(line, "go %" SCNd64, &clip) == 1) {
+        TRY(sample(s, clip, fault));
         fflush(s->out);
     }
     tell_counters(s);
