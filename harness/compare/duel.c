@@ -20,6 +20,7 @@
 #define START_SHARE 0.5   /* of the budget, for starting and checking processes */
 #define GENERATIONS_MAX 6 /* times that both arms are started */
 #define GENERATION_ROUNDS 5
+#define TRIES 20 /* blocks of a process that has none that stands, past its share of the budget */
 #define PROBE_SHARE 0.15 /* of the budget, for blocks without the other arm between them */
 #define PROBE_CYCLES 3   /* each: rounds, then three blocks of one arm, three of the other */
 #define PROBE_ROUNDS 4
@@ -385,13 +386,16 @@ static void block_by_arm(struct duel *d, double begin)
         progress(d, "apart", deadline);
         if (!process_start(d, which))
             return;
+        int tries = 0;
         do {
             double median = block(d, which, round++, 0);
             if (!d->contest.arms[which].worker)
                 return;
             if (!isnan(median))
                 keep(side, median, true);
-        } while (side->blocks < DUEL_ROUNDS_MAX && clock_seconds() < until && !interrupted_by);
+            tries++;
+        } while (side->blocks < DUEL_ROUNDS_MAX && !interrupted_by &&
+                 (clock_seconds() < until || (side->blocks == from && tries < TRIES)));
         if (side->blocks > from)
             side->unit[side->units++] = stats_median(side->block + from, side->blocks - from);
         process_end(d, which);
