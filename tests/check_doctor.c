@@ -219,8 +219,12 @@ static void the_verdict_follows_noise_and_floor(void **state)
     says(d, "no figures of cycles");
     d.noise = 0.065;
     says(d, "of 7 % and more");
+    d.floor = 0.013;
+    says(d, "of 1.3 % and more, taken interleaved (its calibrated floor); ");
+    doctor_find(&d, FINDING_LIMITED, "load", "4 over the last minute");
+    says(d, "(its calibrated floor), once it is idle; it is not now, by load; ");
     d.floor = 0.005;
-    says(d, "of 0.5 % and more");
+    says(d, "of 1 % and more"); /* compare tells of no less */
     d.dips = 0.6;
     says(d, "factors and not percents");
     d.nothing = true;

@@ -99,6 +99,8 @@ static void cache_state_is_part_of_the_case(void **state)
     expect(&s, 3, "elementwise has no weights that could be cold", NULL);
     s = KERNELS("linear", "--cache=lukewarm");
     expect(&s, 2, NULL, "--cache is hot, cold-rotate or cold-weights, not 'lukewarm'");
+    s = KERNELS("linear", "--repetitions=0");
+    expect(&s, 2, NULL, "--repetitions wants 1 to ");
 }
 
 static void both_back_ends_are_named(void **state)

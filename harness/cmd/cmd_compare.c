@@ -16,6 +16,7 @@
 #include "records/record.h"
 
 #define WORDS_MAX (2 * COMPARE_PAIRS_MAX)
+#define PAIR_SECONDS 12.0
 
 struct request {
     struct compare_suite suite;
@@ -76,7 +77,7 @@ static enum status check_ranges(struct request *r, struct fault *fault)
     if (k->threads < 1 || k->threads > 4096)
         return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %" PRId64,
                          k->threads);
-    if (!(k->budget > 0) || k->budget > 86400)
+    if (!isnan(k->budget) && (!(k->budget > 0) || k->budget > 86400))
         return fault_set(fault, ST_BAD_INPUT, "--budget wants seconds, above 0 and at most a day");
     if (!isnan(r->percent) && !(r->percent > 0 && r->percent < 100))
         return fault_set(fault, ST_BAD_INPUT, "--threshold wants a percentage, as 2");
@@ -126,7 +127,7 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     s->kernels = (struct kernels_options){.results = "results",
                                           .format = "text",
                                           .pin = "cores",
-                                          .budget = 12,
+                                          .budget = NAN,
                                           .seed = 1,
                                           .threads = host_cores()};
     r->words = WORDS_MAX;
@@ -182,11 +183,19 @@ static enum status measure(struct request *r, struct fault *fault)
 
 static void print_head(const struct compare_suite *s)
 {
-    const struct compare_pair *p = &s->pair[0];
-    char floor[256];
-    calibration_describe(p->calibrated ? &p->calibration : NULL, floor, sizeof floor);
-    printf("B against A, %g s a pair, differences under %.3g %% do not count\n%s\n",
-           s->kernels.budget, 100 * p->options.threshold, floor);
+    printf("B against A, %g s a pair\n", s->kernels.budget);
+    for (int i = 0; i < s->count; i++) {
+        char floor[256];
+        const struct compare_pair *p = &s->pair[i];
+        int first = 0;
+        while (suite_threads(s, &s->pair[first]) != suite_threads(s, p))
+            first++;
+        if (first < i) /* the same calibration */
+            continue;
+        calibration_describe(p->calibrated ? &p->calibration : NULL, suite_threads(s, p), floor,
+                             sizeof floor);
+        printf("differences under %.3g %% do not count: %s\n", 100 * p->options.threshold, floor);
+    }
     if (s->note[0])
         printf("%s\n", s->note);
     putchar('\n');
@@ -231,6 +240,8 @@ static enum status arms(struct request *r, struct fault *fault)
     const char *path = NULL;
     TRY(read_pairs(r, fault));
     TRY(check_shape(s, fault));
+    if (isnan(s->kernels.budget))
+        s->kernels.budget = PAIR_SECONDS;
     TRY(suite_settle(s, fault));
     if (strcmp(s->kernels.results, "none") != 0)
         TRY(record_open(s->kernels.results, self_command_line(), &r->record, fault));
@@ -264,10 +275,11 @@ static enum status files(struct request *r, struct fault *fault)
         return fault_set(fault, ST_BAD_INPUT,
                          "compare wants two result files, OLD.jsonl NEW.jsonl, or --interleave and"
                          " arms");
-    if (r->suite.blocked || r->suite.kernels.shape || r->suite.kernels.cache)
+    const struct kernels_options *k = &r->suite.kernels;
+    if (r->suite.blocked || k->shape || k->cache || !isnan(k->budget))
         return fault_set(fault, ST_BAD_INPUT,
-                         "--blocked, --shape and --cache are for arms (--interleave); result files"
-                         " were measured as they were");
+                         "--blocked, --shape, --cache and --budget are for arms (--interleave);"
+                         " result files were measured as they were");
     struct compare_files c = {.old_paths = r->word[0],
                               .new_paths = r->word[1],
                               .calibrations = r->suite.calibrations,

@@ -15,6 +15,7 @@
 #include "records/record.h"
 
 #define SOAK_SECONDS 12 /* a little over what a figure needs */
+#define NOT_GIVEN INT64_MIN
 
 struct request {
     struct kernels_options options;
@@ -69,7 +70,8 @@ void help_kernels(FILE *out)
     struct kernels_options o = {.glob = NULL};
     const struct option options[] = OPTIONS(&o);
     options_help(options, out);
-    fputs("\nWhat makes a variant look fast without being it gets a state and no time: stale, late or\n"
+    fputs("\nWhat makes a variant look fast without being it gets a state and no time: stale, late "
+          "or\n"
           "lazy output, inputs edited, results kept, threads or memory that it was not given, the\n"
           "clock of its process patched, times below the roof. README, 'Cheats', says how each is\n"
           "seen, and what is not.\n",
@@ -108,7 +110,9 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
                          o->threads);
     if (!(o->budget > 0) || o->budget > 86400)
         return fault_set(fault, ST_BAD_INPUT, "--budget wants seconds, above 0 and at most a day");
-    if (o->repetitions < 0 || o->repetitions > KERNELS_MOST_BLOCKS)
+    if (o->repetitions == NOT_GIVEN)
+        o->repetitions = 0;
+    else if (o->repetitions < 1 || o->repetitions > KERNELS_MOST_BLOCKS)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions wants 1 to %d, not %" PRId64,
                          KERNELS_MOST_BLOCKS, o->repetitions);
     if (o->soak_s < 0 || o->soak_s > 3600)
@@ -169,8 +173,12 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     struct kernels_options *o = &r->options;
     const struct option options[] = OPTIONS(o);
     int words = 1;
-    *o = (struct kernels_options){
-        .results = "results", .format = "text", .pin = "cores", .budget = 12, .seed = 1};
+    *o = (struct kernels_options){.results = "results",
+                                  .format = "text",
+                                  .pin = "cores",
+                                  .budget = 12,
+                                  .repetitions = NOT_GIVEN,
+                                  .seed = 1};
     o->threads = host_cores();
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));

@@ -124,7 +124,7 @@ static void set_threshold(void)
     const bool calibrated = calibration_newest(results, threads, &c, note, sizeof note);
     options_given.threshold = calibration_threshold(calibrated ? &c : NULL);
     options_given.calibration = calibrated ? c : (struct calibration){.pair_seconds = 0};
-    calibration_describe(calibrated ? &c : NULL, text, sizeof text);
+    calibration_describe(calibrated ? &c : NULL, threads, text, sizeof text);
     printf("gains of %.3g%% and more count (%s)\n", 100 * options_given.threshold, text);
 }
 

@@ -35,13 +35,13 @@ double calibration_threshold(const struct calibration *c)
 
 double calibration_luck(const struct calibration *c) { return calibration_threshold(c) / 2; }
 
-void calibration_describe(const struct calibration *c, char *out, size_t bytes)
+void calibration_describe(const struct calibration *c, int64_t threads, char *out, size_t bytes)
 {
     if (!c)
         snprintf(out, bytes,
-                 "floor %g %%: no calibration of this machine is stored, 'patchmark calibrate' "
-                 "makes one",
-                 100 * VERDICT_FLOOR);
+                 "floor %g %%: no calibration of this machine with %" PRId64
+                 " thread%s is stored, 'patchmark calibrate --threads %" PRId64 "' makes one",
+                 100 * VERDICT_FLOOR, threads, threads == 1 ? "" : "s", threads);
     else
         snprintf(out, bytes,
                  "floor %.2g %% of comparisons of %.3g s, by the calibration of %.10s (%" PRId64
@@ -129,7 +129,7 @@ static const char *read_line(const char *line, struct calibration *out, bool *fo
     return why;
 }
 
-/* The last of the wanted threads in one file, else the last of any. */
+/* The last in one file. */
 static bool read_file(const char *path, int64_t threads, struct calibration *out, char *note,
                       size_t bytes)
 {
@@ -143,7 +143,7 @@ static bool read_file(const char *path, int64_t threads, struct calibration *out
         const char *why = read_line(line, &one, &found);
         if (why && !note[0])
             snprintf(note, bytes, "a calibration in %s is not used: %s", path, why);
-        if (!found || (any && out->threads == threads && one.threads != threads))
+        if (!found || (device_kind() == DEVICE_CPU && one.threads != threads))
             continue;
         *out = one;
         any = true;
@@ -171,14 +171,8 @@ bool calibration_newest(const char *folder, int64_t threads, struct calibration 
     snprintf(path, sizeof path, "%s/%s", folder, host_machine_slug());
     int count = scandir(path, &entries, is_record, alphasort);
     for (int i = count - 1; i >= 0; i--) {
-        struct calibration one;
         snprintf(path, sizeof path, "%s/%s/%s", folder, host_machine_slug(), entries[i]->d_name);
-        bool settled = any && out->threads == threads;
-        if (!settled && read_file(path, threads, &one, note, bytes) &&
-            (!any || one.threads == threads)) {
-            *out = one;
-            any = true;
-        }
+        any = any || read_file(path, threads, out, note, bytes);
         free(entries[i]);
     }
     free(entries);

@@ -21,9 +21,9 @@ struct calibration {
     char created_utc[32];
 };
 
-/* The newest of this machine in `folder`, of the device chosen, of the same number of threads where there is one. False
- * where there is none, or this build cannot read records. What cannot be read is passed over;
- * note: one sentence on the first such file, "" otherwise. */
+/* The newest of this machine in `folder`, of the device chosen and of as many threads (a GPU's are its
+ * own): another number of them is another noise. False where there is none, or this build cannot read records. What cannot
+ * be read is passed over; note: one sentence on the first such file, "" otherwise. */
 bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,
                         size_t bytes);
 
@@ -39,8 +39,9 @@ double calibration_threshold(const struct calibration *c);
 /* For verdict_processes: all but a twentieth of the comparisons of equal arms stay under the threshold,
  * which is then about twice their deviation. */
 double calibration_luck(const struct calibration *c);
-/* "1.2 % by the calibration of 2026-01-31 (40 comparisons)", or that there is none. */
-void calibration_describe(const struct calibration *c, char *out, size_t bytes);
+/* "floor 1.2 % of comparisons of 8 s, by the calibration of 2026-01-31 (40 of them, cpu, 2 threads)", or
+ * that there is none of so many threads. */
+void calibration_describe(const struct calibration *c, int64_t threads, char *out, size_t bytes);
 
 /* Members of the record; distance: of each comparison's ratio from 1; arms: what was compared. */
 void calibration_json(const struct calibration *c, const double *distance, const char *const *arms,

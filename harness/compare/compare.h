@@ -36,6 +36,8 @@ enum status suite_add_file(struct compare_suite *s, const char *path, struct fau
 /* Looks up calibrations and decides thresholds. ST_BAD_INPUT where the one asked for is under the
  * floor. */
 enum status suite_settle(struct compare_suite *s, struct fault *fault);
+/* Of the arm that has more: whose calibration a pair goes by. */
+int64_t suite_threads(const struct compare_suite *s, const struct compare_pair *p);
 /* Measures pair `index`; verdicts come with suite_judge, once all are measured. */
 enum status suite_run(struct compare_suite *s, int index, struct roof *roof, struct fault *fault);
 void suite_judge(struct compare_suite *s);
@@ -54,8 +56,7 @@ void compare_json(const struct compare_suite *s, int index, struct json *j);
 struct compare_files {
     const char *old_paths, *new_paths; /* FILE[,FILE ...] */
     const char *calibrations;
-    double
-        threshold; /* NaN: the floor of this machine, where both are its own, else VERDICT_FLOOR */
+    double threshold; /* NaN: this machine's floor, where both are its own, else VERDICT_FLOOR */
     bool json;
     int compared, slower; /* out */
 };

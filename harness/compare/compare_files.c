@@ -279,19 +279,45 @@ static bool of_this_machine(const struct side *side)
     return true;
 }
 
+/* Of all numbers of threads there, the one whose floor is highest, as it is where none is stored. */
+static bool noisiest(const struct compare_files *c, const struct side *side,
+                     struct calibration *worst, int64_t *threads)
+{
+    char note[512];
+    int64_t last = -1;
+    for (int i = 0; i < side->count; i++) {
+        struct calibration one;
+        double number = result_number(side->entry[i].record, "recipe.threads");
+        int64_t count = number >= 1 ? (int64_t)number : host_cores();
+        if (count == last)
+            continue;
+        last = count;
+        if (!calibration_newest(c->calibrations, count, &one, note, sizeof note)) {
+            *threads = count;
+            return false;
+        }
+        if (one.floor > worst->floor) {
+            *worst = one;
+            *threads = count;
+        }
+    }
+    return true;
+}
+
 static enum status settle_threshold(struct compare_files *c, const struct side *a,
                                     const struct side *b, struct fault *fault)
 {
-    struct calibration calibration;
-    char note[512], floor[256];
-    bool own = of_this_machine(a) && of_this_machine(b) &&
-               calibration_newest(c->calibrations, host_cores(), &calibration, note, sizeof note);
+    struct calibration calibration = {.floor = 0};
+    char floor[256];
+    int64_t threads = host_cores();
+    bool own = of_this_machine(a) && of_this_machine(b) && noisiest(c, a, &calibration, &threads) &&
+               noisiest(c, b, &calibration, &threads);
     const struct calibration *known = own ? &calibration : NULL;
     if (isnan(c->threshold))
         c->threshold = calibration_threshold(known);
     if (c->threshold >= calibration_floor(known))
         return ST_OK;
-    calibration_describe(known, floor, sizeof floor);
+    calibration_describe(known, threads, floor, sizeof floor);
     return fault_set(fault, ST_BAD_INPUT,
                      "--threshold %g %% is less than can be told apart here (%s)",
                      100 * c->threshold, floor);

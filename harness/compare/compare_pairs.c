@@ -79,7 +79,7 @@ enum status suite_add_file(struct compare_suite *s, const char *path, struct fau
 
 /* ---- thresholds ------------------------------------------------------------------------------ */
 
-static int64_t threads_of(const struct compare_suite *s, const struct compare_pair *p)
+int64_t suite_threads(const struct compare_suite *s, const struct compare_pair *p)
 {
     int64_t most = 0;
     for (int i = 0; i < DUEL_ARMS; i++) {
@@ -92,8 +92,8 @@ static int64_t threads_of(const struct compare_suite *s, const struct compare_pa
 static enum status settle_pair(struct compare_suite *s, struct compare_pair *p, struct fault *fault)
 {
     char note[sizeof s->note];
-    p->calibrated =
-        calibration_newest(s->calibrations, threads_of(s, p), &p->calibration, note, sizeof note);
+    p->calibrated = calibration_newest(s->calibrations, suite_threads(s, p), &p->calibration, note,
+                                       sizeof note);
     if (p->calibrated)
         calibration_at(&p->calibration, s->kernels.budget);
     if (note[0])
@@ -105,7 +105,7 @@ static enum status settle_pair(struct compare_suite *s, struct compare_pair *p, 
     if (p->options.threshold >= calibration_floor(c))
         return ST_OK;
     char floor[256];
-    calibration_describe(c, floor, sizeof floor);
+    calibration_describe(c, suite_threads(s, p), floor, sizeof floor);
     return fault_set(fault, ST_BAD_INPUT,
                      "--threshold %g %% is less than this machine can tell apart (%s)",
                      100 * s->threshold, floor);

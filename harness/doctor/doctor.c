@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "compare/verdict.h"
+
 static const char *const state_names[FINDING_STATES] = {"ok", "limited", "missing"};
 
 const char *finding_state_name(enum finding_state state) { return state_names[state]; }
@@ -76,20 +78,33 @@ const struct finding *doctor_first(const struct doctor *d)
     return NULL;
 }
 
-/* The smallest difference worth a word: the calibrated floor, else what the probes say, never under
- * two percent without a calibration. */
-static double least_difference(const struct doctor *d)
-{
-    if (isfinite(d->floor))
-        return 100 * d->floor;
-    double noise = isfinite(d->noise) ? 100 * d->noise : 0;
-    return noise > 2 ? ceil(noise) : 2;
-}
-
 static void add(char *out, size_t bytes, const char *text)
 {
     size_t used = strlen(out);
     snprintf(out + used, used < bytes ? bytes - used : 0, "%s", text);
+}
+
+/* The smallest difference worth a word, in percent: the calibrated floor, but no less than compare tells
+ * of; without a calibration what the probes say, and no less than compare then takes. */
+static double least_difference(const struct doctor *d)
+{
+    if (isfinite(d->floor))
+        return 100 * fmax(d->floor, VERDICT_LEAST_EFFECT);
+    double noise = isfinite(d->noise) ? 100 * d->noise : 0;
+    return fmax(ceil(noise), 100 * VERDICT_FLOOR);
+}
+
+/* "load, steal": what else takes this machine's time now. */
+static void others(const struct doctor *d, char *out, size_t bytes)
+{
+    static const char *const names[] = {"other processes", "load", "steal"};
+    out[0] = '\0';
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (int i = 0; i < d->count; i++)
+            if (!strcmp(d->finding[i].name, names[k]) && d->finding[i].state == FINDING_LIMITED) {
+                add(out, bytes, out[0] ? ", " : "");
+                add(out, bytes, names[k]);
+            }
 }
 
 /* "cycles, joules" : what no figure of this machine can be of. */
@@ -111,12 +126,13 @@ static void lacking(const struct doctor *d, char *out, size_t bytes)
 
 void doctor_verdict(const struct doctor *d, char *out, size_t bytes)
 {
-    char none[80], text[200];
+    char none[80], busy[80], text[200];
     if (d->nothing) {
         snprintf(out, bytes, "Nothing can be measured on the device that was asked for.");
         return;
     }
     lacking(d, none, sizeof none);
+    others(d, busy, sizeof busy);
     if (!d->live) {
         snprintf(out, bytes, "By its files alone: times can be taken there");
     } else if (d->dips > 0.25 || d->noise > 0.25) {
@@ -127,9 +143,10 @@ void doctor_verdict(const struct doctor *d, char *out, size_t bytes)
     } else {
         snprintf(out, bytes,
                  "Times of this machine may be trusted for differences of %.2g %% and more, taken"
-                 " interleaved%s",
+                 " interleaved%s%s%s",
                  least_difference(d),
-                 isfinite(d->floor) ? " (its calibrated floor)" : " (not calibrated yet)");
+                 isfinite(d->floor) ? " (its calibrated floor)" : " (not calibrated yet)",
+                 busy[0] ? ", once it is idle; it is not now, by " : "", busy);
     }
     snprintf(text, sizeof text, "%s%s%s.", none[0] ? "; it has no figures of " : "", none,
              d->virtualised ? "; a virtual machine's times hold for it alone, not for its model"
