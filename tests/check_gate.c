@@ -81,8 +81,8 @@ static void plant(const struct planted *cases, int count)
                      "\"requested\":\"x\",\"knobs\":{%s}%s},\"timing\":",
                 or (c->version, "2.0"), day, i + 1, day, or (c->kind, "kernel"),
                 or (c->status, "passed"), or (c->claim, "measured"), or (c->recipe, "1"),
-                or (c->slow, ""), or (c->recipe, "1"), or (c->variant, "c_01_plain"), or (c->knobs, ""),
-                or (c->impl, ""));
+                or (c->slow, ""), or (c->recipe, "1"), or (c->variant, "c_01_plain"),
+                or (c->knobs, ""), or (c->impl, ""));
         if (c->ns > 0)
             fprintf(out, "{\"median\":%.17g}}\n", c->ns);
         else
@@ -328,7 +328,7 @@ static void bad_input_is_refused(void **state)
         {"--percent=-1", "at least 0"},
         {"--percent=x", "--percent wants a number"},
         {"--window=0", "--window is 1 to"},
-        {"--format=csv", "--format is text or json"},
+        {"--format=csv", "--format wants text or json, not 'csv'"},
         {"--where=varint=1", "no record has the field 'varint'; did you mean variant"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

@@ -110,6 +110,12 @@ static bool parse_pair(const char *text, struct real2 *out)
     return parse_real(first, &out->first) && parse_real(comma + 1, &out->second);
 }
 
+static bool parse_format(const char *text, bool *json)
+{
+    *json = !strcmp(text, "json");
+    return *json || !strcmp(text, "text");
+}
+
 static enum status set_option(const struct option *o, const char *text, struct fault *fault)
 {
     static const char *const wanted[] = {
@@ -119,6 +125,7 @@ static enum status set_option(const struct option *o, const char *text, struct f
         [OPTION_SEED] = "a whole number from 0 to 2^64-1",
         [OPTION_SIZE] = "WIDTHxHEIGHT, as 832x480",
         [OPTION_PAIR] = "one number, or two as 4,3",
+        [OPTION_FORMAT] = "text or json",
     };
     if (o->type == OPTION_EACH)
         return o->each(text, fault);
@@ -130,6 +137,7 @@ static enum status set_option(const struct option *o, const char *text, struct f
     case OPTION_SEED: ok = parse_seed(text, o->value); break;
     case OPTION_SIZE: ok = parse_size(text, o->value); break;
     case OPTION_PAIR: ok = parse_pair(text, o->value); break;
+    case OPTION_FORMAT: ok = parse_format(text, o->value); break;
     case OPTION_FLAG:
     case OPTION_EACH: break;
     }

@@ -17,7 +17,8 @@ enum option_type {
     OPTION_SIZE,
     OPTION_PAIR,
     OPTION_FLAG,
-    OPTION_EACH /* may be repeated: `each` takes every one, in order */
+    OPTION_FORMAT, /* "text" or "json" */
+    OPTION_EACH    /* may be repeated: `each` takes every one, in order */
 };
 
 /* Two numbers, the second NAN where one was given. */
@@ -34,10 +35,15 @@ struct option {
     const char *argument; /* "N", NULL for a flag */
     enum option_type type;
     void *value; /* const char **, int64_t *, double *, uint64_t *, struct size2 *,
-                    struct real2 *, bool * */
+                    struct real2 *, bool *: is there, is json */
     const char *help;
     enum status (*each)(const char *text, struct fault *fault);
 };
+
+#define FORMAT_OPTION(json)                                                                        \
+    {                                                                                              \
+        "--format", "text|json", OPTION_FORMAT, json, "json: one document on standard output"      \
+    }
 
 /* argv after the subcommand's name. Words that are no options go to positional (at most *count).
  * Unknown options name the nearest one. */

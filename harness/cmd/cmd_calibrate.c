@@ -41,8 +41,7 @@ struct request {
             PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(k)->results,                                  \
              "where the record goes (results)"},                                                   \
-            {"--format", "text|json", OPTION_TEXT, &(k)->format, "json: one document on stdout"},  \
-            {0},                                                                                   \
+            FORMAT_OPTION(&(k)->json), {0},                                                        \
     }
 
 void help_calibrate(FILE *out)
@@ -80,13 +79,9 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
                                         "rms_norm"};
     struct kernels_options *k = &r->kernels;
     const struct option options[] = OPTIONS(k);
-    *k = (struct kernels_options){
-        .results = "results", .format = "text", .pin = "cores", .budget = 240, .seed = 1};
+    *k = (struct kernels_options){.results = "results", .pin = "cores", .budget = 240, .seed = 1};
     r->words = ARMS_MAX;
     TRY(options_parse(options, argc, argv, r->word, &r->words, fault));
-    k->json = !strcmp(k->format, "json");
-    if (!k->json && strcmp(k->format, "text") != 0)
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", k->format);
     if (k->threads < 0 || k->threads > 4096)
         return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %" PRId64,
                          k->threads);

@@ -54,8 +54,7 @@ struct request {
             PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(k)->results,                                  \
              "where the record goes, and calibrations are (results)"},                             \
-            {"--format", "text|json", OPTION_TEXT, &(k)->format, "json: one document on stdout"},  \
-            {0},                                                                                   \
+            FORMAT_OPTION(&(k)->json), {0},                                                        \
     }
 
 void help_compare(FILE *out)
@@ -87,9 +86,6 @@ static enum status check_ranges(struct request *r, struct fault *fault)
                          "--cache is hot, cold-rotate or cold-weights, not '%s'", k->cache);
     if (!pinning_is_wish(k->pin))
         return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", k->pin);
-    k->json = !strcmp(k->format, "json");
-    if (!k->json && strcmp(k->format, "text") != 0)
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", k->format);
     return backend_find(k->backend_text, &k->backend, fault);
 }
 
@@ -124,12 +120,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
 {
     struct compare_suite *s = &r->suite;
     const struct option options[] = OPTIONS(r, &s->kernels);
-    s->kernels = (struct kernels_options){.results = "results",
-                                          .format = "text",
-                                          .pin = "cores",
-                                          .budget = NAN,
-                                          .seed = 1,
-                                          .threads = host_cores()};
+    s->kernels = (struct kernels_options){
+        .results = "results", .pin = "cores", .budget = NAN, .seed = 1, .threads = host_cores()};
     r->words = WORDS_MAX;
     r->percent = NAN;
     TRY(options_parse(options, argc, argv, r->word, &r->words, fault));

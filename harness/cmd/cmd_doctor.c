@@ -14,13 +14,14 @@
 #define INDENT 31
 
 struct request {
-    const char *device, *format, *results, *root;
+    const char *device, *results, *root;
+    bool json;
 };
 
 #define OPTIONS(r)                                                                                 \
     {                                                                                              \
         {"--device", "D", OPTION_TEXT, &(r)->device, "cpu or cuda:N (cpu)"},                       \
-            {"--format", "text|json", OPTION_TEXT, &(r)->format, "a list or one document (text)"}, \
+            FORMAT_OPTION(&(r)->json),                                                             \
             {"--results", "DIR", OPTION_TEXT, &(r)->results,                                       \
              "where records go and a calibration may be (results)"},                               \
             {"--root", "DIR", OPTION_TEXT, &(r)->root,                                             \
@@ -118,10 +119,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     const struct option options[] = OPTIONS(r);
     struct stat st;
     int words = 0;
-    *r = (struct request){.device = "cpu", .format = "text", .results = "results", .root = ""};
+    *r = (struct request){.device = "cpu", .results = "results", .root = ""};
     TRY(options_parse(options, argc, argv, NULL, &words, fault));
-    if (strcmp(r->format, "text") && strcmp(r->format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", r->format);
     if (r->root[0] && (stat(r->root, &st) || !S_ISDIR(st.st_mode)))
         return fault_set(fault, ST_BAD_INPUT,
                          "--root %s is no folder; it holds the proc and sys of a machine", r->root);
@@ -151,7 +150,7 @@ int cmd_doctor(int argc, char **argv, struct fault *fault)
         d.nothing = true;
         doctor_find(&d, FINDING_MISSING, "device", "%.230s", device.text);
     }
-    if (strcmp(r.format, "json"))
+    if (!r.json)
         print_all(&d);
     else
         print_json(&d);

@@ -17,7 +17,8 @@
 
 static struct gate_limits limits = {NAN, NAN};
 static int64_t window = 5;
-static const char *machine, *format = "text";
+static const char *machine;
+static bool json;
 
 static const struct option options[] = {
     {"--percent", "P", OPTION_REAL, &limits.percent,
@@ -27,7 +28,7 @@ static const struct option options[] = {
     {"--window", "N", OPTION_COUNT, &window, "the median of up to N runs before the newest (5)"},
     {"--machine", "NAME", OPTION_TEXT, &machine, "a folder of results/ (this machine's)"},
     RESULTS_WHERE_OPTION,
-    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    FORMAT_OPTION(&json),
     {0},
 };
 
@@ -254,8 +255,6 @@ static enum status check_options(struct fault *fault)
     if (window < 1 || window > GATE_WINDOW_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--window is 1 to %d, not %lld", GATE_WINDOW_MAX,
                          (long long)window);
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", format);
     return ST_OK;
 }
 
@@ -297,9 +296,9 @@ static int answer(const struct gate *gate, const char *of_machine, struct fault 
     int64_t count[GATE_VERDICTS] = {0};
     for (int64_t i = 0; i < gate->row_count; i++)
         count[gate->rows[i].verdict]++;
-    if (!strcmp(format, "json") && print_json(gate, of_machine, count, fault) != ST_OK)
+    if (json && print_json(gate, of_machine, count, fault) != ST_OK)
         return EXIT_INPUT;
-    if (!strcmp(format, "text"))
+    if (!json)
         print_text(gate, of_machine, count);
     if (count[GATE_REGRESSION] || count[GATE_FAILED])
         return EXIT_CHECK;

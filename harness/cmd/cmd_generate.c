@@ -13,7 +13,8 @@
 #include <string.h>
 
 static struct case_spec spec = CASE_DEFAULTS;
-static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path, *format = "text";
+static const char *output, *noise_path, *embeds_path, *dump_folder, *plan_path;
+static bool json;
 static bool dry_run, show_ops;
 
 static const struct option options[] = {
@@ -49,7 +50,7 @@ static const struct option options[] = {
     {"--dry-run", NULL, OPTION_FLAG, &dry_run, "tokens, flops and memory, nothing is run"},
     {"--ops", NULL, OPTION_FLAG, &show_ops,
      "also the time of each op, and who served it (a CUDA device then waits after each)"},
-    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    FORMAT_OPTION(&json),
     {"-o", "FILE", OPTION_TEXT, &output, ".mp4 .gif .png .y4m .ppm (%04d numbers stills)"},
     {0},
 };
@@ -235,8 +236,6 @@ static struct generate_report report_of(const struct job *job)
 
 static enum status generate_clip(struct job *job, struct fault *fault)
 {
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     TRY(case_resolve(&spec, &job->c, fault));
     TRY(case_ready(&job->c, fault));
     TRY(check_arguments(job, fault));
@@ -278,7 +277,7 @@ int cmd_generate(int argc, char **argv, struct fault *fault)
     struct job job = {.fault = fault};
     int cleared;
     enum status s = options_parse(options, argc, argv, NULL, NULL, fault);
-    job.json = !strcmp(format, "json");
+    job.json = json;
     if (s == ST_OK)
         s = generate_clip(&job, fault);
     if (job.document && fclose(job.document) && s == ST_OK)

@@ -7,11 +7,11 @@
 
 #include <string.h>
 
-static const char *format = "text";
+static bool json;
 static bool tensors, headers;
 
 static const struct option options[] = {
-    {"--format", "text|json", OPTION_TEXT, &format, "json: everything, in one document"},
+    FORMAT_OPTION(&json),
     {"--tensors", NULL, OPTION_FLAG, &tensors, "a line for every tensor"},
     {"--headers", NULL, OPTION_FLAG, &headers, "reads no weights, so counts no NaN and infinity"},
     {0},
@@ -56,15 +56,13 @@ int cmd_inspect(int argc, char **argv, struct fault *fault)
     const char *path = NULL;
     int count = 1;
     enum status status = options_parse(options, argc, argv, &path, &count, fault);
-    if (status == ST_OK && strcmp(format, "text") && strcmp(format, "json"))
-        status = fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     if (status == ST_OK && count == 0)
         status = fault_set(fault, ST_BAD_INPUT,
                            "inspect wants a weights file or a model's folder after it");
     if (status != ST_OK)
         return exit_code_of(status);
     status = inspection_look(path, !headers, &in, fault);
-    if (status == ST_OK && !strcmp(format, "json"))
+    if (status == ST_OK && json)
         status = print_json(&in, fault);
     else if (status == ST_OK)
         inspection_print(&in, tensors);

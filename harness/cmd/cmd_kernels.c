@@ -61,8 +61,7 @@ struct request {
             PLUGIN_OPTION,                                                                         \
             {"--results", "DIR|none", OPTION_TEXT, &(o)->results,                                  \
              "where the record goes (results)"},                                                   \
-            {"--format", "text|json", OPTION_TEXT, &(o)->format, "json: one document on stdout"},  \
-            {0},                                                                                   \
+            FORMAT_OPTION(&(o)->json), {0},                                                        \
     }
 
 void help_kernels(FILE *out)
@@ -125,9 +124,6 @@ static enum status check_ranges(struct kernels_options *o, struct fault *fault)
         return fault_set(fault, ST_BAD_INPUT, "--pin is cores or none, not '%s'", o->pin);
     if (o->cache_bytes < 0)
         return fault_set(fault, ST_BAD_INPUT, "--llc-bytes wants a size in bytes");
-    o->json = !strcmp(o->format, "json");
-    if (!o->json && strcmp(o->format, "text") != 0)
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", o->format);
     return backend_find(o->backend_text, &o->backend, fault);
 }
 
@@ -173,12 +169,8 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
     struct kernels_options *o = &r->options;
     const struct option options[] = OPTIONS(o);
     int words = 1;
-    *o = (struct kernels_options){.results = "results",
-                                  .format = "text",
-                                  .pin = "cores",
-                                  .budget = 12,
-                                  .repetitions = NOT_GIVEN,
-                                  .seed = 1};
+    *o = (struct kernels_options){
+        .results = "results", .pin = "cores", .budget = 12, .repetitions = NOT_GIVEN, .seed = 1};
     o->threads = host_cores();
     TRY(options_parse(options, argc, argv, &o->glob, &words, fault));
     TRY(check_ranges(o, fault));

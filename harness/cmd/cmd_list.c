@@ -11,10 +11,10 @@
 
 #include <string.h>
 
-static const char *format = "text";
+static bool json;
 
 static const struct option options[] = {
-    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    FORMAT_OPTION(&json),
     PLUGIN_OPTION,
     {0},
 };
@@ -309,8 +309,9 @@ static enum status print_suite(const char *name, struct fault *fault)
         names[count++] = s->name;
     nearest_names(name, names, count, near, sizeof near);
     if (!found)
-        return fault_set(fault, ST_BAD_INPUT, "there is no suite '%s'%s 'patchmark list suites'"
-                                              " shows all",
+        return fault_set(fault, ST_BAD_INPUT,
+                         "there is no suite '%s'%s 'patchmark list suites'"
+                         " shows all",
                          name, near[0] ? near : ";");
     fputs(found->text, stdout);
     return ST_OK;
@@ -318,10 +319,8 @@ static enum status print_suite(const char *name, struct fault *fault)
 
 static enum status list_all(const char *what, struct fault *fault)
 {
-    bool json = !strcmp(format, "json"), all = !what;
+    bool all = !what;
     struct json j;
-    if (!json && strcmp(format, "text"))
-        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     static const char *const kinds[] = {"ops", "variants", "models", "counters", "suites"};
     enum { KINDS = sizeof kinds / sizeof *kinds };
     char near[64];
@@ -331,7 +330,8 @@ static enum status list_all(const char *what, struct fault *fault)
     if (kind == KINDS) {
         nearest_names(what, kinds, KINDS, near, sizeof near);
         return fault_set(fault, ST_BAD_INPUT,
-                         "list knows ops, variants, models, counters and suites, not '%s'%s", what, near);
+                         "list knows ops, variants, models, counters and suites, not '%s'%s", what,
+                         near);
     }
     json_init(&j, true);
     json_open_object(&j, NULL);

@@ -20,17 +20,17 @@
 #define RESULTS_MAX 256
 
 struct plot_options {
-    const char *out, *format;
+    const char *out;
+    bool json;
 };
 
 static const struct option *option_table(struct plot_options *o)
 {
     static struct option table[3];
-    *o = (struct plot_options){.out = "plots/out", .format = "text"};
+    *o = (struct plot_options){.out = "plots/out"};
     table[0] = (struct option){"--out", "DIR", OPTION_TEXT, &o->out,
                                "folder of pictures and data files (plots/out)"};
-    table[1] = (struct option){"--format", "text|json", OPTION_TEXT, &o->format,
-                               "how to tell what was drawn (text)"};
+    table[1] = (struct option)FORMAT_OPTION(&o->json);
     return table;
 }
 
@@ -232,17 +232,14 @@ int cmd_plot(int argc, char **argv, struct fault *fault)
     const char *results[RESULTS_MAX] = {"results"};
     int count = RESULTS_MAX, figures = 0;
     enum status status = options_parse(option_table(&o), argc, argv, results, &count, fault);
-    bool json = !strcmp(o.format, "json");
-    if (status == ST_OK && !json && strcmp(o.format, "text"))
-        status = fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", o.format);
     if (status != ST_OK)
         return exit_code_of(status);
 
     struct json j;
     struct plot_set set = {0};
     json_init(&j, true);
-    status = plot(results, count ? count : 1, o.out, json ? &j : NULL, &figures, &set, fault);
-    if (json && !j.failed && j.used)
+    status = plot(results, count ? count : 1, o.out, o.json ? &j : NULL, &figures, &set, fault);
+    if (o.json && !j.failed && j.used)
         printf("%s\n", j.text);
     json_free(&j);
     plot_free(&set);

@@ -14,7 +14,8 @@
 #include <string.h>
 
 static struct case_spec spec = CASE_DEFAULTS;
-static const char *output, *format = "text";
+static const char *output;
+static bool json;
 
 static const struct option options[] = {
     {"--model", "NAME|DIR", OPTION_TEXT, &spec.model,
@@ -32,7 +33,7 @@ static const struct option options[] = {
     {"--device", "D", OPTION_TEXT, &spec.device, "cpu or cuda:N (cpu)"},
     {"--fill", "NAME", OPTION_TEXT, &spec.fill, "synthetic weights: normal or outlier"},
     PLUGIN_OPTION,
-    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    FORMAT_OPTION(&json),
     {"-o", "FILE", OPTION_TEXT, &output, ".mp4 .gif .png .y4m .ppm (%04d numbers stills)"},
     {0},
 };
@@ -286,8 +287,6 @@ static void print_json(const struct job *job)
 
 static enum status check_arguments(int count, struct fault *fault)
 {
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     if (count != 1)
         return fault_set(fault, ST_BAD_INPUT,
                          "reconstruct takes one clip or still: "
@@ -389,7 +388,7 @@ int cmd_reconstruct(int argc, char **argv, struct fault *fault)
     enum status s = options_parse(options, argc, argv, &job.input, &count, fault);
     if (s == ST_OK)
         s = check_arguments(count, fault);
-    job.json = !strcmp(format, "json");
+    job.json = json;
     if (s == ST_OK)
         s = reconstruct(&job, fault);
     if (job.document && fclose(job.document) && s == ST_OK)

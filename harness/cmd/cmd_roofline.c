@@ -13,7 +13,8 @@
 #include "roofline/roofline.h"
 
 struct request {
-    const char *device, *threads, *format, *results;
+    const char *device, *threads, *results;
+    bool json;
     int64_t rounds;
     bool facts;
 };
@@ -27,7 +28,7 @@ struct request {
              "samples of each figure of the CPU, one a round (12)"},                               \
             {"--facts", NULL, OPTION_FLAG, &(r)->facts,                                            \
              "say what the device is, measure nothing"},                                           \
-            {"--format", "text|json", OPTION_TEXT, &(r)->format, "tables or one document (text)"}, \
+            FORMAT_OPTION(&(r)->json),                                                             \
             {"--results", "DIR|none", OPTION_TEXT, &(r)->results,                                  \
              "where the record goes (results)"},                                                   \
             {0},                                                                                   \
@@ -74,11 +75,8 @@ static enum status parse(int argc, char **argv, struct request *q, struct roofli
 {
     const struct option options[] = OPTIONS(q);
     int words = 0;
-    *q = (struct request){
-        .device = "cpu", .results = "results", .format = "text", .rounds = 12, .threads = NULL};
+    *q = (struct request){.device = "cpu", .results = "results", .rounds = 12, .threads = NULL};
     TRY(options_parse(options, argc, argv, NULL, &words, fault));
-    if (strcmp(q->format, "text") && strcmp(q->format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format is text or json, not '%s'", q->format);
     if (q->rounds < 1 || q->rounds > ROOF_SAMPLES_MAX / 2)
         return fault_set(fault, ST_BAD_INPUT, "--rounds wants 1 to %d, not %" PRId64,
                          ROOF_SAMPLES_MAX / 2, q->rounds);
@@ -200,7 +198,7 @@ static enum status roofline(struct roofline *r, const struct request *q, struct 
 {
     struct record_file *file = NULL;
     struct fault lost = {{0}};
-    bool json = !strcmp(q->format, "json");
+    bool json = q->json;
     enum status chosen = choose(r, q->facts, fault);
     if (chosen == ST_BAD_INPUT)
         return chosen;

@@ -21,13 +21,13 @@
 
 static struct case_spec base = CASE_DEFAULTS;
 static struct axes axes;
-static const char *suite, *results = "results", *format = "text";
-static struct run_limits limits = {
-    .budget_s = NAN,
-    .deadline_s = 600,
-    .least_samples = 3,
-    .engine_check_s = EXTERNAL_CHECK_SECONDS,
-    .pin = "cores"};
+static const char *suite, *results = "results";
+static bool json;
+static struct run_limits limits = {.budget_s = NAN,
+                                   .deadline_s = 600,
+                                   .least_samples = 3,
+                                   .engine_check_s = EXTERNAL_CHECK_SECONDS,
+                                   .pin = "cores"};
 static bool dry_run, sample, resume;
 static struct energy_request energy;
 static int64_t against_rounds; /* of full and sampled clips in turn; 0: no such */
@@ -64,7 +64,7 @@ static const struct option own_options[] = {
      "list the cases with tokens, flops, memory and the time they may take"},
     {"--resume", "[JOURNAL]", OPTION_FLAG, &resume,
      "go on with a sweep that was broken off: the newest, or the one named"},
-    {"--format", "text|json", OPTION_TEXT, &format, "json: one document on standard output"},
+    FORMAT_OPTION(&json),
 };
 
 /* The suite, a row for each axis, the rest. */
@@ -326,7 +326,6 @@ static void tell_below(const struct totals *totals)
 static enum status run_list(const struct case_list *list, struct sweep *sweep,
                             struct totals *totals, struct fault *fault)
 {
-    const bool json = !strcmp(format, "json");
     const char *path = NULL;
     struct json document;
     struct session session = {sweep, json ? &document : NULL, totals};
@@ -366,8 +365,6 @@ static void give_prompts(struct case_list *list)
 
 static enum status check_options(struct fault *fault)
 {
-    if (strcmp(format, "text") && strcmp(format, "json"))
-        return fault_set(fault, ST_BAD_INPUT, "--format '%s' should be text or json", format);
     if (limits.least_samples < 1 || limits.least_samples > SAMPLES_MAX)
         return fault_set(fault, ST_BAD_INPUT, "--repetitions should lie between 1 and %d",
                          SAMPLES_MAX);
@@ -440,7 +437,7 @@ static enum status make_list(struct case_list *list, struct fault *fault)
     TRY(tell_kernels(list, fault));
     TRY(run_check_cases(list, &limits, fault));
     const int twice = cases_unique(list);
-    if (twice && strcmp(format, "json"))
+    if (twice && !json)
         printf("%d case%s listed twice and run once\n", twice, twice == 1 ? " is" : "s are");
     return ST_OK;
 }
@@ -453,7 +450,7 @@ static enum status start(int argc, char **argv, const struct case_list *list, st
     if (!*sweep)
         return sweep_begin(&plan, sweep, fault);
     TRY(sweep_resume(*sweep, &plan, fault));
-    if (strcmp(format, "json"))
+    if (!json)
         printf("going on: %d of %d cases are done\n", sweep_done_before(*sweep), list->count);
     return ST_OK;
 }
@@ -467,7 +464,7 @@ static enum status run_all(int argc, char **argv, struct sweep **sweep, struct t
     if (s == ST_OK)
         s = make_list(&list, fault);
     if (s == ST_OK && dry_run)
-        s = run_plan_cases(&list, &limits, kept ? results : NULL, !strcmp(format, "json"), fault);
+        s = run_plan_cases(&list, &limits, kept ? results : NULL, json, fault);
     if (s == ST_OK && !dry_run)
         s = energy_open(&energy, &limits.energy, fault);
     if (s == ST_OK && !dry_run && (kept || *sweep))

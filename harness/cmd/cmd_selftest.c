@@ -104,8 +104,7 @@ static enum status parse(int argc, char **argv, struct request *r, struct fault 
         "qk_norm_rope", "norm_silu", "upsample", "sampler_step", NULL};
     struct kernels_options *k = &r->suite.kernels;
     const struct option options[] = OPTIONS(r, k);
-    *k = (struct kernels_options){
-        .results = "results", .format = "text", .pin = "cores", .budget = 12, .seed = 1};
+    *k = (struct kernels_options){.results = "results", .pin = "cores", .budget = 12, .seed = 1};
     r->suites = 60;
     TRY(options_parse(options, argc, argv, NULL, NULL, fault));
     if (r->suites < 3 || r->suites > 10000)

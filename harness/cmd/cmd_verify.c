@@ -17,7 +17,8 @@
 
 struct request {
     struct verify_request op;
-    const char *format, *level, *results;
+    const char *level, *results;
+    bool json;
     const char *device; /* NULL: every variant where it runs */
     int64_t threads;
     const struct registry_entry **picked;
@@ -49,13 +50,12 @@ struct counts {
              "seconds a variant may stay silent (default 20)"},                                    \
             {"--results", "DIR|none", OPTION_TEXT, &(r)->results,                                  \
              "where the record goes, a case for each variant and plan (none)"},                    \
-            {"--format", "text|json", OPTION_TEXT, &(r)->format, "json: one document on stdout"},  \
-            {0},                                                                                   \
+            FORMAT_OPTION(&(r)->json), {0},                                                        \
     }
 
 void help_verify(FILE *out)
 {
-    struct request r = {.format = NULL};
+    struct request r = {.results = NULL};
     const struct option options[] = OPTIONS(&r);
     options_help(options, out);
 }
@@ -113,16 +113,14 @@ static void find_plan_devices(struct request *r)
 
 static enum status parse(int argc, char **argv, struct request *r, struct fault *fault)
 {
-    static const char *const formats[] = {"text", "json", NULL};
     static const char *const levels[] = {"op", "pipeline", "all", NULL};
     const struct option options[] = OPTIONS(r);
     int words = 1;
-    *r = (struct request){.op = {.seed = 1, .timeout_s = 20}, .format = "text", .results = "none"};
+    *r = (struct request){.op = {.seed = 1, .timeout_s = 20}, .results = "none"};
     r->threads = host_cores();
     TRY(options_parse(options, argc, argv, &r->op.glob, &words, fault));
     if (!r->level)
         r->level = r->op.shape ? "op" : "all";
-    TRY(one_of("--format", r->format, formats, fault));
     TRY(one_of("--level", r->level, levels, fault));
     if (r->threads < 1 || r->threads > 4096)
         return fault_set(fault, ST_BAD_INPUT, "--threads wants 1 to 4096, not %lld",
@@ -459,7 +457,7 @@ static int pipeline_level(const struct request *r, bool text, struct fault *faul
 
 static int run_levels(const struct request *r, struct fault *fault)
 {
-    bool text = strcmp(r->format, "text") == 0;
+    bool text = !r->json;
     bool op = strcmp(r->level, "pipeline") != 0, pipeline = strcmp(r->level, "op") != 0;
     int code = EXIT_NOTHING;
     if (!text)

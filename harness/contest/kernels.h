@@ -42,7 +42,7 @@ static inline int64_t kernels_runs_per_sample(double seconds)
 enum status backend_find(const char *name, enum backend *out, struct fault *fault);
 
 struct kernels_options {
-    const char *glob, *without, *shape, *backend_text, *counters, *results, *format;
+    const char *glob, *without, *shape, *backend_text, *counters, *results;
     const char *cache;            /* NULL: the op's own */
     int64_t cache_bytes;          /* of the last-level cache; 0: what the machine says */
     const char *pin;              /* "cores", "none" */

@@ -54,7 +54,8 @@ static void option_line(const struct option *o, char *out, size_t bytes)
     case OPTION_COUNT: snprintf(out, bytes, "=%" PRId64, *(const int64_t *)o->value); break;
     case OPTION_REAL: snprintf(out, bytes, "=%.17g", *(const double *)o->value); break;
     case OPTION_SEED: snprintf(out, bytes, "=%" PRIu64, *(const uint64_t *)o->value); break;
-    case OPTION_FLAG: snprintf(out, bytes, "%s", *(const bool *)o->value ? "=yes" : ""); break;
+    case OPTION_FLAG:
+    case OPTION_FORMAT: snprintf(out, bytes, "%s", *(const bool *)o->value ? "=yes" : ""); break;
     case OPTION_SIZE:
     case OPTION_PAIR:
     case OPTION_EACH: break; /* `run` has none but --plugin, see plugin_line */
