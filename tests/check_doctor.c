@@ -14,6 +14,7 @@
 
 #include "base/out_file.h"
 #include "doctor/doctor.h"
+#include "machine/host.h"
 #include "records/record.h"
 #include "support/files.h"
 #include "support/json_check.h"
@@ -288,20 +289,21 @@ static void a_stored_calibration_is_found(void **state)
     sscanf(from, "\"machine\": \"%99[^\"]", slug);
     static const char *const record =
         "{\"schema\":{\"name\":\"patchmark\",\"version\":\"%s\"},\"kind\":\"%s\",\"created_utc\":"
-        "\"20%d-01-01T00:00:00Z\",\"run_id\":\"run-%d\",\"machine\":\"%s\",\"floor\":%g}\n";
+        "\"20%d-01-01T00:00:00Z\",\"run_id\":\"run-%d\",\"machine\":\"%s\",\"floor\":%g,"
+        "\"threads\":%d,\"comparisons\":20,\"alarms\":1,\"pair_seconds\":3,\"seconds\":60}\n";
     for (int year = 30; year < 33; year++) {
         char text[1000];
         size_t used = (size_t)snprintf(text, sizeof text, record, RECORD_SCHEMA_VERSION, "run",
-                                       year, year, slug, 0.5);
+                                       year, year, slug, 0.5, 1);
         if (year < 32)
             snprintf(text + used, sizeof text - used, record, RECORD_SCHEMA_VERSION, "calibration",
-                     year, year, slug, year == 30 ? 0.04 : 0.013);
+                     year, year, slug, year == 30 ? 0.04 : 0.013, host_cores());
         plant(at("results/%s/20%d0101T000000Z-a.jsonl", slug, year), text);
     }
     s = doctor(at("--results=%s/results", folder), NULL);
     assert_int_equal(s.code, 0);
 #ifdef HAVE_JANSSON
-    assert_non_null(strstr(s.out, "noise floor 1.3 %"));
+    assert_non_null(strstr(s.out, "noise floor 1.3 % of comparisons of 3 s"));
 #endif
 }
 

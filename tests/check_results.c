@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Patchmark authors
 // SPDX-License-Identifier: Apache-2.0
 /* check_results.c   Reading result files: old majors, what is refused and in which words, torn files,
- * folders, values by path, the newest record of a kind. */
+ * folders, values by path. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -338,63 +338,6 @@ static void values_are_found_by_path(void **state)
     result_drop(kept);
 }
 
-static bool is_even(const struct result *r, void *user)
-{
-    int64_t n = 0;
-    (void)user;
-    return result_int(r, "n", &n) && n % 2 == 0;
-}
-
-#define KIND(kind, utc, n)                                                                         \
-    HEAD("2.0") "\"kind\":\"" kind "\",\"created_utc\":\"" utc "\",\"n\":" #n "}\n"
-
-static int64_t newest_of(const char *machine, bool (*accept)(const struct result *, void *))
-{
-    struct result *r;
-    int64_t n = -1;
-    fault = (struct fault){{0}};
-    enum status status =
-        results_newest(at("%s/store", folder), machine, "calibration", accept, NULL, &r, &fault);
-    if (status != ST_OK)
-        return -2;
-    if (r)
-        assert_true(result_int(r, "n", &n));
-    result_drop(r);
-    return n;
-}
-
-/* Whatever else a folder holds, even torn, is no trouble for who looks for one kind. */
-static void the_newest_of_a_kind_is_found(void **state)
-{
-    char machine[600];
-    (void)state;
-    snprintf(machine, sizeof machine, "%s/store/cpu-a", folder);
-    mkdir(at("%s/store", folder), 0777);
-    assert_int_equal(newest_of("cpu-a", NULL), -1);
-    mkdir(machine, 0777);
-    assert_int_equal(newest_of("cpu-a", NULL), -1);
-    file_put(at("%s/1.jsonl", machine),
-             RUN KIND("calibration", "2026-03-02T00:00:00Z", 4)
-                 KIND("calibration", "2026-03-01T00:00:00Z", 2),
-             strlen(RUN) + 2 * strlen(KIND("calibration", "2026-03-02T00:00:00Z", 4)));
-    static const char second[] = RUN CASE KIND("calibration", "2026-02-01T00:00:00Z", 8)
-        KIND("calibration", "2026-04-01T00:00:00Z", 3) KIND("later", "2027-04-01T00:00:00Z", 9);
-    file_put(at("%s/2.jsonl", machine), second, sizeof second - 1);
-    static const char stranger[] = HEAD("1.0") "\"kind\":\"run\",\"machine\":\"cpu-b\"}\n" KIND(
-        "calibration", "2026-09-01T00:00:00Z", 5);
-    file_put(at("%s/3.jsonl", machine), stranger, sizeof stranger - 1);
-    static const char torn[] = HEAD("7.0") "\"kind\":\"run\"}\n{\"kind\":\"ca";
-    file_put(at("%s/4.jsonl", machine), torn, sizeof torn - 1);
-    assert_int_equal(newest_of("cpu-a", NULL), 3);
-    assert_int_equal(newest_of("cpu-a", is_even), 4);
-    assert_int_equal(newest_of("cpu-b", NULL), -1);
-    assert_int_equal(newest_of(NULL, NULL), -1); /* this machine has another name */
-    static const char corrupt[] = RUN "{\"kind\":\"calibration\",\n";
-    file_put(at("%s/5.jsonl", machine), corrupt, sizeof corrupt - 1);
-    assert_int_equal(newest_of("cpu-a", NULL), -2);
-    assert_has(fault.text, "5.jsonl:2: not a JSON object");
-}
-
 #define TEST(name) cmocka_unit_test(name)
 
 int main(void)
@@ -411,7 +354,6 @@ int main(void)
         TEST(copies_count_once_and_may_not_differ),
         TEST(folders_give_their_files_once),
         TEST(values_are_found_by_path),
-        TEST(the_newest_of_a_kind_is_found),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_drop);
 }

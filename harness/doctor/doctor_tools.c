@@ -14,13 +14,14 @@
 #endif
 
 #include "base/sysfile.h"
+#include "compare/calibration.h"
+#include "compare/verdict.h"
 #include "doctor/doctor.h"
 #include "energy/rapl.h"
 #include "machine/device.h"
 #include "machine/gpu.h"
 #include "machine/host.h"
 #include "machine/nvml.h"
-#include "records/results_read.h"
 #include "timing/measure.h"
 
 /* ---- counters -------------------------------------------------------------------------------- */
@@ -234,19 +235,22 @@ static void disk(struct doctor *d)
 
 static void calibration(struct doctor *d)
 {
-    struct result *newest = NULL;
-    struct fault why = {{0}};
-    if (results_newest(d->results, NULL, "calibration", NULL, NULL, &newest, &why) == ST_OK &&
-        newest)
-        d->floor = result_number(newest, "floor");
-    result_drop(newest);
-    if (isfinite(d->floor)) {
-        doctor_find(d, FINDING_OK, "calibration", "stored: noise floor %.2g %%", 100 * d->floor);
+    struct calibration c;
+    char note[512];
+    const int threads = host_cores();
+    if (calibration_newest(d->results, threads, &c, note, sizeof note)) {
+        d->floor = c.floor;
+        doctor_find(d, FINDING_OK, "calibration",
+                    "stored: noise floor %.2g %% of comparisons of %.3g s, %d thread%s",
+                    100 * c.floor, c.pair_seconds, threads, threads == 1 ? "" : "s");
         return;
     }
-    doctor_find(d, FINDING_MISSING, "calibration",
-                "none of this machine in %.100s%s%.100s: compare takes 2 %% for its noise floor",
-                d->results, why.text[0] ? ", " : "", why.text);
+    doctor_find(
+        d, FINDING_MISSING, "calibration",
+        "none of this machine with %d thread%s in %.100s%s%.150s: compare takes %g %% for its"
+        " noise floor",
+        threads, threads == 1 ? "" : "s", d->results, note[0] ? ", " : "", note,
+        100 * VERDICT_FLOOR);
     doctor_cure(d, "patchmark calibrate");
 }
 

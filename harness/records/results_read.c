@@ -23,15 +23,6 @@ enum status results_read(const char *const *paths, int count, const struct resul
     return not_built(fault);
 }
 
-enum status results_newest(const char *folder, const char *machine, const char *kind,
-                           bool (*accept)(const struct result *r, void *user), void *user,
-                           struct result **out, struct fault *fault)
-{
-    (void)folder, (void)machine, (void)kind, (void)accept, (void)user;
-    *out = NULL;
-    return not_built(fault);
-}
-
 struct result *result_keep(const struct result *r)
 {
     (void)r;
@@ -431,48 +422,6 @@ void result_drop(struct result *r)
     json_decref((json_t *)r->run);
     free((char *)r->path);
     free(r);
-}
-
-struct newest {
-    const char *machine;
-    bool (*accept)(const struct result *r, void *user);
-    void *user;
-    struct result *best;
-};
-
-static enum status keep_newer(const struct result *r, void *user, struct fault *fault)
-{
-    struct newest *n = user;
-    if (strcmp(result_text(r, "run.machine"), n->machine) || (n->accept && !n->accept(r, n->user)))
-        return ST_OK;
-    if (n->best && strcmp(result_text(r, "created_utc"), result_text(n->best, "created_utc")) < 0)
-        return ST_OK;
-    result_drop(n->best);
-    n->best = result_keep(r);
-    return n->best ? ST_OK
-                   : fault_set(fault, ST_NO_MEMORY, "no memory for the records of %s", r->path);
-}
-
-enum status results_newest(const char *folder, const char *machine, const char *kind,
-                           bool (*accept)(const struct result *r, void *user), void *user,
-                           struct result **out, struct fault *fault)
-{
-    struct newest n = {machine ? machine : host_machine_slug(), accept, user, NULL};
-    struct results_wanted wanted = {.kind = kind};
-    struct stat st;
-    char *path;
-    *out = NULL;
-    if (asprintf(&path, "%s/%s", folder ? folder : "results", n.machine) < 0)
-        return fault_set(fault, ST_NO_MEMORY, "no memory for a file name");
-    enum status status = ST_OK;
-    if (!stat(path, &st))
-        status = results_read((const char *const *)&path, 1, &wanted, keep_newer, &n, NULL, fault);
-    free(path);
-    if (status == ST_OK)
-        *out = n.best;
-    else
-        result_drop(n.best);
-    return status;
 }
 
 #endif

@@ -45,13 +45,6 @@ enum status results_read(const char *const *paths, int count, const struct resul
                          result_visit *visit, void *user, struct results_tally *tally,
                          struct fault *fault);
 
-/* The newest record of a kind, by created_utc, in FOLDER/MACHINE: folder NULL: "results"; machine
- * NULL: this one; accept NULL: any. *out is NULL where there is none, which is no failure, and the
- * caller's to drop where there is one. */
-enum status results_newest(const char *folder, const char *machine, const char *kind,
-                           bool (*accept)(const struct result *r, void *user), void *user,
-                           struct result **out, struct fault *fault);
-
 struct result *result_keep(const struct result *r); /* NULL: no memory */
 void result_drop(struct result *r);
 
