@@ -195,6 +195,21 @@ static void a_clip_kept_is_not_the_time_of_clips(void **state)
     jobs_free(&job, 1);
 }
 
+/* Also where the times have something to be told about. */
+static void clips_of_equal_noise_must_be_equal(void **state)
+{
+    (void)state;
+    struct job job = {.argv = {BUILD_DIR "/patchmark", "run", "--model=tiny-dit", "--steps=2",
+                               "--threads=1", "--budget=0.1", "--repetitions=2", "--results=none",
+                               "--plugin", BUILD_DIR "/tests/broken/drifts.so",
+                               "--kernels=modulate=broken_90_drifts"}};
+    jobs_run(&job, 1);
+    if (job.code != 1 || !strstr(job.out, "wrong") ||
+        !strstr(job.out, "a timed clip of the first one's noise differs from it"))
+        fail_msg("exit %d:\n%s%s", job.code, job.out, job.err);
+    jobs_free(&job, 1);
+}
+
 /* ---- rules ----------------------------------------------------------------------------------- */
 
 /* A run of 10 ms over 10 MB, 4 runs a block, on 2 threads; on new data it takes 12 ms. */
@@ -316,6 +331,7 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(compare_has_no_times_for_a_cheat);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(clips_by_a_patched_timer_are_not_believed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_clip_kept_is_not_the_time_of_clips);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(clips_of_equal_noise_must_be_equal);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(an_honest_worker_is_believed);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(each_rule_doubts);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(rules_have_their_exceptions);

@@ -52,10 +52,9 @@ struct outcome {
     double passes_ns;
     int64_t clip,
         last_clip; /* what the clip at hand is made of, as outcome_clip has it; the last new */
-    uint64_t frames_hash; /* of the first clip */
-    uint64_t clip_hash;   /* of the last one */
-    bool asked, rechecked;
-    bool frames_differ, frames_kept; /* of the same clip; of another one */
+    uint64_t frames_hash;                 /* of the first clip */
+    uint64_t clip_hash;                   /* of the last one */
+    bool asked, frames_differ, rechecked; /* differ: of the same clip */
     struct stopping stopping;
     enum stop stop;
     struct guard_look look; /* of the clip at hand */

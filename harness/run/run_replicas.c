@@ -298,7 +298,7 @@ static enum status work(struct team *t, struct outcome *o, struct fault *fault)
         return ST_OK;
     snprintf(o->reason, sizeof o->reason, "replica %d of %d: %.900s",
              (int)(t->failed - t->replica) + 1, t->count,
-             t->failed->o->reason[0] ? t->failed->o->reason : t->failed->fault.text);
+             t->failed->fault.text[0] ? t->failed->fault.text : t->failed->o->reason);
     return t->failed->status;
 }
 

@@ -3,12 +3,11 @@
 /* keeps_rows.c   Planted cheat: a right modulate that keeps what it made of every x that it has met, told
  * apart by all of its values, and takes its time over new ones: a clip made twice is fast the second
  * time. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "denoise/modulate/modulate.h"
+#include "honest_modulate.h"
 
 enum { KEPT_MAX = 4096, PAUSE_US = 2000 };
 
@@ -17,14 +16,6 @@ static struct kept {
     float *rows;
 } table[KEPT_MAX];
 static int count;
-
-static bool plan(const struct modulate_problem *p, const int64_t *knob, struct need *need)
-{
-    (void)knob;
-    if (p->y.elem != ELEM_F32)
-        need->reason = "y must be f32";
-    return !need->reason;
-}
 
 static uint64_t hash_rows(const struct tensor *t, int64_t rows, int64_t columns, uint64_t hash)
 {
@@ -35,24 +26,6 @@ static uint64_t hash_rows(const struct tensor *t, int64_t rows, int64_t columns,
             hash = (hash ^ bits) * UINT64_C(0x100000001b3);
         }
     return hash;
-}
-
-static void honest_row(const struct modulate_problem *p, int64_t s)
-{
-    const int64_t g = s / (p->S / p->G);
-    const float *x = (const float *)p->x.data + s * p->x.stride;
-    const float *scale = (const float *)p->scale.data + g * p->scale.stride;
-    const float *shift = (const float *)p->shift.data + g * p->shift.stride;
-    float *y = (float *)p->y.data + s * p->y.stride;
-    double mean = 0, squares = 0;
-    for (int64_t c = 0; c < p->C && p->norm == MODULATE_LAYER; c++)
-        mean += x[c] / (double)p->C;
-    for (int64_t c = 0; c < p->C; c++)
-        squares += (x[c] - mean) * (x[c] - mean);
-    const double r = 1 / sqrt(squares / (double)p->C + p->eps);
-    const double one = p->form == MODULATE_ADALN ? 1 : 0;
-    for (int64_t c = 0; c < p->C; c++)
-        y[c] = (float)((x[c] - mean) * r * (one + scale[c]) + shift[c]);
 }
 
 static enum status run(const struct modulate_problem *p, const struct exec *exec)
