@@ -251,6 +251,10 @@ static void the_newest_calibration_is_read(void **state)
     assert_true(newest(1, NULL).floor == 0.12); /* of as many threads */
     assert_true(newest(2, NULL).floor == 0.13);
     assert_true(newest(8, NULL).floor == 0); /* another number of threads, another noise */
+    char text[256];
+    calibration_describe(NULL, 8, text, sizeof text);
+    assert_string_equal(text, "floor 2 %: no calibration of this machine with 8 threads is stored, "
+                              "'patchmark calibrate --threads 8' makes one");
     struct spawned s = COMPARE("--interleave", ARM, ARM, "--threads=1", "--budget=3",
                                "--threshold=11", "--results", at("%s/results", folder));
     expect(&s, 2, NULL,

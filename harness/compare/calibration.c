@@ -37,7 +37,13 @@ double calibration_luck(const struct calibration *c) { return calibration_thresh
 
 void calibration_describe(const struct calibration *c, int64_t threads, char *out, size_t bytes)
 {
-    if (!c)
+    if (!c && device_kind() != DEVICE_CPU)
+        snprintf(
+            out, bytes,
+            "floor %g %%: no calibration of this device is stored, 'patchmark calibrate --device"
+            " %s' makes one",
+            100 * VERDICT_FLOOR, device_text());
+    else if (!c)
         snprintf(out, bytes,
                  "floor %g %%: no calibration of this machine with %" PRId64
                  " thread%s is stored, 'patchmark calibrate --threads %" PRId64 "' makes one",

@@ -22,8 +22,8 @@ struct calibration {
 };
 
 /* The newest of this machine in `folder`, of the device chosen and of as many threads (a GPU's are its
- * own): another number of them is another noise. False where there is none, or this build cannot read records. What cannot
- * be read is passed over; note: one sentence on the first such file, "" otherwise. */
+ * own): another number of them is another noise. False where there is none, or this build cannot read
+ * records. What cannot be read is passed over; note: one sentence on the first such file, "" otherwise. */
 bool calibration_newest(const char *folder, int64_t threads, struct calibration *out, char *note,
                         size_t bytes);
 

@@ -50,8 +50,8 @@ struct outcome {
     int64_t samples;
     int64_t passes; /* timed ones, those that are no samples too, and the time of them all */
     double passes_ns;
-    int64_t clip,
-        last_clip; /* what the clip at hand is made of, as outcome_clip has it; the last new */
+    int64_t clip;                         /* what the one at hand is made of, see outcome_clip */
+    int64_t last_clip;                    /* the last that was new */
     uint64_t frames_hash;                 /* of the first clip */
     uint64_t clip_hash;                   /* of the last one */
     bool asked, frames_differ, rechecked; /* differ: of the same clip */
