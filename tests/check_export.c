@@ -309,6 +309,7 @@ static void sqlite3_reads_the_sql(void **state)
 }
 
 #define COMPARE_PY "/usr/share/benchmark/compare.py"
+#define PYTHON "/usr/bin/python3" /* whose packages are the system's */
 
 static void gbench_holds_repetitions_and_aggregates(void **state)
 {
@@ -345,7 +346,7 @@ static void compare_py_reads_it(void **state)
 {
     static const char *const commits[] = {"0123456789", "abcdef0123"};
     (void)state;
-    need("test -f " COMPARE_PY " && python3 -c 'import numpy, scipy'",
+    need("test -f " COMPARE_PY " && " PYTHON " -c 'import numpy, scipy'",
          "compare.py is not here (Debian: libbenchmark-tools python3-scipy)");
     for (int i = 0; i < 2; i++)
         assert_int_equal(export(GOLDEN, "--format=gbench", "-o", at("%s/%d.json", folder, i),
@@ -353,7 +354,7 @@ static void compare_py_reads_it(void **state)
                              .code,
                          0);
     struct spawned s = shell(
-        at("python3 " COMPARE_PY " --no-color benchmarks %s/0.json %s/1.json", folder, folder));
+        at(PYTHON " " COMPARE_PY " --no-color benchmarks %s/0.json %s/1.json", folder, folder));
     if (s.code)
         fail_msg("%s%s", s.out, s.err);
     assert_has(s.out, "/c_01_plain/");

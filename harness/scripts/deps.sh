@@ -23,9 +23,9 @@ ffmpeg|pkg-config --exists libavformat libavcodec libswscale libavutil|\
 libavformat-dev libavcodec-dev libswscale-dev libavutil-dev|\
 .mp4, .gif and .png files and scaling (.y4m and .ppm need no library)
 jansson|pkg-config --exists jansson|libjansson-dev|reading records back (plot, export, gate)
-hwloc|pkg-config --exists hwloc|libhwloc-dev|its version in records (threads are not pinned yet)
+hwloc|pkg-config --exists hwloc|libhwloc-dev|places of threads by hwloc (/sys tells of less)
 sentencepiece|command -v $cxx && pkg-config --exists sentencepiece|libsentencepiece-dev g++|\
-the tokenizer of published checkpoints (which generate does not read yet)"
+prompts with published checkpoints (--prompt-embeds alone)"
 
 say() { echo "set-up: $*" >&2; }
 stop() { say "$*"; exit 2; }
@@ -66,6 +66,11 @@ probe() {
     listed "$goals" test && ! has "command -v sqlite3" && {
         needed="$needed sqlite3"
         off="sqlite3 is missing: the test that reads 'export --format sql' with it is skipped
+"
+    }
+    listed "$goals" test && ! has "dpkg-query -s libbenchmark-tools python3-scipy" && {
+        needed="$needed libbenchmark-tools python3-scipy"
+        off="${off}compare.py is missing: the test that reads 'export --format gbench' with it is skipped
 "
     }
     listed "$without" all && return
